@@ -202,7 +202,7 @@ kr_apt_logged() {
         rm -f "$log"
         return 0
     fi
-    why=$(grep -E '^(E|Err)[: ]' "$log" | sed -e 's/^E: //' | head -n 1) || true
+    why=$(sed -n 's/^E: //p' "$log" | head -n 1)
     why=${why:-$(tail -n 1 "$log")}
     if grep -qiE 'resolv|connect|timeout|timed out|unreachable' "$log"; then
         why="$why (is there a network?)"

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+#
+# Debian's Linux 6.12 and its busybox, for the appliance and for the small
+# guest: downloaded and unpacked, never installed. Sourced after common.sh.
+
+# What KVM must be built with; 6.1 of Debian 12, for one, lacks most of it.
+KR_KERNEL_NEEDS="KVM_AMD KVM_XEN KVM_HYPERV KVM_SMM KVM_PRIVATE_MEM"
+
+# get_kernel: sets KR_KERNEL (a directory like / with boot/ and lib/modules/)
+# and KR_RELEASE (what uname -r says in it).
+get_kernel() {
+    local link=$KR_CACHE/kernel/current
+    if [ ! -e "$link" ]; then
+        require_space "$KR_CACHE" 400
+        mkdir -p "$KR_CACHE/kernel"
+        # Two scripts may want it at once.
+        (
+            flock 9
+            [ -e "$link" ] || kr_unpack_kernel "$link"
+        ) 9>"$KR_CACHE/kernel/lock" || exit 1
+    fi
+    KR_KERNEL=$(readlink -f "$link")
+    KR_RELEASE=$(basename "$KR_KERNEL")
+}
+
+# get_busybox: sets KR_BUSYBOX, the path of a static one.
+get_busybox() {
+    local deb dir=$KR_CACHE/busybox
+    KR_BUSYBOX=$dir/bin/busybox
+    if [ ! -x "$KR_BUSYBOX" ]; then
+        deb=$(fetch_deb "$(debian_codename)" busybox-static "$KR_CACHE/deb")
+        unpack_deb "$deb" "$dir.$$"
+        # Debian 13 has it in /usr/bin alone.
+        [ -e "$dir.$$/bin" ] || ln -s usr/bin "$dir.$$/bin"
+        mv -T "$dir.$$" "$dir" 2>/dev/null || rm -rf "$dir.$$"
+    fi
+}
+
+kernel_image() {
+    printf '%s\n' "$KR_KERNEL/boot/vmlinuz-$KR_RELEASE"
+}
+
+# kernel_modules NAME...: the files of these modules and of all that they need,
+# each after what it needs. What the kernel has built in needs no file.
+kernel_modules() {
+    local name
+    for name in "$@"; do
+        modprobe -d "$KR_KERNEL" -S "$KR_RELEASE" -C /dev/null \
+            --show-depends "$name" ||
+            die "Linux $KR_RELEASE in $KR_KERNEL has no module $name:" \
+                "delete that directory and try again"
+    done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }'
+}
+
+# pack_modules ROOT NAME...: puts them into ROOT/modules, unpacked because that
+# is quicker here than on an emulated CPU, and their order into ROOT/modules/order.
+pack_modules() {
+    local root=$1 file name
+    shift
+    mkdir -p "$root/modules"
+    : >"$root/modules/order"
+    kernel_modules "$@" | while read -r file; do
+        name=$(basename "${file%.xz}")
+        case $file in
+        *.xz) xz -dc "$file" >"$root/modules/$name" ;;
+        *) cp "$file" "$root/modules/$name" ;;
+        esac
+        echo "$name" >>"$root/modules/order"
+    done
+}
+
+# pack_initrd ROOT FILE: ROOT's files, owned by root, as an initramfs.
+# Not compressed: QEMU copies it into memory at once, and the guest's CPU is
+# the slow one.
+pack_initrd() {
+    (cd "$1" && find . -print0 | LC_ALL=C sort -z |
+        cpio --null --create --format=newc --owner=+0:+0 --reproducible \
+            --quiet) >"$2.$$" || die "cannot write $2"
+    mv "$2.$$" "$2"
+}
+
+# The metapackage names the kernel of the day.
+kr_unpack_kernel() {
+    local link=$1 codename suite meta package deb work release option
+    codename=$(debian_codename)
+    suite=$codename
+    [ "$codename" != bookworm ] || suite=bookworm-backports
+    meta=$(fetch_deb "$suite" linux-image-amd64 "$KR_CACHE/deb")
+    package=$(dpkg-deb -f "$meta" Depends |
+        grep -oE 'linux-image-6\.12[^ ,]*' | head -n 1) || true
+    if [ -z "$package" ]; then
+        die "linux-image-amd64 of $suite is $(dpkg-deb -f "$meta" Version)," \
+            "not 6.12: not supported"
+    fi
+    # A metapackage kept from long ago may name what the archive has dropped.
+    deb=$(fetch_deb "$suite" "$package" "$KR_CACHE/deb") ||
+        { rm -f "$meta"; exit 1; }
+    work=$KR_CACHE/kernel/unpack.$$
+    say "unpacking $package"
+    unpack_deb "$deb" "$work"
+    [ -d "$work/lib" ] || ln -s usr/lib "$work/lib"
+    release=$(basename "$work"/lib/modules/*)
+    for option in $KR_KERNEL_NEEDS; do
+        grep -qE "^CONFIG_$option=[ym]$" "$work/boot/config-$release" ||
+            die "$package has no CONFIG_$option: not supported"
+    done
+    depmod -b "$work" "$release" ||
+        die "depmod failed in $work: delete that directory and try again"
+    rm -rf "$KR_CACHE/kernel/$release"
+    mv "$work" "$KR_CACHE/kernel/$release"
+    ln -sfn "$release" "$link"
+    # 100 MiB that are not needed again.
+    rm -f "$deb" "$meta"
+}
