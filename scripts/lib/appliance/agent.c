@@ -8,6 +8,7 @@
  * be open only once, and /dev/stdout must be possible to open again.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -55,48 +56,79 @@ typedef struct Pump {
 /* The command's fds 0, 1 and 2. */
 static Pump pumps[3];
 
-/* Process 1 must not exit: a panic, with these words before it, ends it all. */
+/* Process 1 must not exit: the panic's reason is what is said here. */
 static void __attribute__((noreturn, format(printf, 1, 2)))
 fail(const char *fmt, ...)
 {
     char text[512];
-    int len = snprintf(text, sizeof(text), "error ");
     va_list ap;
 
     va_start(ap, fmt);
-    vsnprintf(text + len, sizeof(text) - len - 1, fmt, ap);
+    vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    strcat(text, "\n");
     if (port[CONTROL] > 0) {
         fcntl(port[CONTROL], F_SETFL, 0);
-        if (write(port[CONTROL], text, strlen(text)) > 0) {
+        if (dprintf(port[CONTROL], "error %s\n", text) > 0) {
             /* The host ends the appliance once it has read this. */
             sleep(10);
         }
     }
-    fputs(text, stderr);
+    fprintf(stderr, "appliance: %s\n", text);
     exit(1);
+}
+
+/* The device of the port that QEMU calls NAME, or -1 as long as there is none. */
+static int port_find(const char *name)
+{
+    const char dir[] = "/sys/class/virtio-ports";
+    struct dirent *entry;
+    DIR *ports = opendir(dir);
+    int fd = -1;
+
+    while (ports && fd < 0 && (entry = readdir(ports))) {
+        char path[512], said[64] = "";
+        FILE *file;
+
+        snprintf(path, sizeof(path), "%s/%s/name", dir, entry->d_name);
+        file = fopen(path, "r");
+        if (!file) {
+            continue;
+        }
+        if (fscanf(file, "%63s", said) == 1 && !strcmp(said, name)) {
+            snprintf(path, sizeof(path), "/root/dev/%s", entry->d_name);
+            fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+        }
+        fclose(file);
+    }
+    if (ports) {
+        closedir(ports);
+    }
+    return fd;
 }
 
 static void port_open(int nr)
 {
-    char path[32];
-    struct pollfd pfd = { .events = POLLIN };
+    static const char *const names[NR_PORTS] = {
+        [CONTROL] = "control",
+        [STDIN] = "stdin",
+        [STDOUT] = "stdout",
+        [STDERR] = "stderr",
+    };
+    struct pollfd pfd = { .fd = -1, .events = POLLIN };
     int tries;
 
-    snprintf(path, sizeof(path), "/root/dev/vport0p%d", nr + 1);
     /* The kernel learns of the ports, and of the host's end, in its own time. */
     for (tries = 0; tries < 3000; tries++) {
-        if (pfd.fd <= 0) {
-            pfd.fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+        if (pfd.fd < 0) {
+            pfd.fd = port_find(names[nr]);
         }
-        if (pfd.fd > 0 && poll(&pfd, 1, 0) >= 0 && !(pfd.revents & POLLHUP)) {
+        if (pfd.fd >= 0 && poll(&pfd, 1, 0) >= 0 && !(pfd.revents & POLLHUP)) {
             port[nr] = pfd.fd;
             return;
         }
         usleep(10000);
     }
-    fail("the host's end of %s did not appear", path);
+    fail("the host's end of port %s did not appear", names[nr]);
 }
 
 static void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
