@@ -1,0 +1,243 @@
+/*
+ * The catalogue: what each KVM ioctl means to the definition of a VM
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * One row per ioctl of KVM's UAPI (Documentation/virt/kvm/api.rst), kept in
+ * one table (catalogue.cc).  Everything else in this directory is generic:
+ * to support one more ioctl is to add one row and one test.
+ *
+ * The rows hold numbers, not <linux/kvm.h>'s names, for three reasons: the
+ * table must know ioctls that are newer than the headers it is built with;
+ * Debian 12's headers give wrong numbers to a C++ compiler (an empty struct
+ * has size 1 there); and a table of plain facts can be checked.  A test asks
+ * a C compiler about every number, size and offset in it.
+ */
+
+#ifndef KVM_RESET_CATALOGUE_H
+#define KVM_RESET_CATALOGUE_H
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace kvm_reset {
+
+/* What a KVM file descriptor stands for. */
+enum class FdClass : uint8_t {
+    None,
+    System,             /* /dev/kvm */
+    Vm,
+    Vcpu,
+    Device,             /* KVM_CREATE_DEVICE */
+    GuestMemfd,         /* KVM_CREATE_GUEST_MEMFD */
+    Stats,              /* KVM_GET_STATS_FD */
+};
+
+enum class Effect : uint8_t {
+    Query,              /* reads; never recorded */
+    Run,                /* KVM_RUN and its kind */
+    Volatile,           /* sets what a reset puts back by itself */
+    Define,             /* last write per key wins */
+    Add,                /* adds the keyed thing, or takes it away */
+    Remove,             /* takes away what another request added */
+    Create,             /* returns an fd */
+    Launch,             /* a step of a confidential launch, kept in order */
+    Foreign,            /* another architecture's, or not understood: if it
+                           is ever seen here, the VM is not restartable */
+};
+
+/* How the third argument of ioctl() is to be understood. */
+enum class ArgKind : uint8_t {
+    None,               /* ignored by the kernel */
+    Value,              /* a number, not a pointer */
+    Struct,             /* a pointer to _IOC_SIZE(request) bytes and, if the
+                           row says so, what follows or is pointed to */
+};
+
+/* A little-endian unsigned field of an argument; width 0: no such field. */
+struct Field {
+    uint16_t offset = 0;
+    uint8_t width = 0;  /* bytes: 1, 2, 4 or 8 */
+    bool inside = false;        /* @offset is in what Pointer points to */
+    uint64_t ignore = 0;        /* bits that do not count, as in a key that
+                                   lies beside an "unassign" flag */
+};
+
+/* A flexible array behind the fixed part: elements × count. */
+struct Tail {
+    Field count = {};
+    uint16_t element = 0;       /* bytes; 0: no tail */
+};
+
+/*
+ * Pointers inside the argument, @repeat of them @stride bytes apart.  Each
+ * points to bytes = round_up(count × bits, round) / 8, where count is read at
+ * count.offset + i × stride (count.width 0: a fixed number of @bits).
+ * A null pointer or a count of zero is nothing to copy.  What the kernel writes
+ * there (KVM_CAP_HYPERV_ENLIGHTENED_VMCS) must not reach userspace's old
+ * address at replay either, so that counts as a pointer too.
+ */
+struct Pointer {
+    uint16_t offset = 0;
+    Field count = {};
+    uint32_t bits = 0;          /* 0: no pointer */
+    uint16_t round = 8;
+    uint8_t repeat = 1;
+    uint16_t stride = 0;
+    Field when = {};            /* there only if this field equals @is; */
+    uint64_t is = 0;            /* width 0: always */
+};
+
+enum class FdRole : uint8_t {
+    None,
+    Eventfd,            /* userspace's eventfd: identified, never duplicated */
+    Object,             /* an fd that KVM made for us: another number in an
+                           image that is not committed yet */
+    File,               /* any other file of userspace's (a VFIO group, …) */
+    Held,               /* one that userspace closes right after the call and
+                           the VM keeps: needs a duplicate of our own */
+};
+
+/* An fd inside an argument, there when (flags & mask) == want, or if !mask. */
+struct FdField {
+    uint16_t offset = 0;        /* a 32-bit field unless width says 8 */
+    FdRole role = FdRole::None;
+    Field flags = {};
+    uint32_t mask = 0;
+    uint32_t want = 0;
+    bool inside = false;        /* @offset is in what Pointer points to */
+};
+
+/* Tells an Add that takes away from one that adds. */
+struct Removal {
+    enum class When : uint8_t {
+        Never,
+        FieldIsZero,
+        FieldIs,                /* @field equals @value */
+        FlagIsSet,              /* @field & @mask */
+    } when = When::Never;
+    Field field = {};
+    uint32_t mask = 0;
+    uint64_t value = 0;
+};
+
+/*
+ * What a row's judge may look at besides the argument.  Without
+ * @defining_msr nobody can tell which MSRs define: then all are Foreign.
+ */
+struct JudgeContext {
+    bool launched = false;              /* a confidential launch is finished */
+    bool (*defining_msr)(uint32_t index, void *opaque) = nullptr;
+    void *opaque = nullptr;
+};
+
+/*
+ * For rows whose effect depends on the argument's values: returns the effect
+ * of this call.  @arg holds the fixed part and the tail; of a row with
+ * each_element, the one element that is asked about.  It is empty for a null
+ * pointer.  @value is the third argument itself, pointer or not.
+ */
+using Judge = Effect (*)(std::span<const uint8_t> arg, uint64_t value,
+                         const JudgeContext &context);
+
+struct Row {
+    const char *name = nullptr;         /* as in <linux/kvm.h> */
+    uint32_t request = 0;               /* the full ioctl number */
+    FdClass on = FdClass::None;
+    Effect effect = Effect::Foreign;
+    ArgKind arg = ArgKind::None;
+    uint16_t size = 0;                  /* Struct: bytes of the fixed part
+                                           where _IOC_SIZE does not say; see
+                                           fixed_size() */
+    bool may_be_null = false;           /* Struct: a null pointer is valid, and
+                                           a definition like any other */
+    FdClass creates = FdClass::None;    /* Create: what the new fd is */
+    bool created_in_arg = false;        /* Create: the fd is written to
+                                           @created, not returned */
+    Field created = {};
+    std::array<Field, 4> key{};         /* Value arguments: the whole value
+                                           when value_is_key; where a key field
+                                           is one of @fds, the file counts and
+                                           not its number */
+    bool value_is_key = false;
+    uint32_t family = 0;                /* rows that define the same things
+                                           share keys; 0: request */
+    Removal removal = {};
+    bool removes_containing = false;    /* Remove: takes away every entry whose
+                                           range [key[0], key[0] + key[1])
+                                           contains the one given, if the other
+                                           key fields are equal */
+    Tail tail = {};
+    Pointer pointer = {};
+    std::array<FdField, 2> fds{};
+    bool each_element = false;          /* every tail element is an entry of
+                                           its own, keyed by key[0] within the
+                                           element; the call returns how many
+                                           elements it took */
+    bool exclusive = false;             /* two VMs cannot hold it at once */
+    bool latest = false;                /* replayed in order of the last
+                                           definition, not of the first */
+    Judge judge = nullptr;
+    const char *note = nullptr;         /* why, where it is not obvious */
+};
+
+/*
+ * Every row, in the order of the table.  Static storage, never changes;
+ * any thread.
+ */
+std::span<const Row> catalogue();
+
+/*
+ * The row of @request issued on an fd of class @on, or nullptr.  Rows are
+ * unique by (on, request).  Any thread, no allocation.
+ */
+const Row *find_row(FdClass on, uint32_t request);
+
+/* The first row of that name (for tools), or nullptr. */
+const Row *find_row(const char *name);
+
+const char *to_string(FdClass on);
+const char *to_string(ArgKind arg);
+const char *to_string(FdRole role);
+const char *to_string(Effect effect);
+
+/* The parts of an ioctl number; asm-generic/ioctl.h. */
+constexpr uint32_t ioc_size(uint32_t request)
+{
+    return (request >> 16) & 0x3fff;
+}
+
+constexpr uint32_t ioc_number(uint32_t request)
+{
+    return request & 0xff;
+}
+
+/* Bytes of the fixed part of @row's argument; 0 if it is not a Struct. */
+constexpr uint32_t fixed_size(const Row &row)
+{
+    if (row.arg != ArgKind::Struct) {
+        return 0;
+    }
+    return row.size ? row.size : ioc_size(row.request);
+}
+
+/* Whether a call of this effect need not be seen.  KVM_RUN is one. */
+constexpr bool effect_is_quiet(Effect effect)
+{
+    return effect == Effect::Query || effect == Effect::Run ||
+           effect == Effect::Volatile;
+}
+
+} /* namespace kvm_reset */
+
+/*
+ * For the inline fast path, indexed by the number of an ioctl (its low 8
+ * bits): a request that no class of fd records whatever its argument, or 0.
+ * Where several share a number the hottest is here; the others take the slow
+ * path, which finds out the same.
+ */
+extern "C" const uint32_t kvm_reset_quiet[256];
+
+#endif
