@@ -49,6 +49,8 @@ typedef struct Pump {
     size_t at;
     size_t len;
     uint64_t moved;
+    /* It ends after so many. */
+    uint64_t limit;
     bool ended;
     char buf[65536];
 } Pump;
@@ -316,6 +318,10 @@ static void pump_turn(Pump *pump)
     while (!pump->ended) {
         ssize_t n;
 
+        if (pump->moved == pump->limit) {
+            pump->ended = true;
+            break;
+        }
         if (pump->at == pump->len) {
             n = read(pump->in, pump->buf, sizeof(pump->buf));
             if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
@@ -375,13 +381,32 @@ static bool reap(pid_t child, int *status)
     return found;
 }
 
+/*
+ * "eof N": the command's input ends after N bytes. Were the host just to close
+ * the port, QEMU would drop what it had not passed on yet.
+ */
+static void hear_eof(void)
+{
+    static char text[32];
+    static size_t len;
+    ssize_t n = read(port[CONTROL], text + len, sizeof(text) - 1 - len);
+
+    if (n > 0) {
+        len += n;
+        text[len] = '\0';
+        if (text[len - 1] == '\n' && !strncmp(text, "eof ", 4)) {
+            pumps[0].limit = strtoull(text + 4, NULL, 10);
+        }
+    }
+}
+
 static int serve(pid_t child, int signals)
 {
     int status = 0, i;
     bool dead = false;
 
     for (;;) {
-        struct pollfd pfd[4];
+        struct pollfd pfd[5];
 
         for (i = 0; i < 3; i++) {
             pump_turn(&pumps[i]);
@@ -395,7 +420,15 @@ static int serve(pid_t child, int signals)
             return status;
         }
         pfd[3] = (struct pollfd) { .fd = signals, .events = POLLIN };
-        poll(pfd, 4, -1);
+        pfd[4] = (struct pollfd) {
+            .fd = pumps[0].ended || pumps[0].limit < UINT64_MAX
+                  ? -1 : port[CONTROL],
+            .events = POLLIN,
+        };
+        poll(pfd, 5, -1);
+        if (pfd[4].revents) {
+            hear_eof();
+        }
         if (pfd[3].revents) {
             struct signalfd_siginfo info;
 
@@ -458,6 +491,9 @@ int main(int argc, char **argv)
     pumps[0].in = port[STDIN];
     pumps[0].out = in[1];
     pumps[0].ended = !job.has_stdin;
+    for (i = 0; i < 3; i++) {
+        pumps[i].limit = UINT64_MAX;
+    }
     pumps[1].in = out[0];
     pumps[1].out = port[STDOUT];
     pumps[2].in = err[0];

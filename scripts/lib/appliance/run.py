@@ -68,6 +68,7 @@ class Appliance:
         self.deadline = time.monotonic() + BOOT_TIMEOUT
         self.running = False
         self.stdin_held = b""
+        self.sent = 0
         # A terminal stays with the shell that it belongs to.
         self.stdin_open = not os.isatty(0)
         self.qemu = self.start()
@@ -161,17 +162,15 @@ class Appliance:
         if not self.stdin_held:
             self.stdin_held = os.read(0, 65536)
             if not self.stdin_held:
-                self.close_stdin()
+                self.stdin_open = False
+                self.port["control"].sendall(b"eof %d\n" % self.sent)
                 return
         try:
-            sent = self.port["stdin"].send(self.stdin_held)
-            self.stdin_held = self.stdin_held[sent:]
+            n = self.port["stdin"].send(self.stdin_held)
+            self.stdin_held = self.stdin_held[n:]
+            self.sent += n
         except BlockingIOError:
             pass
-
-    def close_stdin(self) -> None:
-        self.stdin_open = False
-        self.port["stdin"].close()
 
     def pump_out(self, name: str, fd: int) -> None:
         data = self.port[name].recv(262144)
