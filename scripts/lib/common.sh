@@ -271,7 +271,7 @@ kr_apt_update() {
 
 # fetch_deb SUITE PKG[=VERSION] DIR: the path of PKG's .deb, now in DIR.
 fetch_deb() {
-    local suite=$1 pkg=${2%%=*} version= dir=$3 work deb
+    local suite=$1 pkg=${2%%=*} version="" dir=$3 work deb
     [[ $2 != *=* ]] || version=${2#*=}
     mkdir -p "$dir"
     # A colon (of an epoch) is %3a in a .deb's name.
