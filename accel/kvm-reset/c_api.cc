@@ -1,0 +1,234 @@
+/*
+ * The C surface
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * One VM per process, as in QEMU: the objects behind the C functions are made
+ * at the first use and live as long as the process, since an exiting process
+ * should wait for nothing.
+ */
+
+#include "sysemu/kvm-reset.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <sys/mman.h>
+
+#include "kernel.h"
+#include "rebirth.h"
+#include "recorder.h"
+#include "registry.h"
+
+using namespace kvm_reset;
+
+static const KvmResetTrace *trace;
+static std::string device = "/dev/kvm";
+
+namespace {
+
+class TraceObserver final : public Observer {
+public:
+    void seen(int fd, uint32_t request, const char *name, Effect effect,
+              int ret) override
+    {
+        if (trace && trace->seen) {
+            trace->seen(fd, request, name, to_string(effect), ret);
+        }
+    }
+
+    void blocked(const std::string &why) override
+    {
+        if (trace && trace->blocked) {
+            trace->blocked(why.c_str());
+        }
+    }
+
+    void stale(const std::string &what) override
+    {
+        if (trace && trace->stale) {
+            trace->stale(what.c_str());
+        }
+    }
+
+    void step(const char *name, const std::string &what, uint64_t ns) override
+    {
+        if (trace && trace->step) {
+            trace->step(name, what.c_str(), ns);
+        }
+    }
+};
+
+struct Instance {
+    std::unique_ptr<Kernel> kernel = make_system_kernel(device);
+    TraceObserver observer;
+    Recorder recorder{*kernel, observer};
+    Registry registry;
+    Rebirth rebirth{recorder, registry};
+};
+
+} /* namespace */
+
+static Instance &instance()
+{
+    static Instance *only = new Instance;
+    return *only;
+}
+
+/* As a system call does it: -1 and errno. */
+static int answer(int ret)
+{
+    if (ret < 0) {
+        errno = -ret;
+        return -1;
+    }
+    return ret;
+}
+
+static char *copy_out(const std::string &text)
+{
+    return text.empty() ? nullptr : strdup(text.c_str());
+}
+
+static int answer(const Error &error, char **why)
+{
+    if (why) {
+        *why = copy_out(error.what);
+    }
+    return error.code ? error.code : EIO;
+}
+
+int kvm_reset_ioctl_recorded(int fd, unsigned long request, void *arg,
+                             const void *caller)
+{
+    return answer(instance().recorder.ioctl(fd, request, uintptr_t(arg),
+                                            caller));
+}
+
+void *kvm_reset_mmap(void *addr, size_t length, int prot, int flags, int fd,
+                     off_t offset)
+{
+    void *mapping = MAP_FAILED;
+    int ret = instance().recorder.mmap(addr, length, prot, flags, fd, offset,
+                                       &mapping);
+    return answer(ret) < 0 ? MAP_FAILED : mapping;
+}
+
+int kvm_reset_munmap(void *addr, size_t length)
+{
+    return answer(instance().recorder.munmap(addr, length));
+}
+
+int kvm_reset_close(int fd)
+{
+    return answer(instance().recorder.close(fd));
+}
+
+void kvm_reset_block(const char *why)
+{
+    instance().recorder.block(why);
+}
+
+static Result<void> run_c_hook(const KvmResetHook &hook, Phase phase)
+{
+    char *why = nullptr;
+    int code = hook.run(hook.opaque, KvmResetPhase(phase), &why);
+    std::string what = why ? why : "no reason given";
+
+    free(why);
+    if (code) {
+        return std::unexpected(Error{code, std::move(what)});
+    }
+    return {};
+}
+
+int kvm_reset_add_hook(const KvmResetHook *c_hook, char **why)
+{
+    Hook hook;
+
+    static_assert(int(Phase::Aborted) == KVM_RESET_PHASE_ABORTED);
+    hook.name = c_hook->name ? c_hook->name : "";
+    for (auto name = c_hook->after; name && *name; name++) {
+        hook.after.push_back(*name);
+    }
+    for (unsigned i = 0; i < phase_count; i++) {
+        if (c_hook->phases & (1u << i)) {
+            hook.phases.push_back(Phase(i));
+        }
+    }
+    if (c_hook->run) {
+        hook.run = [copy = *c_hook](Phase phase) {
+            return run_c_hook(copy, phase);
+        };
+    }
+    if (c_hook->undo) {
+        hook.undo = [copy = *c_hook](Phase phase) {
+            copy.undo(copy.opaque, KvmResetPhase(phase));
+        };
+    }
+    Result<void> added = instance().registry.add(std::move(hook));
+    return added ? 0 : answer(added.error(), why);
+}
+
+bool kvm_reset_remove_hook(const char *name)
+{
+    return instance().registry.remove(name);
+}
+
+int kvm_reset_rebirth(char **why)
+{
+    Result<Phases> done = instance().rebirth.run();
+    return done ? 0 : answer(done.error(), why);
+}
+
+int kvm_reset_before_run(char **why)
+{
+    Result<void> done = instance().rebirth.before_run();
+    return done ? 0 : answer(done.error(), why);
+}
+
+void kvm_reset_status(KvmResetStatus *out, char **why_not, char **last_error)
+{
+    Recorder &recorder = instance().recorder;
+    Status status = instance().rebirth.status();
+    std::optional<std::string> blocker = recorder.blocker();
+
+    if (!blocker && !recorder.recording()) {
+        blocker = "no VM was recorded";
+    }
+    *out = {
+        .restartable = !blocker,
+        .generation = status.generation,
+        .aborted = status.aborted,
+        .entries = recorder.entries(),
+        .bytes = recorder.footprint(),
+        .quiesce = status.last.quiesce,
+        .prepare = status.last.prepare,
+        .commit = status.last.commit,
+        .hooks = status.last.hooks,
+        .total = status.last.total,
+        .retire = status.retire,
+        .retiring = status.retiring,
+    };
+    if (why_not) {
+        *why_not = copy_out(blocker.value_or(""));
+    }
+    if (last_error) {
+        *last_error = copy_out(status.last_error);
+    }
+}
+
+void kvm_reset_drain(void)
+{
+    instance().rebirth.drain();
+}
+
+void kvm_reset_set_trace(const KvmResetTrace *observer)
+{
+    trace = observer;
+}
+
+void kvm_reset_set_device(const char *path)
+{
+    device = path;
+}

@@ -1,0 +1,50 @@
+/*
+ * Errors of the core
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "error.h"
+
+#include <cstdarg>
+#include <cstdio>
+#include <cstring>
+
+namespace kvm_reset {
+
+static std::string vformat(const char *fmt, va_list ap)
+{
+    va_list again;
+    va_copy(again, ap);
+    int n = vsnprintf(nullptr, 0, fmt, again);
+    va_end(again);
+
+    std::string text(n > 0 ? n : 0, '\0');
+    vsnprintf(text.data(), text.size() + 1, fmt, ap);
+    return text;
+}
+
+std::string format(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    std::string text = vformat(fmt, ap);
+    va_end(ap);
+    return text;
+}
+
+std::unexpected<Error> fail(int code, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    std::string text = vformat(fmt, ap);
+    va_end(ap);
+
+    const char *name = strerrorname_np(code);
+    if (name) {
+        text += format(": %s (%s)", strerrordesc_np(code), name);
+    }
+    return std::unexpected(Error{code, std::move(text)});
+}
+
+} /* namespace kvm_reset */

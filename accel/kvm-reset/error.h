@@ -1,0 +1,32 @@
+/*
+ * Errors of the core: a number for machines, a sentence for people
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef KVM_RESET_ERROR_H
+#define KVM_RESET_ERROR_H
+
+#include <expected>
+#include <string>
+
+namespace kvm_reset {
+
+struct Error {
+    int code = 0;       /* a positive errno */
+    std::string what;   /* what failed, on what, and why: a whole sentence */
+};
+
+template <class T> using Result = std::expected<T, Error>;
+
+/* printf into a string. */
+__attribute__((format(printf, 1, 2)))
+std::string format(const char *fmt, ...);
+
+/* An Error whose sentence ends in the errno's name and meaning. */
+__attribute__((format(printf, 2, 3)))
+std::unexpected<Error> fail(int code, const char *fmt, ...);
+
+} /* namespace kvm_reset */
+
+#endif

@@ -1,0 +1,166 @@
+/*
+ * Rebirth
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "rebirth.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "swap.h"
+
+namespace kvm_reset {
+
+namespace {
+
+/* Adds the time until it goes to a duration, and reports the step. */
+class Timer {
+public:
+    Timer(Recorder &recorder, const char *step, uint64_t &duration)
+        : recorder_(recorder), step_(step), duration_(duration),
+          began_(recorder.kernel().now()) {}
+    ~Timer()
+    {
+        uint64_t took = recorder_.kernel().now() - began_;
+        duration_ += took;
+        recorder_.observer().step(step_, {}, took);
+    }
+
+private:
+    Recorder &recorder_;
+    const char *step_;
+    uint64_t &duration_;
+    uint64_t began_;
+};
+
+} /* namespace */
+
+Result<Phases> Rebirth::run()
+{
+    Result<Phases> outcome = attempt();
+
+    std::unique_lock lock(mutex_);
+    if (outcome) {
+        status_.generation++;
+        status_.last = *outcome;
+        status_.last_error.clear();
+    } else {
+        status_.aborted++;
+        status_.last_error = outcome.error().what;
+        recorder_.observer().step("abort", status_.last_error, 0);
+    }
+    return outcome;
+}
+
+Result<Phases> Rebirth::attempt()
+{
+    Phases phases;
+    Result<void> done;
+
+    if (auto why = recorder_.blocker()) {
+        return fail(ENOTSUP, "the VM is not restartable: %s", why->c_str());
+    }
+    if (!recorder_.recording()) {
+        return fail(ENODEV, "no VM was recorded");
+    }
+
+    uint64_t began = recorder_.kernel().now();
+    {
+        Timer timer(recorder_, "quiesce", phases.quiesce);
+        done = registry_.run(Phase::Quiesce);
+    }
+    if (done) {
+        done = commit(phases);
+        if (!done) {
+            registry_.undo(Phase::Quiesce);
+        }
+    }
+    if (!done) {
+        if (Result<void> told = registry_.run(Phase::Aborted); !told) {
+            done.error().what += "; then " + told.error().what;
+        }
+        return std::unexpected(done.error());
+    }
+    phases.total = recorder_.kernel().now() - began;
+    return phases;
+}
+
+Result<Image> Rebirth::prepare(const Snapshot &snapshot)
+{
+    if (vm_number_ < 0) {
+        auto vm = std::ranges::find(snapshot.objects, FdClass::Vm,
+                                    &Object::kind);
+        vm_number_ = vm != snapshot.objects.end() ? vm->fd : -1;
+    }
+    return Image::build(recorder_.kernel(), snapshot, vm_number_);
+}
+
+/*
+ * The image is built without the recorder's lock, so that an ioctl of another
+ * thread need not wait for it.  If the definition changed meanwhile it is
+ * built once more, then under the lock.
+ */
+Result<void> Rebirth::commit(Phases &phases)
+{
+    Result<Image> image = std::unexpected(Error{});
+    std::unique_lock<std::mutex> frozen;
+    Snapshot snapshot;
+    {
+        Timer timer(recorder_, "prepare", phases.prepare);
+        image = prepare(recorder_.snapshot());
+        frozen = recorder_.freeze();
+        snapshot = recorder_.frozen_snapshot();
+        if (image && image->version() != snapshot.version) {
+            image = prepare(snapshot);
+        }
+    }
+    if (!image) {
+        return std::unexpected(image.error());
+    }
+
+    int number = image->vm_number();
+    Swap swap(recorder_.kernel(), std::move(snapshot), std::move(*image));
+    Result<void> done;
+    {
+        Timer timer(recorder_, "commit", phases.commit);
+        done = swap.perform();
+    }
+    frozen.unlock();
+    if (!done) {
+        return done;
+    }
+    {
+        Timer timer(recorder_, "hooks", phases.hooks);
+        done = registry_.run(Phase::NewVm);
+        if (done) {
+            done = registry_.run(Phase::NewVcpus);
+            if (!done) {
+                registry_.undo(Phase::NewVm);
+            }
+        }
+    }
+    if (!done) {
+        frozen.lock();
+        if (Result<void> undone = swap.undo(); !undone) {
+            done.error().what += "; and " + undone.error().what;
+        }
+        return done;
+    }
+    vm_number_ = number;
+    retirer_.retire(swap.finish());
+    return {};
+}
+
+Status Rebirth::status() const
+{
+    std::unique_lock lock(mutex_);
+    Status status = status_;
+
+    status.retire = retirer_.last_duration();
+    status.retiring = retirer_.waiting();
+    return status;
+}
+
+} /* namespace kvm_reset */

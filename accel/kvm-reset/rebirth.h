@@ -1,0 +1,81 @@
+/*
+ * Rebirth: a new VM in place of the old one
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ *     prepare   open the KVM device anew and replay the journal onto fresh
+ *               fds; the old VM still works
+ *     commit    swap the image in; nothing is built here
+ *     abort     any failure: the old VM is in place, as it was
+ *     retire    the old VM is closed on a thread of its own
+ */
+
+#ifndef KVM_RESET_REBIRTH_H
+#define KVM_RESET_REBIRTH_H
+
+#include <cstdint>
+#include <mutex>
+#include <string>
+
+#include "error.h"
+#include "image.h"
+#include "recorder.h"
+#include "registry.h"
+#include "retirer.h"
+
+namespace kvm_reset {
+
+/* Durations in nanoseconds. */
+struct Phases {
+    uint64_t quiesce = 0;       /* hooks before anything is touched */
+    uint64_t prepare = 0;       /* building the image */
+    uint64_t commit = 0;        /* moving exclusive resources and the swap */
+    uint64_t hooks = 0;         /* hooks on the new VM */
+    uint64_t total = 0;
+};
+
+struct Status {
+    uint64_t generation = 0;    /* rebirths that were committed */
+    uint64_t aborted = 0;       /* rebirths that failed */
+    std::string last_error;     /* why the last one failed; empty: it did not */
+    Phases last;                /* of the last one that was committed */
+    uint64_t retire = 0;        /* taking the last retired VM down, ns */
+    size_t retiring = 0;        /* old VMs that are not down yet */
+};
+
+class Rebirth {
+public:
+    Rebirth(Recorder &recorder, Registry &registry)
+        : recorder_(recorder), registry_(registry),
+          retirer_(recorder.kernel()) {}
+
+    /*
+     * Gives the guest a new VM.  The caller has stopped the vCPUs and keeps
+     * other threads from issuing ioctls.  On failure the guest is on its old
+     * VM as if nothing had been asked, and it may be asked again.
+     */
+    Result<Phases> run();
+
+    /* After devices were reset, before the guest runs. */
+    Result<void> before_run() { return registry_.run(Phase::BeforeRun); }
+
+    Status status() const;
+    /* Waits until no old VM is left. */
+    void drain() { retirer_.drain(); }
+
+private:
+    Result<Phases> attempt();
+    Result<Image> prepare(const Snapshot &snapshot);
+    Result<void> commit(Phases &phases);
+
+    Recorder &recorder_;
+    Registry &registry_;
+    Retirer retirer_;
+    int vm_number_ = -1;        /* the fd number that debugfs knows the VM by */
+    mutable std::mutex mutex_;
+    Status status_;
+};
+
+} /* namespace kvm_reset */
+
+#endif

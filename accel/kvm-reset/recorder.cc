@@ -1,0 +1,502 @@
+/*
+ * The recorder
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "recorder.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <sys/mman.h>
+
+#include "arch.h"
+#include "caller.h"
+#include "error.h"
+
+namespace kvm_reset {
+
+void Observer::seen(int, uint32_t, const char *, Effect, int) {}
+void Observer::blocked(const std::string &) {}
+void Observer::stale(const std::string &) {}
+void Observer::step(const char *, const std::string &, uint64_t) {}
+
+/* One ioctl on its way to the kernel. */
+struct Recorder::Call {
+    const Row *row;
+    ObjectId target;
+    int fd;
+    uint32_t request;
+    uintptr_t arg;
+    const void *caller;
+};
+
+Recorder::Recorder(Kernel &kernel, Observer &observer)
+    : kernel_(kernel), observer_(observer), files_(kernel)
+{
+}
+
+/* The words that tell, in an fd's name, what KVM made it for. */
+static const char *fd_name(FdClass kind)
+{
+    switch (kind) {
+    case FdClass::System:
+        return "kvm";
+    case FdClass::Vm:
+        return "kvm-vm";
+    case FdClass::Vcpu:
+        return "kvm-vcpu:";
+    case FdClass::Device:
+        return "kvm-";
+    case FdClass::GuestMemfd:
+        return "gmem";
+    case FdClass::Stats:
+        return "-stats";
+    default:
+        return "";
+    }
+}
+
+/* The visible bytes of an argument where the caller has it. */
+static std::span<const uint8_t> caller_bytes(const Row &row, uintptr_t arg)
+{
+    if (row.arg != ArgKind::Struct || !arg) {
+        return {};
+    }
+    auto from = reinterpret_cast<const uint8_t *>(arg);
+    size_t size = fixed_size(row);
+    size_t tail = row.tail.element *
+                  read_field({from, size}, row.tail.count);
+    return {from, size + tail};
+}
+
+static Key key_of(const Row &row, ObjectId target, const Argument &arg)
+{
+    Key key{.target = target,
+            .family = row.family ? row.family : row.request};
+
+    if (row.value_is_key) {
+        key.fields[0] = arg.value();
+    }
+    for (size_t i = 0; i < row.key.size(); i++) {
+        Field field = row.key[i];
+        if (!field.width) {
+            break;
+        }
+        if (row.each_element) {
+            field.offset += fixed_size(row);
+        }
+        key.fields[i] = arg.read(field) & ~field.ignore;
+    }
+    return key;
+}
+
+static bool takes_away(const Row &row, const Argument &arg)
+{
+    uint64_t field = arg.read(row.removal.field);
+
+    switch (row.removal.when) {
+    case Removal::When::FieldIsZero:
+        return field == 0;
+    case Removal::When::FlagIsSet:
+        return field & row.removal.mask;
+    case Removal::When::FieldIs:
+        return field == row.removal.value;
+    case Removal::When::Never:
+        break;
+    }
+    return false;
+}
+
+bool fd_field_present(const FdField &field, const Argument &arg)
+{
+    return field.role != FdRole::None &&
+           (!field.mask ||
+            (arg.read(field.flags) & field.mask) == field.want);
+}
+
+const Row *Recorder::row_of(int fd, uint32_t request, ObjectId *target) const
+{
+    const Object *object = journal_.object_at(fd);
+
+    *target = object ? object->id : no_object;
+    return find_row(object ? object->kind : FdClass::System, request);
+}
+
+/* Whether @request is one that no class of fd records. */
+static bool quiet_everywhere(uint32_t request)
+{
+    bool known = false;
+
+    for (const Row &row : catalogue()) {
+        if (row.request == request) {
+            known = true;
+            if (row.judge || !effect_is_quiet(row.effect)) {
+                return false;
+            }
+        }
+    }
+    return known;
+}
+
+/*
+ * The effect of this very call.  Of a call whose elements are entries of
+ * their own, the effect of the first element that matters.
+ */
+static Effect effect_of(const Row &row, uintptr_t arg,
+                        const JudgeContext &context)
+{
+    if (!row.judge) {
+        return row.effect;
+    }
+    std::span<const uint8_t> bytes = caller_bytes(row, arg);
+    if (!row.each_element) {
+        return row.judge(bytes, arg, context);
+    }
+
+    size_t fixed = fixed_size(row);
+    for (size_t at = fixed; at + row.tail.element <= bytes.size();
+         at += row.tail.element) {
+        Effect effect = row.judge(bytes.subspan(at, row.tail.element), arg,
+                                  context);
+        if (!effect_is_quiet(effect)) {
+            return effect;
+        }
+    }
+    return Effect::Volatile;
+}
+
+static bool defining_msr(uint32_t index, void *opaque)
+{
+    auto msrs = static_cast<const std::vector<uint32_t> *>(opaque);
+
+    return std::ranges::binary_search(*msrs, index);
+}
+
+JudgeContext Recorder::context() const
+{
+    return {.launched = launched_,
+            .defining_msr = defining_msr,
+            .opaque = const_cast<std::vector<uint32_t> *>(&defining_msrs_)};
+}
+
+int Recorder::ioctl(int fd, uint32_t request, uintptr_t arg,
+                    const void *caller)
+{
+    std::unique_lock lock(mutex_);
+    Call call{.row = nullptr, .target = no_object, .fd = fd,
+              .request = request, .arg = arg, .caller = caller};
+    call.row = row_of(fd, request, &call.target);
+    Effect effect = call.row ? effect_of(*call.row, arg, context())
+                             : Effect::Foreign;
+
+    if (effect_is_quiet(effect)) {
+        lock.unlock();
+        return kernel_.ioctl(fd, request, arg);
+    }
+    int ret = effect == Effect::Foreign ? not_understood(call)
+                                        : record(call, effect);
+    lock.unlock();
+    observer_.seen(fd, request, call.row ? call.row->name : "unknown",
+                   effect, ret);
+    return ret;
+}
+
+int Recorder::not_understood(const Call &call)
+{
+    int ret = kernel_.ioctl(call.fd, call.request, call.arg);
+
+    if (ret < 0 || !vm_ || (!call.row && quiet_everywhere(call.request))) {
+        return ret;
+    }
+    std::string what = call.row
+        ? std::string(call.row->name)
+        : format("ioctl %#x (KVM number %#x)", call.request,
+                 ioc_number(call.request));
+    if (call.row && call.row->note) {
+        what += format(" (%s)", call.row->note);
+    }
+    if (std::string who = describe_caller(call.caller); !who.empty()) {
+        what += " from " + who;
+    }
+    block_locked(what + " cannot be replayed: the catalogue has no row that "
+                        "says how");
+    return ret;
+}
+
+int Recorder::record(const Call &call, Effect effect)
+{
+    const Row &row = *call.row;
+    Argument copy = Argument::copy(row, call.arg);
+    int ret = kernel_.ioctl(call.fd, call.request, call.arg);
+
+    if (ret < 0) {
+        return ret;
+    }
+    if (row.creates == FdClass::Vm) {
+        begin_vm(call, std::move(copy), ret);
+    } else if (effect == Effect::Create) {
+        add_created(call, std::move(copy), ret);
+    } else if (row.each_element) {
+        apply_elements(call, copy, ret);
+    } else {
+        apply_one(call, std::move(copy), effect);
+    }
+    return ret;
+}
+
+void Recorder::begin_vm(const Call &call, Argument arg, int vm)
+{
+    if (vm_) {
+        block_locked("a second VM was created while the first one lives");
+        return;
+    }
+    if (arch()) {
+        defining_msrs_ = arch()->defining_msrs(kernel_, call.fd);
+    }
+    Object &system = journal_.add_object({.id = journal_.next(),
+                                          .kind = FdClass::System,
+                                          .fd = call.fd});
+    Call made = call;
+    made.target = system.id;
+    vm_ = add_created(made, std::move(arg), vm);
+}
+
+ObjectId Recorder::add_created(const Call &call, Argument arg, int ret)
+{
+    const Row &row = *call.row;
+    int fd = ret;
+
+    if (row.created_in_arg) {
+        fd = read_field(caller_bytes(row, call.arg), row.created);
+    }
+    if (const Object *closed = journal_.object_at(fd)) {
+        observer_.stale(format("fd %d was closed unseen", fd));
+        journal_.remove_object(closed->id);
+    }
+
+    Key key{.target = call.target, .family = row.request,
+            .serial = journal_.next()};
+    EntryPtr entry = journal_.put(
+        key, {.row = &row, .target = call.target, .arg = std::move(arg)});
+    journal_.add_object({.id = entry->order, .kind = row.creates, .fd = fd});
+    return entry->order;
+}
+
+void Recorder::apply_elements(const Call &call, const Argument &copy,
+                              int taken)
+{
+    const Row &row = *call.row;
+    size_t fixed = fixed_size(row);
+    int count = std::min<int>(taken, copy.elements(row));
+
+    for (int i = 0; i < count; i++) {
+        Argument one = copy.element(row, i);
+        Effect effect = row.judge
+            ? row.judge(one.bytes().subspan(fixed), 0, context())
+            : row.effect;
+        if (!effect_is_quiet(effect)) {
+            apply_one(call, std::move(one), effect);
+        }
+    }
+}
+
+void Recorder::apply_one(const Call &call, Argument arg, Effect effect)
+{
+    const Row &row = *call.row;
+    Key key = key_of(row, call.target, arg);
+
+    if (row.removes_containing) {
+        remove_containing(row, call.target, key);
+        return;
+    }
+    if (effect == Effect::Remove || takes_away(row, arg)) {
+        if (EntryPtr gone = journal_.remove(key)) {
+            forget_files(*gone);
+        }
+        return;
+    }
+    if (effect == Effect::Launch) {
+        key.serial = journal_.next();
+        block_locked(format("%s began a confidential launch, which this "
+                            "version does not replay", row.name));
+    }
+
+    Entry entry{.row = &row, .target = call.target, .arg = std::move(arg)};
+    for (size_t i = 0; i < row.fds.size(); i++) {
+        const FdField &field = row.fds[i];
+        if (!fd_field_present(field, entry.arg)) {
+            continue;
+        }
+        int fd = entry.arg.read(
+            {.offset = field.offset, .width = 4, .inside = field.inside});
+        if (field.role == FdRole::Eventfd) {
+            entry.files[i] = files_.identify(fd);
+        } else if (field.role == FdRole::Object) {
+            const Object *object = journal_.object_at(fd);
+            entry.objects[i] = object ? object->id : no_object;
+        } else if (field.role == FdRole::Held) {
+            entry.held = std::make_shared<Fd>(kernel_, kernel_.dup(fd));
+        }
+    }
+    EntryPtr old = journal_.find(key);
+    journal_.put(key, std::move(entry));
+    if (old) {
+        forget_files(*old);
+    }
+}
+
+/* key.fields[0] and [1] are a range's start and length. */
+void Recorder::remove_containing(const Row &row, ObjectId target,
+                                 const Key &inner)
+{
+    uint64_t start = inner.fields[0], end = start + inner.fields[1];
+
+    journal_.remove_if([&](const Entry &entry) {
+        if (entry.row->family != row.family || entry.target != target) {
+            return false;
+        }
+        Key outer = key_of(*entry.row, target, entry.arg);
+        return outer.fields[0] <= start &&
+               end <= outer.fields[0] + outer.fields[1] &&
+               outer.fields[2] == inner.fields[2] &&
+               outer.fields[3] == inner.fields[3];
+    });
+}
+
+void Recorder::forget_files(const Entry &entry)
+{
+    for (FileId id : entry.files) {
+        if (id.fd >= 0) {
+            files_.forget(id);
+        }
+    }
+}
+
+int Recorder::mmap(void *address, size_t length, int prot, int flags, int fd,
+                   int64_t offset, void **mapping)
+{
+    std::unique_lock lock(mutex_);
+    int ret = kernel_.mmap(address, length, prot, flags, fd, offset, mapping);
+
+    Object *object = journal_.object_at(fd);
+    if (ret == 0 && object && !(flags & MAP_ANONYMOUS)) {
+        std::erase_if(object->mappings, [&](const Mapping &old) {
+            return old.address == *mapping;
+        });
+        object->mappings.push_back({*mapping, length, prot, flags, offset});
+        journal_.touch();
+    }
+    return ret;
+}
+
+int Recorder::munmap(void *address, size_t length)
+{
+    std::unique_lock lock(mutex_);
+    int ret = kernel_.munmap(address, length);
+
+    if (ret == 0) {
+        journal_.forget_mapping(address);
+    }
+    return ret;
+}
+
+int Recorder::close(int fd)
+{
+    std::unique_lock lock(mutex_);
+
+    if (const Object *object = journal_.object_at(fd)) {
+        if (object->id == vm_ || object->kind == FdClass::System) {
+            end_vm();
+        } else {
+            journal_.remove_object(object->id);
+        }
+    }
+    return kernel_.close(fd);
+}
+
+void Recorder::end_vm()
+{
+    for (const EntryPtr &entry : journal_.snapshot().entries) {
+        forget_files(*entry);
+    }
+    journal_ = Journal();
+    vm_ = no_object;
+    launched_ = false;
+    blocker_.reset();
+}
+
+std::optional<std::string> Recorder::blocker() const
+{
+    std::unique_lock lock(mutex_);
+    return blocker_;
+}
+
+void Recorder::block(std::string why)
+{
+    std::unique_lock lock(mutex_);
+    block_locked(std::move(why));
+}
+
+/* The first reason stays: later ones are often its consequence. */
+void Recorder::block_locked(std::string why)
+{
+    if (!blocker_) {
+        blocker_ = std::move(why);
+        observer_.blocked(*blocker_);
+    }
+}
+
+void Recorder::drop_stale()
+{
+    journal_.remove_if([this](const Entry &entry) {
+        for (FileId id : entry.files) {
+            if (id.fd >= 0 && !files_.same(id)) {
+                observer_.stale(format("%s names eventfd %d, which was closed",
+                                       entry.row->name, id.fd));
+                forget_files(entry);
+                return true;
+            }
+        }
+        return false;
+    });
+    for (const Object &object : journal_.snapshot().objects) {
+        if (!kernel_.describe(object.fd).contains(fd_name(object.kind))) {
+            observer_.stale(format("fd %d, a %s, was closed unseen",
+                                   object.fd, to_string(object.kind)));
+            journal_.remove_object(object.id);
+        }
+    }
+}
+
+Snapshot Recorder::snapshot()
+{
+    std::unique_lock lock(mutex_);
+    return frozen_snapshot();
+}
+
+Snapshot Recorder::frozen_snapshot()
+{
+    drop_stale();
+    return journal_.snapshot();
+}
+
+size_t Recorder::entries() const
+{
+    std::unique_lock lock(mutex_);
+    return journal_.size();
+}
+
+size_t Recorder::footprint() const
+{
+    std::unique_lock lock(mutex_);
+    return journal_.footprint();
+}
+
+bool Recorder::recording() const
+{
+    std::unique_lock lock(mutex_);
+    return vm_ != no_object;
+}
+
+} /* namespace kvm_reset */

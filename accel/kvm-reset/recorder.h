@@ -1,0 +1,115 @@
+/*
+ * The recorder: sees the ioctls of one VM and keeps its journal
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Every KVM ioctl that may define the VM passes through here on its way to
+ * the kernel.  One lock is held over the ioctl and its entry, so that the
+ * journal never says anything but what the kernel was told.  Calls that
+ * define nothing are passed on without the lock.
+ *
+ * Fail closed: what the catalogue does not know, or knows that it cannot be
+ * replayed, blocks: the VM is then not restartable, and says why.
+ */
+
+#ifndef KVM_RESET_RECORDER_H
+#define KVM_RESET_RECORDER_H
+
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "journal.h"
+#include "kernel.h"
+
+namespace kvm_reset {
+
+/*
+ * Told what happens, for traces.  Called on the thread that did it, with the
+ * recorder's lock held or not: must not call back.
+ */
+class Observer {
+public:
+    virtual ~Observer() = default;
+
+    /* An ioctl that is not quiet went to the kernel and returned @ret. */
+    virtual void seen(int fd, uint32_t request, const char *name,
+                      Effect effect, int ret);
+    virtual void blocked(const std::string &why);
+    virtual void stale(const std::string &what);
+    /* A step of a rebirth: its name, what it was about, and a duration. */
+    virtual void step(const char *name, const std::string &what, uint64_t ns);
+};
+
+class Recorder {
+public:
+    Recorder(Kernel &kernel, Observer &observer);
+    Recorder(const Recorder &) = delete;
+
+    /*
+     * As the system calls; negative errno on failure.  @caller is a code
+     * address, for messages, or nullptr.  Any thread.
+     */
+    int ioctl(int fd, uint32_t request, uintptr_t arg,
+              const void *caller = nullptr);
+    int mmap(void *address, size_t length, int prot, int flags, int fd,
+             int64_t offset, void **mapping);
+    int munmap(void *address, size_t length);
+    int close(int fd);
+
+    /* Why the VM is not restartable; nothing if it is.  Any thread. */
+    std::optional<std::string> blocker() const;
+    void block(std::string why);
+
+    /* Drops what userspace closed behind our back, then copies.  Any thread. */
+    Snapshot snapshot();
+
+    size_t entries() const;
+    size_t footprint() const;
+    bool recording() const;
+
+    /* Held by whoever swaps the fds beneath the recorder's feet. */
+    std::unique_lock<std::mutex> freeze() { return std::unique_lock(mutex_); }
+    /* With the lock held: the snapshot, and whether a file is still meant. */
+    Snapshot frozen_snapshot();
+
+    Kernel &kernel() { return kernel_; }
+    Observer &observer() { return observer_; }
+
+private:
+    struct Call;
+
+    const Row *row_of(int fd, uint32_t request, ObjectId *target) const;
+    JudgeContext context() const;
+    int not_understood(const Call &call);
+    int record(const Call &call, Effect effect);
+    void begin_vm(const Call &call, Argument arg, int vm);
+    void end_vm();
+    ObjectId add_created(const Call &call, Argument arg, int ret);
+    void apply_elements(const Call &call, const Argument &copy, int taken);
+    void apply_one(const Call &call, Argument arg, Effect effect);
+    void remove_containing(const Row &row, ObjectId target,
+                           const Key &inner);
+    void forget_files(const Entry &entry);
+    void drop_stale();
+    void block_locked(std::string why);
+
+    Kernel &kernel_;
+    Observer &observer_;
+    mutable std::mutex mutex_;
+    Journal journal_;
+    FileWatch files_;
+    ObjectId vm_ = no_object;
+    bool launched_ = false;
+    std::vector<uint32_t> defining_msrs_;
+    std::optional<std::string> blocker_;
+};
+
+/* Whether @arg has the fd that @field speaks of. */
+bool fd_field_present(const FdField &field, const Argument &arg);
+
+} /* namespace kvm_reset */
+
+#endif

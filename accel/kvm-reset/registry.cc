@@ -1,0 +1,134 @@
+/*
+ * The registry of hooks
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "registry.h"
+
+#include <algorithm>
+#include <cerrno>
+
+namespace kvm_reset {
+
+const char *to_string(Phase phase)
+{
+    switch (phase) {
+    case Phase::Quiesce:
+        return "quiesce";
+    case Phase::NewVm:
+        return "new-vm";
+    case Phase::NewVcpus:
+        return "new-vcpus";
+    case Phase::BeforeRun:
+        return "before-run";
+    case Phase::Aborted:
+        return "aborted";
+    }
+    return "unknown";
+}
+
+static bool wants(const Hook &hook, Phase phase)
+{
+    return std::ranges::find(hook.phases, phase) != hook.phases.end();
+}
+
+/* Whether a hook of @hooks has to run before @hook. */
+static bool must_wait(const Hook &hook, const std::vector<Hook> &hooks)
+{
+    return std::ranges::any_of(hooks, [&hook](const Hook &other) {
+        return std::ranges::find(hook.after, other.name) != hook.after.end();
+    });
+}
+
+/*
+ * Moves hooks from @waiting to the result, the first that is free each time,
+ * so that hooks without a constraint keep the order of registration.  What
+ * is left in @waiting is in a cycle or behind one.
+ */
+static std::vector<Hook> put_in_order(std::vector<Hook> &waiting)
+{
+    std::vector<Hook> ordered;
+
+    while (true) {
+        auto free = std::ranges::find_if(waiting, [&](const Hook &hook) {
+            return !must_wait(hook, waiting);
+        });
+        if (free == waiting.end()) {
+            return ordered;
+        }
+        ordered.push_back(std::move(*free));
+        waiting.erase(free);
+    }
+}
+
+Result<void> Registry::add(Hook hook)
+{
+    if (hook.name.empty() || hook.phases.empty() || !hook.run) {
+        return fail(EINVAL, "hook '%s' has no name, no phase or nothing to "
+                            "run", hook.name.c_str());
+    }
+    if (std::ranges::find(hooks_, hook.name, &Hook::name) != hooks_.end()) {
+        return fail(EEXIST, "hook '%s' is registered already",
+                    hook.name.c_str());
+    }
+
+    std::string name = hook.name;
+    std::vector<Hook> waiting = hooks_;
+    waiting.push_back(std::move(hook));
+    std::vector<Hook> ordered = put_in_order(waiting);
+
+    if (!waiting.empty()) {
+        std::string cycle;
+        for (const Hook &stuck : waiting) {
+            cycle += (cycle.empty() ? "" : ", ") + stuck.name;
+        }
+        return fail(ELOOP, "hook '%s' would wait for itself, among: %s",
+                    name.c_str(), cycle.c_str());
+    }
+    hooks_ = std::move(ordered);
+    return {};
+}
+
+bool Registry::remove(const std::string &name)
+{
+    return std::erase_if(hooks_, [&name](const Hook &hook) {
+        return hook.name == name;
+    });
+}
+
+Result<void> Registry::run(Phase phase)
+{
+    for (size_t i = 0; i < hooks_.size(); i++) {
+        if (!wants(hooks_[i], phase)) {
+            continue;
+        }
+        Result<void> done = hooks_[i].run(phase);
+        if (!done) {
+            undo_first(i, phase);
+            return std::unexpected(Error{
+                done.error().code,
+                format("hook '%s' failed in phase %s: %s",
+                       hooks_[i].name.c_str(), to_string(phase),
+                       done.error().what.c_str())});
+        }
+    }
+    return {};
+}
+
+void Registry::undo(Phase phase)
+{
+    undo_first(hooks_.size(), phase);
+}
+
+void Registry::undo_first(size_t count, Phase phase)
+{
+    while (count-- > 0) {
+        const Hook &hook = hooks_[count];
+        if (wants(hook, phase) && hook.undo) {
+            hook.undo(phase);
+        }
+    }
+}
+
+} /* namespace kvm_reset */

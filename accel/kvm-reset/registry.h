@@ -1,0 +1,76 @@
+/*
+ * The registry of hooks: what devices and subsystems do at a rebirth because
+ * their state is in no ioctl
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A hook names itself, the phases it wants and the hooks it must come after.
+ * It returns an error, it does not exit: a failing hook aborts the rebirth,
+ * and those that have run are undone in reverse.
+ */
+
+#ifndef KVM_RESET_REGISTRY_H
+#define KVM_RESET_REGISTRY_H
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "error.h"
+
+namespace kvm_reset {
+
+enum class Phase : uint8_t {
+    Quiesce,    /* the guest is stopped, the old VM is still in place */
+    NewVm,      /* the new VM is in place */
+    NewVcpus,   /* the VM's hooks have run; now for what is per vCPU */
+    BeforeRun,  /* devices are reset, the guest is about to run; no way back */
+    Aborted,    /* the old VM is in place again, or still */
+};
+
+constexpr unsigned phase_count = 5;
+const char *to_string(Phase phase);
+
+struct Hook {
+    std::string name;
+    std::vector<std::string> after{};
+    std::vector<Phase> phases{};
+    std::function<Result<void>(Phase)> run;
+    /* Puts back what run() did in that phase; may be empty. */
+    std::function<void(Phase)> undo{};
+};
+
+/* Used under QEMU's big lock, or by one thread. */
+class Registry {
+public:
+    /*
+     * EINVAL: no name, no phase or nothing to run; EEXIST: the name is
+     * taken; ELOOP: the hooks could not be put in order, and @hook is not
+     * added.  A name in @after that nobody has is no error: that subsystem
+     * is not there.
+     */
+    Result<void> add(Hook hook);
+    /* Whether there was one. */
+    bool remove(const std::string &name);
+
+    /*
+     * Runs the hooks of @phase in order.  On failure those of this phase
+     * that ran are undone, and the error names the hook.
+     */
+    Result<void> run(Phase phase);
+    /* Undoes @phase, in reverse, where run() had succeeded. */
+    void undo(Phase phase);
+
+    /* In the order in which they run. */
+    const std::vector<Hook> &hooks() const { return hooks_; }
+
+private:
+    void undo_first(size_t count, Phase phase);
+
+    std::vector<Hook> hooks_;
+};
+
+} /* namespace kvm_reset */
+
+#endif

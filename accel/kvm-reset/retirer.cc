@@ -1,0 +1,94 @@
+/*
+ * The retirer
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "retirer.h"
+
+#include <csignal>
+#include <pthread.h>
+
+namespace kvm_reset {
+
+Retirer::~Retirer()
+{
+    {
+        std::unique_lock lock(mutex_);
+        stopping_ = true;
+    }
+    changed_.notify_all();
+    if (thread_.joinable()) {
+        thread_.join();
+    }
+}
+
+/* The process's signals are for its own threads, not for this one. */
+void Retirer::start()
+{
+    sigset_t all, before;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    thread_ = std::thread([this] { work(); });
+    pthread_setname_np(thread_.native_handle(), "kvm-retire");
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+void Retirer::retire(std::vector<Fd> fds)
+{
+    std::unique_lock lock(mutex_);
+
+    if (!thread_.joinable()) {
+        start();
+    }
+    changed_.wait(lock, [this] { return queue_.size() < bound_; });
+    queue_.push_back(std::move(fds));
+    changed_.notify_all();
+}
+
+void Retirer::drain()
+{
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return queue_.empty() && !busy_; });
+}
+
+void Retirer::work()
+{
+    std::unique_lock lock(mutex_);
+
+    while (true) {
+        changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+        if (queue_.empty()) {
+            return;
+        }
+        std::vector<Fd> fds = std::move(queue_.front());
+        queue_.pop_front();
+        busy_++;
+        changed_.notify_all();
+
+        lock.unlock();
+        uint64_t began = kernel_.now();
+        fds.clear();
+        uint64_t took = kernel_.now() - began;
+        lock.lock();
+
+        last_duration_ = took;
+        busy_--;
+        changed_.notify_all();
+    }
+}
+
+size_t Retirer::waiting() const
+{
+    std::unique_lock lock(mutex_);
+    return queue_.size() + busy_;
+}
+
+uint64_t Retirer::last_duration() const
+{
+    std::unique_lock lock(mutex_);
+    return last_duration_;
+}
+
+} /* namespace kvm_reset */

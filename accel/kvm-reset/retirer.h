@@ -1,0 +1,58 @@
+/*
+ * The retirer: closes old VMs while nobody waits
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Taking a VM down takes the kernel milliseconds; the guest need not wait for
+ * that.  The queue is bounded: a storm of resets slows down to what the
+ * kernel can take down, it does not pile up dead VMs.
+ */
+
+#ifndef KVM_RESET_RETIRER_H
+#define KVM_RESET_RETIRER_H
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "kernel.h"
+
+namespace kvm_reset {
+
+class Retirer {
+public:
+    explicit Retirer(Kernel &kernel, size_t bound = 4)
+        : kernel_(kernel), bound_(bound) {}
+    /* Waits for what is under way and closes the rest. */
+    ~Retirer();
+
+    /* Takes the fds over; waits while @bound VMs are waiting. Any thread. */
+    void retire(std::vector<Fd> fds);
+    /* Returns when everything given so far is closed.  Any thread. */
+    void drain();
+
+    size_t waiting() const;
+    /* How long the last one took, in nanoseconds. */
+    uint64_t last_duration() const;
+
+private:
+    void start();
+    void work();
+
+    Kernel &kernel_;
+    const size_t bound_;
+    mutable std::mutex mutex_;
+    std::condition_variable changed_;
+    std::deque<std::vector<Fd>> queue_;
+    size_t busy_ = 0;
+    uint64_t last_duration_ = 0;
+    bool stopping_ = false;
+    std::thread thread_;
+};
+
+} /* namespace kvm_reset */
+
+#endif

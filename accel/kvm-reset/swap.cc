@@ -1,0 +1,172 @@
+/*
+ * The swap
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "swap.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <sys/mman.h>
+
+namespace kvm_reset {
+
+/* The call that takes away what @entry adds. */
+static Argument taking_away(const Entry &entry)
+{
+    const Removal &removal = entry.row->removal;
+    Argument arg = entry.arg;
+
+    switch (removal.when) {
+    case Removal::When::FlagIsSet:
+        arg.write(removal.field, arg.read(removal.field) | removal.mask);
+        break;
+    case Removal::When::FieldIs:
+        arg.write(removal.field, removal.value);
+        break;
+    case Removal::When::FieldIsZero:
+        arg.write(removal.field, 0);
+        break;
+    case Removal::When::Never:
+        break;
+    }
+    return arg;
+}
+
+Result<void> Swap::perform()
+{
+    Result<void> done = keep_old();
+
+    if (done) {
+        done = move_exclusive();
+    }
+    if (done) {
+        done = put_in_place();
+    }
+    if (!done) {
+        if (Result<void> undone = undo(); !undone) {
+            done.error().what += "; and the old VM is not whole: " +
+                                 undone.error().what;
+        }
+    }
+    return done;
+}
+
+Result<void> Swap::keep_old()
+{
+    old_.reserve(snapshot_.objects.size());
+    for (const Object &object : snapshot_.objects) {
+        int fd = kernel_.dup(object.fd);
+        if (fd < 0) {
+            return fail(-fd, "cannot keep the old VM's fd %d (%s)",
+                        object.fd, to_string(object.kind));
+        }
+        old_.emplace_back(kernel_, fd);
+    }
+    return {};
+}
+
+/* Taking all away first lets the kernel's grace periods overlap. */
+Result<void> Swap::move_exclusive()
+{
+    for (const EntryPtr &entry : snapshot_.entries) {
+        if (!entry->row->exclusive) {
+            continue;
+        }
+        const Object *target = snapshot_.object(entry->target);
+        Result<void> done = issue(kernel_, *entry, taking_away(*entry),
+                                  target->fd, nullptr);
+        if (!done) {
+            return done;
+        }
+        taken_.push_back(entry.get());
+    }
+    for (const Entry *entry : taken_) {
+        Result<void> done = image_.replay(*entry);
+        if (!done) {
+            return done;
+        }
+        given_.push_back(entry);
+    }
+    return {};
+}
+
+Result<void> Swap::map(const Object &object, int fd)
+{
+    for (const Mapping &mapping : object.mappings) {
+        void *at;
+        int ret = kernel_.mmap(mapping.address, mapping.length, mapping.prot,
+                               mapping.flags | MAP_FIXED, fd, mapping.offset,
+                               &at);
+        if (ret < 0) {
+            return fail(-ret, "mapping fd %d (%s) in place of the old one",
+                        object.fd, to_string(object.kind));
+        }
+    }
+    return {};
+}
+
+Result<void> Swap::put_in_place()
+{
+    for (const Object &object : snapshot_.objects) {
+        int fresh = image_.fd(object.id);
+        int ret;
+        do {
+            ret = kernel_.dup_onto(fresh, object.fd);
+        } while (ret == -EINTR || ret == -EBUSY);
+        if (ret < 0) {
+            return fail(-ret, "putting the new fd %d (%s) in place",
+                        object.fd, to_string(object.kind));
+        }
+        placed_++;
+        if (Result<void> mapped = map(object, fresh); !mapped) {
+            return mapped;
+        }
+    }
+    return {};
+}
+
+Result<void> Swap::undo()
+{
+    Result<void> outcome;
+    auto note = [&outcome](Result<void> step) {
+        if (!step && outcome) {
+            outcome = std::move(step);
+        }
+    };
+
+    while (placed_ > 0) {
+        const Object &object = snapshot_.objects[--placed_];
+        int fd = old_[placed_].get();
+        int ret;
+        do {
+            ret = kernel_.dup_onto(fd, object.fd);
+        } while (ret == -EINTR || ret == -EBUSY);
+        if (ret < 0) {
+            note(fail(-ret, "putting the old fd %d back", object.fd));
+        }
+        note(map(object, fd));
+    }
+    for (; !given_.empty(); given_.pop_back()) {
+        const Entry *entry = given_.back();
+        note(issue(kernel_, *entry, taking_away(*entry),
+                   image_.fd(entry->target), &image_));
+    }
+    for (; !taken_.empty(); taken_.pop_back()) {
+        const Entry *entry = taken_.back();
+        note(issue(kernel_, *entry, entry->arg,
+                   snapshot_.object(entry->target)->fd, nullptr));
+    }
+    old_.clear();
+    image_.close();
+    return outcome;
+}
+
+std::vector<Fd> Swap::finish()
+{
+    image_.close();
+    return std::move(old_);
+}
+
+} /* namespace kvm_reset */

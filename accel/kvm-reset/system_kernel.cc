@@ -1,0 +1,125 @@
+/*
+ * The kernel this process runs on
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "kernel.h"
+
+#include <cerrno>
+#include <fcntl.h>
+#include <mutex>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "error.h"
+
+namespace kvm_reset {
+
+static int result(int ret)
+{
+    return ret < 0 ? -errno : ret;
+}
+
+namespace {
+
+/*
+ * Files are watched with an epoll set: an item of it belongs to a file under
+ * a number, holds no reference to the file, and goes when the file goes.  No
+ * event is asked for and nobody ever waits on the set.
+ */
+class SystemKernel final : public Kernel {
+public:
+    explicit SystemKernel(std::string device) : device_(std::move(device)) {}
+
+    ~SystemKernel() override
+    {
+        if (epoll_ >= 0) {
+            ::close(epoll_);
+        }
+    }
+
+    int open_kvm() override
+    {
+        return result(::open(device_.c_str(), O_RDWR | O_CLOEXEC));
+    }
+
+    int ioctl(int fd, uint32_t request, uintptr_t arg) override
+    {
+        return result(::ioctl(fd, request, arg));
+    }
+
+    int mmap(void *addr, size_t length, int prot, int flags, int fd,
+             int64_t offset, void **mapping) override
+    {
+        *mapping = ::mmap(addr, length, prot, flags, fd, offset);
+        return *mapping == MAP_FAILED ? -errno : 0;
+    }
+
+    int munmap(void *addr, size_t length) override
+    {
+        return result(::munmap(addr, length));
+    }
+
+    int dup(int fd) override
+    {
+        return result(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
+    }
+
+    int dup_onto(int from, int onto) override
+    {
+        return result(::dup3(from, onto, O_CLOEXEC));
+    }
+
+    int close(int fd) override { return result(::close(fd)); }
+
+    std::string describe(int fd) override
+    {
+        char target[256];
+        ssize_t n = ::readlink(format("/proc/self/fd/%d", fd).c_str(),
+                               target, sizeof(target));
+        return n < 0 ? std::string() : std::string(target, n);
+    }
+
+    int watch(int fd) override
+    {
+        std::call_once(epoll_once_, [this] {
+            epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
+        });
+        return control(EPOLL_CTL_ADD, fd);
+    }
+
+    bool watched(int fd) override { return control(EPOLL_CTL_MOD, fd) == 0; }
+
+    void unwatch(int fd) override { control(EPOLL_CTL_DEL, fd); }
+
+    uint64_t now() override
+    {
+        timespec t;
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return uint64_t(t.tv_sec) * 1000000000 + t.tv_nsec;
+    }
+
+private:
+    int control(int operation, int fd)
+    {
+        epoll_event nothing = {};
+        return result(::epoll_ctl(epoll_, operation, fd, &nothing));
+    }
+
+    std::string device_;
+    std::once_flag epoll_once_;
+    int epoll_ = -1;
+};
+
+} /* namespace */
+
+std::unique_ptr<Kernel> make_system_kernel(std::string device)
+{
+    return std::make_unique<SystemKernel>(std::move(device));
+}
+
+} /* namespace kvm_reset */

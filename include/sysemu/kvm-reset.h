@@ -1,0 +1,253 @@
+/*
+ * kvm-reset: a new KVM VM for the guest inside the same process
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The one header that QEMU's C code includes.  It needs no KVM header, hands
+ * out no C++ type, and no exception crosses it.  See docs/design.md.
+ *
+ * Strings that a function returns through `char **` are the caller's, to be
+ * freed with free().
+ */
+
+#ifndef SYSEMU_KVM_RESET_H
+#define SYSEMU_KVM_RESET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* --- The funnel ---------------------------------------------------------- */
+
+/*
+ * For each ioctl number (the low 8 bits) a request that never defines
+ * anything, whatever its argument; 0 where there is none.  Made from the
+ * catalogue.
+ */
+extern const uint32_t kvm_reset_quiet[256];
+
+/*
+ * kvm_reset_ioctl_recorded - the slow half of kvm_reset_ioctl()
+ * @caller: a code address that messages name, or NULL
+ */
+int kvm_reset_ioctl_recorded(int fd, unsigned long request, void *arg,
+                             const void *caller);
+
+/**
+ * kvm_reset_ioctl - ioctl() on any of KVM's fds
+ * @fd: the KVM device, the VM, a vCPU or a device
+ * @request: the full request, as in <linux/kvm.h>
+ * @arg: the argument, a pointer or a number
+ *
+ * Issues the ioctl and, if it defines the VM, records it.  Returns and sets
+ * errno as ioctl() does.  Any thread.  What never defines anything, KVM_RUN
+ * above all, costs one load and one comparison more than ioctl().
+ */
+static inline __attribute__((always_inline)) int
+kvm_reset_ioctl(int fd, unsigned long request, void *arg)
+{
+    if (__builtin_expect(kvm_reset_quiet[request & 0xff] ==
+                         (uint32_t)request, 1)) {
+        return ioctl(fd, request, arg);
+    }
+    return kvm_reset_ioctl_recorded(fd, request, arg,
+                                    __builtin_return_address(0));
+}
+
+/**
+ * kvm_reset_mmap, kvm_reset_munmap, kvm_reset_close - for KVM's fds
+ *
+ * As mmap(), munmap() and close().  A mapping that was made here is made
+ * again, at the same address, of the new VM's fd; an fd that was closed here
+ * is not asked for again.  Any thread.
+ */
+void *kvm_reset_mmap(void *addr, size_t length, int prot, int flags, int fd,
+                     off_t offset);
+int kvm_reset_munmap(void *addr, size_t length);
+int kvm_reset_close(int fd);
+
+/**
+ * kvm_reset_block - says that the VM cannot be restarted
+ * @why: a sentence for people; copied
+ *
+ * For code that does to the VM what no ioctl tells.  The first reason stays
+ * until the VM is closed.  Any thread.
+ */
+void kvm_reset_block(const char *why);
+
+/* --- Hooks --------------------------------------------------------------- */
+
+typedef enum KvmResetPhase {
+    /* The guest is stopped and the old VM still in place. */
+    KVM_RESET_PHASE_QUIESCE,
+    /* The new VM is in place. */
+    KVM_RESET_PHASE_NEW_VM,
+    /* The same, after all hooks of the phase before: for what is per vCPU. */
+    KVM_RESET_PHASE_NEW_VCPUS,
+    /* Devices are reset, the guest is about to run; there is no way back. */
+    KVM_RESET_PHASE_BEFORE_RUN,
+    /* A rebirth failed: the old VM is in place. */
+    KVM_RESET_PHASE_ABORTED,
+} KvmResetPhase;
+
+/**
+ * KvmResetHook - what a subsystem does at a rebirth
+ * @name: unique, for messages and for @after of others
+ * @after: names of hooks that must run before, NULL-terminated, or NULL
+ * @phases: the phases it wants, each as 1u << KvmResetPhase
+ * @run: does it; on failure sets *@why (from strdup() or asprintf()) and
+ *     returns a positive errno, having changed nothing; 0 is success
+ * @undo: puts back what @run did in that phase, or NULL
+ * @opaque: passed to both
+ *
+ * Called under the big lock, on the thread that does the reset.
+ */
+typedef struct KvmResetHook {
+    const char *name;
+    const char *const *after;
+    unsigned phases;
+    int (*run)(void *opaque, KvmResetPhase phase, char **why);
+    void (*undo)(void *opaque, KvmResetPhase phase);
+    void *opaque;
+} KvmResetHook;
+
+/**
+ * kvm_reset_add_hook - registers a hook; it is copied
+ *
+ * Returns 0, or EINVAL (incomplete), EEXIST (the name is taken) or ELOOP (it
+ * would have to run after itself) with the sentence in *@why.
+ */
+int kvm_reset_add_hook(const KvmResetHook *hook, char **why);
+
+/* kvm_reset_remove_hook - whether there was one of that name */
+bool kvm_reset_remove_hook(const char *name);
+
+/* --- Rebirth ------------------------------------------------------------- */
+
+/**
+ * kvm_reset_rebirth - gives the guest a new VM
+ *
+ * vCPUs are stopped and other threads kept from issuing ioctls.  Returns 0,
+ * or a positive errno and the reason in *@why: the guest is then on its old
+ * VM, as it was, and it may be asked again.  Under the big lock.
+ */
+int kvm_reset_rebirth(char **why);
+
+/**
+ * kvm_reset_before_run - runs the last hooks, when devices are reset
+ *
+ * Returns 0, or a positive errno and the reason in *@why.
+ */
+int kvm_reset_before_run(char **why);
+
+/* Durations are in nanoseconds. */
+typedef struct KvmResetStatus {
+    bool restartable;
+    uint64_t generation;        /* VMs before this one */
+    uint64_t aborted;           /* rebirths that failed */
+    uint64_t entries;           /* in the journal */
+    uint64_t bytes;             /* that the journal takes */
+    uint64_t quiesce;           /* phases of the last rebirth */
+    uint64_t prepare;
+    uint64_t commit;
+    uint64_t hooks;
+    uint64_t total;
+    uint64_t retire;            /* taking the last old VM down */
+    uint64_t retiring;          /* old VMs that are not down yet */
+} KvmResetStatus;
+
+/**
+ * kvm_reset_status - how things stand; any thread
+ * @why_not: set to the reason when the VM is not restartable, else to NULL
+ * @last_error: set to why the last rebirth failed, or to NULL
+ * Either may be NULL.
+ */
+void kvm_reset_status(KvmResetStatus *status, char **why_not,
+                      char **last_error);
+
+/**
+ * kvm_reset_drain - waits until the old VMs are taken down; any thread
+ */
+void kvm_reset_drain(void);
+
+/* --- Traces -------------------------------------------------------------- */
+
+/**
+ * KvmResetTrace - told what happens; each may be NULL
+ *
+ * Called on the thread that did it, perhaps with locks held: only to be
+ * handed on to a trace.
+ */
+typedef struct KvmResetTrace {
+    void (*seen)(int fd, uint32_t request, const char *name,
+                 const char *effect, int ret);
+    void (*blocked)(const char *why);
+    void (*stale)(const char *what);
+    void (*step)(const char *name, const char *what, uint64_t ns);
+} KvmResetTrace;
+
+/* @trace has static storage; set before the first ioctl. */
+void kvm_reset_set_trace(const KvmResetTrace *trace);
+
+/**
+ * kvm_reset_set_device - the path of the KVM device; "/dev/kvm" if not set
+ *
+ * Copied.  Before the first ioctl.
+ */
+void kvm_reset_set_device(const char *path);
+
+/* --- QEMU's reset path (accel/kvm-reset/qemu/, only in a QEMU tree) ------- */
+
+struct ObjectClass;
+
+/* kvm_reset_init - sets up traces and hooks; from kvm_init() */
+void kvm_reset_init(const char *device);
+
+/* kvm_reset_add_machine_properties - x-change-vmfd-on-reset */
+void kvm_reset_add_machine_properties(struct ObjectClass *machine_class);
+
+/**
+ * kvm_reset_possible - whether the guest can have a new VM
+ *
+ * Asked when its vCPUs cannot be reset.  Any thread.
+ */
+bool kvm_reset_possible(void);
+
+typedef enum KvmResetOutcome {
+    /* The guest keeps its VM and is to be reset in the ordinary way. */
+    KVM_RESET_KEPT,
+    /* The guest has a new VM: reset devices, then kvm_reset_finish(). */
+    KVM_RESET_REBORN,
+    /*
+     * The guest needs a new VM and did not get it: it is stopped on its old
+     * one, unharmed.  Reset nothing.
+     */
+    KVM_RESET_REFUSED,
+} KvmResetOutcome;
+
+/**
+ * kvm_reset_begin - gives the guest a new VM if it needs or wants one
+ *
+ * With the vCPUs stopped, before devices are reset; under the big lock.
+ */
+KvmResetOutcome kvm_reset_begin(void);
+
+/**
+ * kvm_reset_finish - puts all of the vCPUs' state into the new VM
+ *
+ * After devices were reset, before the guest runs.  On failure the guest is
+ * stopped with `internal-error`.
+ */
+void kvm_reset_finish(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* SYSEMU_KVM_RESET_H */
