@@ -1,0 +1,69 @@
+/*
+ * kvm-reset in QEMU: hooks for what QEMU caches of the kernel's state
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#if __has_include("system/memory.h")
+#include "system/memory.h"
+#else
+#include "exec/memory.h"
+#endif
+#include "hw/core/cpu.h"
+#include "qemu/error-report.h"
+#include "system/kvm.h"
+#include "sysemu/kvm-reset.h"
+#include "internal.h"
+
+/* The ring lies in the first vCPU's pages, which the new VM brings empty. */
+static int drain_coalesced(void *opaque, KvmResetPhase phase, char **why)
+{
+    kvm_flush_coalesced_mmio_buffer();
+    return 0;
+}
+
+/*
+ * What the old VM knows to be dirty goes with it, so it is collected first.
+ * The new rings begin at their first slot.
+ */
+static int carry_dirty_pages(void *opaque, KvmResetPhase phase, char **why)
+{
+    CPUState *cpu;
+
+    if (phase == KVM_RESET_PHASE_QUIESCE) {
+        if (global_dirty_tracking) {
+            memory_global_dirty_log_sync(false);
+        }
+        return 0;
+    }
+    CPU_FOREACH(cpu) {
+        cpu->kvm_fetch_index = 0;
+    }
+    return 0;
+}
+
+static const KvmResetHook hooks[] = {
+    {
+        .name = "coalesced-mmio",
+        .phases = 1u << KVM_RESET_PHASE_QUIESCE,
+        .run = drain_coalesced,
+    }, {
+        .name = "dirty-pages",
+        .phases = 1u << KVM_RESET_PHASE_QUIESCE |
+                  1u << KVM_RESET_PHASE_NEW_VCPUS,
+        .run = carry_dirty_pages,
+    },
+};
+
+void kvm_reset_add_qemu_hooks(void)
+{
+    for (int i = 0; i < ARRAY_SIZE(hooks); i++) {
+        char *why = NULL;
+
+        if (kvm_reset_add_hook(&hooks[i], &why)) {
+            warn_report("kvm-reset: %s", why);
+            free(why);
+        }
+    }
+}

@@ -1,0 +1,93 @@
+/*
+ * kvm-reset in QEMU: query-kvm-reset and info kvm-reset
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qapi/qapi-commands-kvm-reset.h"
+#include "monitor/hmp.h"
+#include "monitor/monitor.h"
+#include "system/kvm.h"
+#include "sysemu/kvm-reset.h"
+
+static KvmRebirthPhases *phases_of(const KvmResetStatus *status)
+{
+    KvmRebirthPhases *phases = g_new0(KvmRebirthPhases, 1);
+
+    phases->quiesce = status->quiesce;
+    phases->prepare = status->prepare;
+    phases->commit = status->commit;
+    phases->hooks = status->hooks;
+    phases->total = status->total;
+    phases->retire = status->retire;
+    return phases;
+}
+
+static char *as_glib(char *text)
+{
+    char *copy = g_strdup(text);
+
+    free(text);
+    return copy;
+}
+
+KvmResetInfo *qmp_query_kvm_reset(Error **errp)
+{
+    KvmResetInfo *info = g_new0(KvmResetInfo, 1);
+    KvmResetStatus status;
+    char *why_not, *last_error;
+
+    if (!kvm_enabled()) {
+        info->reason = g_strdup("KVM is not in use");
+        return info;
+    }
+    kvm_reset_status(&status, &why_not, &last_error);
+    info->restartable = status.restartable;
+    info->reason = as_glib(why_not);
+    info->generation = status.generation;
+    info->aborted = status.aborted;
+    info->journal_entries = status.entries;
+    info->journal_bytes = status.bytes;
+    info->retiring = status.retiring;
+    info->last_error = as_glib(last_error);
+    if (status.generation) {
+        info->last = phases_of(&status);
+    }
+    return info;
+}
+
+void hmp_info_kvm_reset(Monitor *mon, const QDict *qdict)
+{
+    g_autoptr(KvmResetInfo) info = qmp_query_kvm_reset(NULL);
+
+    monitor_printf(mon, "restartable: %s%s%s\n",
+                   info->restartable ? "yes" : "no",
+                   info->reason ? ", " : "", info->reason ?: "");
+    monitor_printf(mon, "generation: %" PRIu64 " (%" PRIu64 " failed)\n",
+                   info->generation, info->aborted);
+    monitor_printf(mon, "journal: %" PRIu64 " entries, %" PRIu64 " bytes\n",
+                   info->journal_entries, info->journal_bytes);
+    if (info->last_error) {
+        monitor_printf(mon, "last failure: %s\n", info->last_error);
+    }
+    if (info->last) {
+        KvmRebirthPhases *last = info->last;
+        const struct {
+            const char *name;
+            uint64_t ns;
+        } phases[] = {
+            { "quiesce", last->quiesce }, { "prepare", last->prepare },
+            { "commit", last->commit }, { "hooks", last->hooks },
+            { "total", last->total }, { "retire", last->retire },
+        };
+
+        monitor_printf(mon, "last rebirth:");
+        for (int i = 0; i < ARRAY_SIZE(phases); i++) {
+            monitor_printf(mon, "%s %s %.3f ms", i ? "," : "",
+                           phases[i].name, phases[i].ns / 1e6);
+        }
+        monitor_printf(mon, "\n");
+    }
+}

@@ -1,0 +1,120 @@
+/*
+ * kvm-reset in QEMU: the reset path
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qapi/qapi-events-kvm-reset.h"
+#include "qemu/error-report.h"
+#include "hw/core/cpu.h"
+#include "system/accel-blocker.h"
+#include "system/cpus.h"
+#include "system/kvm.h"
+#include "system/runstate.h"
+#include "sysemu/kvm-reset.h"
+#include "internal.h"
+
+static bool rebirth_wanted;     /* x-change-vmfd-on-reset */
+
+bool kvm_reset_wanted(void)
+{
+    return rebirth_wanted;
+}
+
+void kvm_reset_set_wanted(bool wanted)
+{
+    rebirth_wanted = wanted;
+}
+
+bool kvm_reset_possible(void)
+{
+    KvmResetStatus status;
+
+    if (!kvm_enabled()) {
+        return false;
+    }
+    kvm_reset_status(&status, NULL, NULL);
+    return status.restartable;
+}
+
+static void send_event(KvmRebirthOutcome outcome, const char *why)
+{
+    KvmResetStatus status;
+
+    kvm_reset_status(&status, NULL, NULL);
+    qapi_event_send_kvm_rebirth(status.generation, outcome,
+                                outcome == KVM_REBIRTH_OUTCOME_COMPLETED ?
+                                status.total : 0, why);
+}
+
+KvmResetOutcome kvm_reset_begin(void)
+{
+    g_autofree char *why = NULL;
+    bool needed = !cpus_are_resettable();
+    bool refused;
+    int ret;
+
+    if (!kvm_enabled() || !(needed || rebirth_wanted)) {
+        return KVM_RESET_KEPT;
+    }
+
+    refused = !kvm_reset_possible();
+    accel_ioctl_inhibit_begin();
+    ret = kvm_reset_rebirth(&why);
+    accel_ioctl_inhibit_end();
+
+    if (ret == 0) {
+        send_event(KVM_REBIRTH_OUTCOME_COMPLETED, NULL);
+        return KVM_RESET_REBORN;
+    }
+
+    send_event(refused ? KVM_REBIRTH_OUTCOME_REFUSED :
+               KVM_REBIRTH_OUTCOME_FAILED, why);
+    if (needed) {
+        error_report("kvm-reset: %s; the guest is stopped on its old VM, "
+                     "and may be reset again", why);
+        vm_stop(RUN_STATE_INTERNAL_ERROR);
+        return KVM_RESET_REFUSED;
+    }
+    warn_report("kvm-reset: %s; the guest is reset on its old VM", why);
+    return KVM_RESET_KEPT;
+}
+
+/* As after QEMU's own start: the new vCPUs know nothing yet. */
+static void put_full_state(CPUState *cpu, run_on_cpu_data failed)
+{
+    Error *err = NULL;
+    int ret = kvm_arch_put_registers(cpu, KVM_PUT_FULL_STATE, &err);
+
+    if (ret) {
+        if (!err) {
+            error_setg_errno(&err, -ret, "KVM refused it");
+        }
+        error_reportf_err(err, "kvm-reset: reset state of vCPU %d: ",
+                          cpu->cpu_index);
+        *(bool *)failed.host_ptr = true;
+    }
+    cpu->vcpu_dirty = false;
+}
+
+void kvm_reset_finish(void)
+{
+    g_autofree char *why = NULL;
+    bool failed = false;
+    CPUState *cpu;
+
+    if (cpus_are_resettable()) {
+        CPU_FOREACH(cpu) {
+            run_on_cpu(cpu, put_full_state, RUN_ON_CPU_HOST_PTR(&failed));
+        }
+    }
+    if (kvm_reset_before_run(&why)) {
+        error_report("kvm-reset: %s", why);
+        failed = true;
+    }
+    if (failed) {
+        vm_stop(RUN_STATE_INTERNAL_ERROR);
+    }
+}

@@ -1,0 +1,48 @@
+/*
+ * kvm-reset in QEMU: a target without KVM
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/qapi-commands-kvm-reset.h"
+#include "monitor/hmp.h"
+#include "monitor/monitor.h"
+#include "sysemu/kvm-reset.h"
+
+void kvm_reset_add_machine_properties(struct ObjectClass *machine_class)
+{
+}
+
+bool kvm_reset_possible(void)
+{
+    return false;
+}
+
+KvmResetOutcome kvm_reset_begin(void)
+{
+    return KVM_RESET_KEPT;
+}
+
+void kvm_reset_finish(void)
+{
+    g_assert_not_reached();
+}
+
+int kvm_reset_close(int fd)
+{
+    return close(fd);
+}
+
+KvmResetInfo *qmp_query_kvm_reset(Error **errp)
+{
+    KvmResetInfo *info = g_new0(KvmResetInfo, 1);
+
+    info->reason = g_strdup("this target has no KVM");
+    return info;
+}
+
+void hmp_info_kvm_reset(Monitor *mon, const QDict *qdict)
+{
+    monitor_printf(mon, "restartable: no, this target has no KVM\n");
+}
