@@ -1,0 +1,323 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""scripts/apply-patches, on trees of a few files."""
+
+import shutil
+import unittest
+
+from fake_qemu import FUNNEL, FakeQemu
+
+needs_spatch = unittest.skipUnless(
+    shutil.which('spatch'), 'spatch is not installed: '
+    'apt-get install coccinelle')
+
+
+class Fitting(FakeQemu):
+    def test_our_files_and_insertions_are_in_the_tree(self):
+        self.apply()
+        self.assertEqual((self.qemu / 'meson.build').read_text(),
+                         "subdirs = [\n  'kvm',\n  'kvm-reset',\n  'tcg',\n]\n")
+        self.assertEqual(
+            (self.qemu / 'accel/kvm-reset/meson.build').read_text(), '# ours\n')
+
+    def test_what_an_editor_left_is_not_laid_over_the_tree(self):
+        self.apply()
+        self.assertFalse((self.qemu / 'accel/kvm-reset/.core.c.swp').exists())
+
+    def test_check_writes_nothing(self):
+        before = self.contents(self.qemu)
+        self.apply('--check', self.qemu)
+        self.assertEqual(self.contents(self.qemu), before)
+
+    def test_before_and_replace_say_where(self):
+        self.patch('funnel', r'''
+            overlay = ['accel/kvm-reset']
+            [[insert]]
+            file = 'meson.build'
+            before = "^  'kvm',$"
+            text = "  'a',"
+            [[insert]]
+            file = 'meson.build'
+            replace = "'(t)cg'"
+            text = "'\\1wo'"
+            ''')
+        self.apply()
+        self.assertEqual((self.qemu / 'meson.build').read_text(),
+                         "subdirs = [\n  'a',\n  'kvm',\n  'two',\n]\n")
+
+    def test_within_looks_at_one_function_only(self):
+        self.patch('funnel', r'''
+            overlay = ['accel/kvm-reset']
+            [[insert]]
+            file = 'accel/kvm/kvm-all.c'
+            within = '^int kvm_vm_ioctl\('
+            before = '^    return '
+            text = '    record();'
+            ''')
+        self.apply()
+        text = (self.qemu / 'accel/kvm/kvm-all.c').read_text()
+        self.assertEqual(text.count('record'), 1)
+        self.assertGreater(text.index('record'), text.index('kvm_vm_ioctl'))
+
+    def test_a_later_patch_sees_what_an_earlier_one_did(self):
+        self.series('funnel', 'second')
+        self.patch('second', '''
+            [[insert]]
+            file = 'accel/kvm-reset/meson.build'
+            after = '^# ours$'
+            text = '# more'
+            [[insert]]
+            file = 'meson.build'
+            after = "^  'kvm-reset',$"
+            text = "  'second',"
+            ''')
+        self.apply()
+        self.assertIn('second', (self.qemu / 'meson.build').read_text())
+        self.assertIn('more', (self.qemu /
+                               'accel/kvm-reset/meson.build').read_text())
+
+    def test_until_stops_after_that_patch(self):
+        self.series('funnel', 'second')
+        self.patch('second', '''
+            [[insert]]
+            file = 'README.rst'
+            after = 'QEMU'
+            text = 'and more'
+            ''')
+        self.apply('--until', 'funnel', self.qemu)
+        self.assertEqual((self.qemu / 'README.rst').read_text(), 'QEMU\n')
+        self.assertTrue((self.qemu / 'accel/kvm-reset').exists())
+
+    def test_each_version_takes_its_own_alternative(self):
+        self.patch('funnel', '''
+            overlay = ['accel/kvm-reset']
+            [[insert]]
+            file = { '10.0' = 'meson.build', '10.2' = 'README.rst' }
+            after = { '10.0' = 'tcg', '10.2' = 'QEMU' }
+            text = 'here'
+            [[insert]]
+            versions = ['10.2']
+            file = 'README.rst'
+            after = 'QEMU'
+            text = 'only 10.2'
+            ''')
+        self.apply('--check', '--version', '10.2', self.qemu)
+        self.apply()
+        self.assertIn('here', (self.qemu / 'meson.build').read_text())
+        self.assertEqual((self.qemu / 'README.rst').read_text(), 'QEMU\n')
+
+    @needs_spatch
+    def test_a_semantic_patch_rewrites_each_call(self):
+        self.patch('funnel', '''
+            overlay = ['accel/kvm-reset']
+            [[cocci]]
+            rule = 'ioctl.cocci'
+            files = ['accel/kvm/kvm-all.c']
+            adds = { 'kvm_reset_ioctl(' = 2 }
+            ''', ioctl=FUNNEL)
+        before = (self.qemu / 'accel/kvm/kvm-all.c').read_text()
+        self.apply()
+        self.assertEqual(
+            (self.qemu / 'accel/kvm/kvm-all.c').read_text(),
+            before.replace('return ioctl', 'return kvm_reset_ioctl'))
+
+
+class NotFitting(FakeQemu):
+    """In each of these a first patch fits and the tree is still untouched."""
+
+    def second(self, rules, **cocci):
+        self.series('funnel', 'second')
+        self.patch('second', rules, **cocci)
+
+    def test_an_anchor_that_is_not_there_is_named(self):
+        self.second('''
+            [[insert]]
+            file = 'meson.build'
+            after = '^nowhere$'
+            text = 'x'
+            ''')
+        self.assert_refused('patch second, insert 1', 'nowhere', 'meson.build',
+                            '0 times')
+
+    def test_an_anchor_found_twice_is_named(self):
+        self.second('''
+            [[insert]]
+            file = 'accel/kvm/kvm-all.c'
+            after = '^    return'
+            text = 'x'
+            ''')
+        self.assert_refused('patch second, insert 1', 'accel/kvm/kvm-all.c',
+                            '2 times')
+
+    def test_a_block_that_is_not_there_is_named(self):
+        self.second('''
+            [[insert]]
+            file = 'accel/kvm/kvm-all.c'
+            within = '^int kvm_device_ioctl'
+            after = '^{'
+            text = 'x'
+            ''')
+        self.assert_refused('patch second, insert 1', 'kvm_device_ioctl')
+
+    def test_a_file_that_is_not_there_is_named(self):
+        self.second('''
+            [[insert]]
+            file = 'accel/accel.c'
+            after = 'x'
+            text = 'x'
+            ''')
+        self.assert_refused('patch second, insert 1', 'accel/accel.c')
+
+    @needs_spatch
+    def test_a_semantic_patch_that_finds_nothing_is_named(self):
+        self.second('''
+            [[cocci]]
+            rule = 'ioctl.cocci'
+            files = ['accel/kvm/kvm-all.c']
+            ''', ioctl=FUNNEL.replace('ioctl(fd', 'mmap(fd'))
+        self.assert_refused('patch second, ioctl.cocci', 'accel/kvm/kvm-all.c',
+                            'finds nothing')
+
+    @needs_spatch
+    def test_a_semantic_patch_that_matches_too_little_is_named(self):
+        self.second('''
+            [[cocci]]
+            rule = 'ioctl.cocci'
+            files = ['accel/kvm/kvm-all.c']
+            adds = { 'kvm_reset_ioctl(' = 4 }
+            ''', ioctl=FUNNEL)
+        self.assert_refused('patch second, ioctl.cocci', '2 times',
+                            '4 is right')
+
+    @needs_spatch
+    def test_a_semantic_patch_that_spatch_cannot_read_is_named(self):
+        self.second('''
+            [[cocci]]
+            rule = 'ioctl.cocci'
+            files = ['accel/kvm/kvm-all.c']
+            ''', ioctl='@@ nonsense @@\n')
+        self.assert_refused('patch second, ioctl.cocci', 'spatch fails')
+
+    def test_a_version_without_patches_is_refused(self):
+        self.put(self.qemu, {'VERSION': '9.2.1\n'})
+        self.assert_refused('QEMU 9.2 is not supported', '10.0 and 10.2')
+
+    def test_a_version_without_an_alternative_is_named(self):
+        self.second('''
+            [[insert]]
+            file = { '10.2' = 'meson.build' }
+            after = 'kvm'
+            text = 'x'
+            ''')
+        self.assert_refused('patch second, insert 1', '`file`', 'QEMU 10.0')
+
+    def test_a_directory_that_is_not_qemu_is_refused(self):
+        (self.qemu / 'VERSION').unlink()
+        self.assert_refused('is not a QEMU tree')
+
+    def test_a_patched_tree_is_not_patched_again(self):
+        self.apply()
+        self.assert_refused('has accel/kvm-reset/meson.build already',
+                            'pristine')
+
+    def test_a_file_of_ours_that_no_patch_brings_is_refused(self):
+        self.put(self.ours, {'patches/overlay': 'accel/kvm-reset\nqapi\n',
+                             'qapi/kvm-reset.json': '{}\n'})
+        self.assert_refused('qapi/kvm-reset.json', 'no patch brings it')
+
+    def test_a_key_that_means_nothing_is_refused(self):
+        self.second('''
+            [[insert]]
+            file = 'meson.build'
+            after = 'tcg'
+            txet = 'x'
+            text = 'x'
+            ''')
+        self.assert_refused('patch second, insert 1', 'txet')
+
+    def test_a_message_without_a_subject_is_refused(self):
+        self.patch('funnel', '', message='no subsystem\nno blank line\n')
+        self.assert_refused('funnel/message', 'subsystem: what')
+
+
+class Again(FakeQemu):
+    """--from PRISTINE WORK: what makes the second build quick."""
+
+    def setUp(self):
+        super().setUp()
+        self.work = self.scratch / 'work'
+        self.again()
+
+    def again(self):
+        """The files that were written, by their times and contents."""
+        before = self.contents(self.work) if self.work.exists() else {}
+        self.apply('--from', self.qemu, self.work)
+        after = self.contents(self.work)
+        return {name for name in before.keys() | after.keys()
+                if before.get(name) != after.get(name)}
+
+    def test_the_pristine_tree_is_only_read(self):
+        before = self.contents(self.qemu)
+        self.again()
+        self.assertEqual(self.contents(self.qemu), before)
+
+    def test_nothing_is_written_when_nothing_changed(self):
+        self.assertEqual(self.again(), set())
+
+    def test_only_the_file_of_ours_that_changed_is_written(self):
+        self.put(self.ours, {'accel/kvm-reset/meson.build': '# new\n'})
+        self.assertEqual(self.again(), {'accel/kvm-reset/meson.build'})
+
+    def test_a_file_of_ours_that_went_away_is_removed(self):
+        self.put(self.ours, {'accel/kvm-reset/extra.cc': ''})
+        self.assertEqual(self.again(), {'accel/kvm-reset/extra.cc'})
+        (self.ours / 'accel/kvm-reset/extra.cc').unlink()
+        self.assertEqual(self.again(), {'accel/kvm-reset/extra.cc'})
+        self.assertFalse((self.work / 'accel/kvm-reset/extra.cc').exists())
+
+    def test_a_changed_rule_is_applied_to_the_pristine_file(self):
+        self.patch('funnel', '''
+            overlay = ['accel/kvm-reset']
+            [[insert]]
+            file = 'meson.build'
+            after = "^  'tcg',$"
+            text = "  'kvm-reset',"
+            ''')
+        self.assertEqual(self.again(), {'meson.build'})
+        self.assertEqual((self.work / 'meson.build').read_text(),
+                         "subdirs = [\n  'kvm',\n  'tcg',\n  'kvm-reset',\n]\n")
+
+    def test_a_file_that_is_patched_no_more_is_newer_than_it_was(self):
+        patched = (self.work / 'meson.build').stat().st_mtime_ns
+        self.patch('funnel', "overlay = ['accel/kvm-reset']")
+        self.assertEqual(self.again(), {'meson.build'})
+        self.assertEqual((self.work / 'meson.build').read_text(),
+                         (self.qemu / 'meson.build').read_text())
+        self.assertGreater((self.work / 'meson.build').stat().st_mtime_ns,
+                           patched)
+
+    def test_what_changed_in_the_pristine_tree_follows(self):
+        self.put(self.qemu, {'README.rst': 'QEMU too\n', 'new.c': ''})
+        self.assertEqual(self.again(), {'README.rst', 'new.c'})
+
+    def test_a_stray_edit_of_the_work_tree_is_undone(self):
+        self.put(self.work, {'README.rst': 'edited\n'})
+        self.assertEqual(self.again(), {'README.rst'})
+        self.assertEqual((self.work / 'README.rst').read_text(), 'QEMU\n')
+
+    def test_a_rule_that_fits_no_more_leaves_the_work_tree_alone(self):
+        self.patch('funnel', '''
+            overlay = ['accel/kvm-reset']
+            [[insert]]
+            file = 'meson.build'
+            after = 'nowhere'
+            text = 'x'
+            ''')
+        before = self.contents(self.work)
+        status, said = self.call('apply-patches', '--from', self.qemu,
+                                 self.work)
+        self.assertEqual(status, 1, said)
+        self.assertEqual(self.contents(self.work), before)
+
+
+if __name__ == '__main__':
+    unittest.main()
