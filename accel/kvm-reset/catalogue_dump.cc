@@ -1,0 +1,191 @@
+/*
+ * kvm-reset-catalogue: the catalogue as JSON, one object a line
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * For what cannot link the table: the check against a C compiler, the test
+ * that watches a running QEMU's system calls, the documentation.
+ *
+ * {"kind": "row", …} is one ioctl on one class of fd; its "facts" are the
+ * numbers in it that a kernel header knows, fields as [offset, width].
+ * {"kind": "ruling", …} is one value that a judge knows.
+ */
+
+#include <cstdio>
+#include <string>
+
+#include "catalogue.h"
+#include "judge.h"
+
+using namespace kvm_reset;
+
+namespace {
+
+/* The members of one JSON object, in the order in which they are added. */
+class Object {
+public:
+    void add(const std::string &name, const std::string &json)
+    {
+        text_ += (text_.empty() ? "\"" : ", \"") + name + "\": " + json;
+    }
+
+    void text(const char *name, const char *value)
+    {
+        std::string quoted;
+        for (const char *c = value ? value : ""; *c; c++) {
+            quoted += *c == '"' || *c == '\\' ? std::string("\\") + *c
+                                              : std::string(1, *c);
+        }
+        add(name, value ? "\"" + quoted + "\"" : "null");
+    }
+
+    void number(const std::string &name, uint64_t value)
+    {
+        add(name, std::to_string(value));
+    }
+
+    void truth(const char *name, bool value)
+    {
+        add(name, value ? "true" : "false");
+    }
+
+    void field(const std::string &name, Field field)
+    {
+        if (field.width) {
+            add(name, "[" + std::to_string(field.offset) + ", " +
+                          std::to_string(field.width) + "]");
+        }
+    }
+
+    std::string json() const { return "{" + text_ + "}"; }
+
+private:
+    std::string text_;
+};
+
+void add_pointer_facts(Object &facts, const Pointer &pointer)
+{
+    if (!pointer.bits) {
+        return;
+    }
+    facts.field("pointer", { pointer.offset, 8 });
+    facts.field("pointer.count", pointer.count);
+    if (!pointer.count.width) {
+        facts.number("pointer.bits", pointer.bits);
+    }
+    if (pointer.repeat > 1) {
+        facts.number("pointer.repeat", pointer.repeat);
+        facts.number("pointer.stride", pointer.stride);
+    }
+    if (pointer.when.width) {
+        facts.field("pointer.when", pointer.when);
+        facts.number("pointer.is", pointer.is);
+    }
+}
+
+void add_removal_facts(Object &facts, const Removal &removal)
+{
+    facts.field("removal", removal.field);
+    if (removal.when == Removal::When::FlagIsSet) {
+        facts.number("removal.mask", removal.mask);
+    }
+    if (removal.when == Removal::When::FieldIs) {
+        facts.number("removal.value", removal.value);
+    }
+}
+
+void add_fd_facts(Object &facts, const std::string &name, const FdField &fd)
+{
+    if (fd.role == FdRole::None) {
+        return;
+    }
+    facts.number(name + ".offset", fd.offset);
+    facts.field(name + ".flags", fd.flags);
+    if (fd.mask && fd.mask != ~0u) {
+        facts.number(name + ".mask", fd.mask);
+    }
+    if (fd.want) {
+        facts.number(name + ".want", fd.want);
+    }
+}
+
+Object facts_of(const Row &row)
+{
+    Object facts;
+
+    if (row.size) {
+        facts.number("size", row.size);
+    }
+    for (size_t i = 0; i < row.key.size(); i++) {
+        facts.field("key" + std::to_string(i), row.key[i]);
+        if (row.key[i].ignore) {
+            facts.number("key" + std::to_string(i) + ".ignore",
+                         row.key[i].ignore);
+        }
+    }
+    if (row.tail.element) {
+        facts.field("tail.count", row.tail.count);
+        facts.number("tail.element", row.tail.element);
+        facts.number("tail.offset", fixed_size(row));
+    }
+    add_pointer_facts(facts, row.pointer);
+    add_removal_facts(facts, row.removal);
+    add_fd_facts(facts, "fd0", row.fds[0]);
+    add_fd_facts(facts, "fd1", row.fds[1]);
+    facts.field("created", row.created);
+    return facts;
+}
+
+void print_row(const Row &row)
+{
+    Object object;
+
+    object.text("kind", "row");
+    object.text("name", row.name);
+    object.text("class", to_string(row.on));
+    object.number("request", row.request);
+    object.text("effect", to_string(row.effect));
+    object.truth("judged", row.judge);
+    object.truth("recorded", row.effect != Effect::Foreign &&
+                             !effect_is_quiet(row.effect));
+    object.truth("quiet",
+                 kvm_reset_quiet[ioc_number(row.request)] == row.request);
+    object.text("argument", to_string(row.arg));
+    object.truth("exclusive", row.exclusive);
+    object.text("note", row.note);
+    object.add("facts", facts_of(row).json());
+    puts(object.json().c_str());
+}
+
+void print_rulings(const char *judge, std::span<const Ruling> rulings)
+{
+    for (const Ruling &ruling : rulings) {
+        Object object;
+        object.text("kind", "ruling");
+        object.text("judge", judge);
+        object.text("name", ruling.name);
+        object.number("value", ruling.value);
+        object.text("effect", to_string(ruling.effect));
+        object.text("note", ruling.note);
+        puts(object.json().c_str());
+    }
+}
+
+} /* namespace */
+
+int main(int argc, char **argv)
+{
+    if (argc > 1) {
+        fprintf(stderr, "%s: error: takes no arguments; prints the catalogue "
+                        "as JSON lines\n", argv[0]);
+        return 1;
+    }
+    for (const Row &row : catalogue()) {
+        print_row(row);
+    }
+    print_rulings("KVM_ENABLE_CAP on a VM", vm_cap_rulings());
+    print_rulings("KVM_ENABLE_CAP on a vCPU", vcpu_cap_rulings());
+    print_rulings("KVM_XEN_HVM_SET_ATTR", xen_hvm_rulings());
+    print_rulings("KVM_XEN_VCPU_SET_ATTR", xen_vcpu_rulings());
+    return 0;
+}

@@ -1,0 +1,333 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Asks a C compiler whether the catalogue says what <linux/kvm.h> says.
+
+The catalogue holds plain numbers.  This makes a C program of every ioctl
+that a set of kernel headers defines, of every field that a row names
+(facts.txt) and of every value that a judge knows, runs it, and compares.
+C, because some of these headers give other numbers to a C++ compiler.
+
+A set of headers is "installed" (the compiler's own) or a folder like QEMU's
+linux-headers/, with linux/ and asm-x86/.  Prints TAP.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+SIZE_BITS = 0x3FFF << 16
+# What describes a VM; the rest of asm/ is about the machine we run on.
+ASM_FILES = ('kvm.h', 'ptrace.h', 'sve_context.h')
+
+DEFINE = re.compile(r'^[ \t]*#[ \t]*define[ \t]+(\w+)(?!\()[ \t]+(.+)$', re.M)
+IOCTL = re.compile(r'\b_IO[RW]*\s*\(\s*KVMIO\s*,')
+STRUCT = re.compile(r'\bstruct\s+(\w+)')
+STRUCT_BODY = re.compile(r'\bstruct\s+(\w+)\s*\{')
+FIELD = re.compile(r'(kvm_\w+)\.([\w.\[\]]+)')
+MACRO = re.compile(r'\b[A-Z][A-Z0-9_]{3,}\b')
+
+
+class Unusable(Exception):
+    """What ends the check, in one line."""
+
+
+def join_lines(text: str) -> str:
+    """The text without comments, each definition on one line."""
+    text = re.sub(r'/\*.*?\*/', ' ', text, flags=re.S)
+    return re.sub(r'\\\n', ' ', text)
+
+
+def ioctls_in(text: str) -> dict[str, str]:
+    """Every name that stands for an ioctl of KVM's, and its definition.
+
+    A name that is defined as another such name is one too.
+    """
+    defined = {name: body.strip()
+               for name, body in DEFINE.findall(join_lines(text))}
+    found = {name: body for name, body in defined.items()
+             if IOCTL.search(body)}
+    while True:
+        aliases = {name: found[body] for name, body in defined.items()
+                   if body in found and name not in found}
+        if not aliases:
+            return found
+        found |= aliases
+
+
+@dataclass
+class Headers:
+    """A set of kernel headers and the C compiler that reads them."""
+    name: str
+    cc: str
+    folder: Path | None
+    work: Path
+    arch: str = 'x86'
+    text: str = field(init=False)
+    structs: set[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.flags: list[str] = []
+        if self.folder:
+            if not (self.folder / 'linux/kvm.h').is_file():
+                raise Unusable(f'{self.folder}: no linux/kvm.h in it; give a '
+                               "folder like QEMU's linux-headers/")
+            asm = self.folder / f'asm-{self.arch}'
+            overlay = self.work / f'include-{self.arch}/asm'
+            overlay.mkdir(parents=True)
+            for name in ASM_FILES:
+                if (asm / name).is_file():
+                    (overlay / name).symlink_to((asm / name).resolve())
+            self.flags += ['-isystem', str(overlay.parent)]
+            self.flags += ['-isystem', str(self.folder)]
+        self.text = self.compile(
+            '#include <linux/kvm.h>\n', 'preprocess', '-E').decode()
+        self.structs = set(STRUCT_BODY.findall(self.text))
+
+    def compile(self, source: str, what: str, *flags: str) -> bytes:
+        path = self.work / f'{what}-{self.arch}.c'
+        path.write_text(source)
+        done = subprocess.run(
+            [self.cc, '-std=gnu11', *flags, *self.flags, str(path)],
+            capture_output=True, check=False)
+        if done.returncode:
+            first = done.stderr.decode().strip().splitlines()
+            raise Unusable(f'{self.cc} on {self.name}: '
+                           + next((line for line in first if 'error' in line),
+                                  f'exit {done.returncode}'))
+        return done.stdout
+
+    def other_architectures(self) -> list[str]:
+        found = self.folder.glob('asm-*/kvm.h') if self.folder else ()
+        archs = sorted(path.parent.name.removeprefix('asm-')
+                       for path in found)
+        return [arch for arch in archs if arch != self.arch]
+
+    def on(self, arch: str) -> Headers:
+        """The same headers as another architecture has them, as far as a
+        compiler for this one can read them."""
+        return Headers(self.name, self.cc, self.folder, self.work, arch)
+
+    def kvm_h(self) -> str:
+        """The text of linux/kvm.h and asm/kvm.h, macros and all."""
+        files = re.findall(r'^# \d+ "([^"]*/kvm\.h)"', self.text, re.M)
+        return '\n'.join(Path(name).read_text()
+                         for name in dict.fromkeys(files))
+
+    def ask(self, questions: list[tuple[str, str]]) -> dict[str, list[int]]:
+        """The values of C expressions, by label; a question whose structs or
+        macros these headers lack gets no answer."""
+        lines = ['#include <stddef.h>', '#include <stdio.h>',
+                 '#include <linux/kvm.h>',
+                 '#define WIDTH(s, f) sizeof(((struct s *)0)->f)',
+                 'int main(void)', '{']
+        for label, expression in questions:
+            if set(STRUCT.findall(expression)) - self.structs:
+                continue
+            macros = [name for name in MACRO.findall(expression)
+                      if name != 'WIDTH']
+            values = expression.split('; ')
+            lines += [f'#if {" && ".join(f"defined({m})" for m in macros)}'
+                      if macros else '#if 1',
+                      f'    printf("{label}{" %llu" * len(values)}\\n"'
+                      + ''.join(f', (unsigned long long)({v})'
+                                for v in values) + ');',
+                      '#endif']
+        lines += ['    return 0;', '}', '']
+        program = self.work / f'ask-{self.arch}'
+        self.compile('\n'.join(lines), 'ask', '-w', '-o', str(program))
+        answers = subprocess.run([str(program)], capture_output=True,
+                                 text=True, check=True).stdout
+        return {label: [int(n) for n in numbers.split()]
+                for label, numbers in
+                (line.split(' ', 1) for line in answers.splitlines())}
+
+
+@dataclass
+class Catalogue:
+    """What kvm-reset-catalogue prints."""
+    rows: list[dict]
+    rulings: list[dict]
+
+    @classmethod
+    def of(cls, tool: Path) -> Catalogue:
+        done = subprocess.run([str(tool)], capture_output=True, text=True,
+                              check=True)
+        entries = [json.loads(line) for line in done.stdout.splitlines()]
+        return cls([e for e in entries if e['kind'] == 'row'],
+                   [e for e in entries if e['kind'] == 'ruling'])
+
+    def facts(self) -> dict[str, int | list[int]]:
+        return {f'{row["class"]}:{row["name"]}:{name}': value
+                for row in self.rows for name, value in row['facts'].items()}
+
+
+def read_facts(path: Path) -> dict[str, str]:
+    """The questions of facts.txt, by label."""
+    questions = {}
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if not line or line.startswith('#'):
+            continue
+        parts = line.split(None, 3)
+        if len(parts) != 4:
+            raise Unusable(f'{path}:{number}: wants CLASS NAME FACT '
+                           'EXPRESSION')
+        questions[':'.join(parts[:3])] = parts[3]
+    return questions
+
+
+class Check:
+    """The test cases, printed as TAP.  Each is one sentence."""
+
+    def __init__(self, headers: Headers, catalogue: Catalogue,
+                 questions: dict[str, str]) -> None:
+        self.headers = headers
+        self.catalogue = catalogue
+        self.questions = questions
+        self.ioctls = ioctls_in(headers.kvm_h())
+        self.rows: dict[str, list[dict]] = {}
+        for row in catalogue.rows:
+            self.rows.setdefault(row['name'], []).append(row)
+
+    def every_ioctl_has_a_row(self) -> tuple[list[str], str]:
+        # Of two names for one ioctl, one is enough.
+        known = {body for name, body in self.ioctls.items()
+                 if name in self.rows}
+        wrong = [f'{name} ({body}) has no row in the catalogue'
+                 for name, body in self.ioctls.items() if body not in known]
+        if not self.ioctls:
+            wrong = [f'no ioctl found in {self.headers.name}']
+        return wrong, f'{len(self.ioctls)} ioctls'
+
+    def every_number_is_what_c_says(self) -> tuple[list[str], str]:
+        def ask(headers: Headers, names: list[str]) -> dict[str, list[int]]:
+            return headers.ask([(name, f'{name} /* {self.ioctls[name]} */')
+                                for name in names])
+
+        numbers = ask(self.headers, list(self.ioctls))
+        for arch in self.headers.other_architectures():
+            lacking = [name for name in self.ioctls if name not in numbers]
+            try:
+                numbers |= ask(self.headers.on(arch), lacking)
+            except Unusable:
+                continue        # needs that architecture's own libc
+
+        # A struct that none of these headers has: all but the size is known.
+        unsized = [name for name in self.ioctls if name not in numbers]
+        numbers |= self.headers.ask([
+            (name, STRUCT.sub('char', self.ioctls[name])) for name in unsized])
+        wrong = []
+        for name in self.ioctls:
+            mask = ~SIZE_BITS if name in unsized else ~0
+            said = numbers[name][0]
+            for row in self.rows.get(name, []):
+                if (row['request'] ^ said) & mask & 0xFFFFFFFF:
+                    wrong.append(
+                        f'{name} on {row["class"]}: the catalogue says '
+                        f'{row["request"]:#x}, C says {said:#x}'
+                        + (' (but for the size)' if name in unsized else ''))
+        return wrong, (f'{len(numbers) - len(unsized)} numbers' +
+                       (f'; {len(unsized)} but for the size, which these '
+                        f'headers lack: {" ".join(unsized)}'
+                        if unsized else ''))
+
+    def every_fact_is_what_c_says(self) -> tuple[list[str], str]:
+        facts = self.catalogue.facts()
+        asked = []
+        for label, expression in self.questions.items():
+            place = FIELD.fullmatch(expression)
+            if place:
+                struct, member = place.groups()
+                expression = f'offsetof(struct {struct}, {member})'
+                if isinstance(facts.get(label), list):
+                    expression += f'; WIDTH({struct}, {member})'
+                if struct not in self.headers.structs:
+                    continue
+            asked.append((label, expression))
+        answers = self.headers.ask(asked)
+        wrong = []
+        for label, answer in answers.items():
+            fact = facts.get(label)
+            if fact is not None and fact not in (answer, answer[0]):
+                wrong.append(f'{label}: the catalogue says {fact}, '
+                             f'{self.questions[label]} is {answer}')
+        lacking = len(self.questions) - len(answers)
+        return wrong, (f'{len(answers)} facts' +
+                       (f'; {lacking} on what these headers lack'
+                        if lacking else ''))
+
+    def every_fact_is_asked_about(self) -> tuple[list[str], str]:
+        facts = self.catalogue.facts()
+        wrong = [f'{label}: nothing in facts.txt says what it should be'
+                 for label in facts if label not in self.questions]
+        wrong += [f'{label}: in facts.txt, but the catalogue has no such fact'
+                  for label in self.questions if label not in facts]
+        return wrong, f'{len(facts)} facts'
+
+    def every_ruling_is_on_the_right_value(self) -> tuple[list[str], str]:
+        rulings = self.catalogue.rulings
+        answers = self.headers.ask([(r['name'], r['name']) for r in rulings])
+        wrong = [f'{r["name"]}: the judge says {r["value"]}, '
+                 f'C says {answers[r["name"]][0]}'
+                 for r in rulings if r['name'] in answers
+                 and answers[r['name']][0] != r['value']]
+        lacking = len(rulings) - len(answers)
+        return wrong, (f'{len(answers)} values' +
+                       (f'; {lacking} that these headers lack'
+                        if lacking else ''))
+
+    def run(self) -> bool:
+        cases = [
+            ('EveryIoctlOfTheHeadersHasARow', self.every_ioctl_has_a_row),
+            ('EveryNumberIsWhatACCompilerSays',
+             self.every_number_is_what_c_says),
+            ('EveryFactOfARowIsWhatACCompilerSays',
+             self.every_fact_is_what_c_says),
+            ('EveryFactOfARowIsAskedAbout', self.every_fact_is_asked_about),
+            ('EveryRulingIsOnTheRightValue',
+             self.every_ruling_is_on_the_right_value),
+        ]
+        print(f'1..{len(cases)}')
+        good = True
+        for number, (name, case) in enumerate(cases, 1):
+            wrong, extent = case()
+            good = good and not wrong
+            print(f'{"not ok" if wrong else "ok"} {number} - {name} '
+                  f'({self.headers.name}: {extent})')
+            for line in wrong:
+                print(f'# {line}')
+        return good
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--catalogue', type=Path, required=True,
+                        help='the kvm-reset-catalogue program')
+    parser.add_argument('--cc', default='cc', help='a C compiler')
+    parser.add_argument('headers', nargs='?', default='installed',
+                        help='a folder like linux-headers/; '
+                             'the compiler\'s own without')
+    args = parser.parse_args()
+    try:
+        with tempfile.TemporaryDirectory() as work:
+            folder = (None if args.headers == 'installed'
+                      else Path(args.headers))
+            headers = Headers(args.headers, args.cc, folder, Path(work))
+            check = Check(headers, Catalogue.of(args.catalogue),
+                          read_facts(HERE / 'facts.txt'))
+            return 0 if check.run() else 1
+    except (Unusable, OSError, subprocess.CalledProcessError) as error:
+        print(f'Bail out! {error}')
+        print(f'abi_check: error: {error}', file=sys.stderr)
+        return 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())

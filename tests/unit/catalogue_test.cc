@@ -1,0 +1,600 @@
+/*
+ * The catalogue and its judges
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * That its numbers are the kernel's is checked elsewhere (abi_check); here,
+ * that its rows do not contradict themselves, that what should be recorded
+ * is, and what the judges decide.
+ */
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "catalogue.h"
+#include "judge.h"
+
+using namespace kvm_reset;
+
+namespace {
+
+std::string title(const Row &row)
+{
+    return std::string(row.name) + " on " + to_string(row.on);
+}
+
+bool is_recorded(const Row &row)
+{
+    return row.effect != Effect::Foreign && !effect_is_quiet(row.effect);
+}
+
+uint32_t family_of(const Row &row)
+{
+    return row.family ? row.family : row.request;
+}
+
+size_t key_fields(const Row &row)
+{
+    return std::ranges::count_if(row.key, [](Field field) {
+        return field.width > 0;
+    });
+}
+
+bool fits(Field field, size_t bytes)
+{
+    return size_t(field.offset) + field.width <= bytes;
+}
+
+/* An argument of zeros in which fields can be set. */
+class Bytes {
+public:
+    explicit Bytes(size_t size) : bytes_(size) {}
+
+    Bytes &set(size_t offset, size_t width, uint64_t value)
+    {
+        memcpy(bytes_.data() + offset, &value, width);
+        return *this;
+    }
+
+    operator std::span<const uint8_t>() const { return bytes_; }
+
+private:
+    std::vector<uint8_t> bytes_;
+};
+
+Bytes cap(uint32_t number)
+{
+    return Bytes(104).set(0, 4, number);
+}
+
+Bytes xen_attr(uint16_t type)
+{
+    return Bytes(72).set(0, 2, type);
+}
+
+Bytes device_attr(uint32_t group, uint64_t attr)
+{
+    return Bytes(24).set(4, 4, group).set(8, 8, attr);
+}
+
+/* Says that MSR 0x345 is a feature of the CPU, and no other is. */
+bool only_perf_capabilities(uint32_t index, void *)
+{
+    return index == 0x345;
+}
+
+const JudgeContext knows_msrs = { .defining_msr = only_perf_capabilities };
+
+} /* namespace */
+
+TEST(Catalogue, EveryRowHasANameAndAClassOfFd)
+{
+    for (const Row &row : catalogue()) {
+        ASSERT_NE(row.name, nullptr);
+        EXPECT_NE(row.on, FdClass::None) << row.name;
+        EXPECT_EQ(row.request >> 8 & 0xff, 0xaeu) << title(row);
+    }
+}
+
+TEST(Catalogue, NoIoctlHasTwoRowsOnOneClassOfFd)
+{
+    std::set<std::pair<FdClass, uint32_t>> seen;
+    for (const Row &row : catalogue()) {
+        EXPECT_TRUE(seen.emplace(row.on, row.request).second) << title(row);
+    }
+}
+
+TEST(Catalogue, EveryRowIsFoundByItsClassAndRequest)
+{
+    for (const Row &row : catalogue()) {
+        EXPECT_EQ(find_row(row.on, row.request), &row) << title(row);
+    }
+}
+
+TEST(Catalogue, AnIoctlThatNoRowNamesIsNotFound)
+{
+    EXPECT_EQ(find_row(FdClass::Vm, 0xaeff), nullptr);
+    EXPECT_EQ(find_row(FdClass::Vm, 0xae80), nullptr) << "KVM_RUN on a VM";
+    EXPECT_EQ(find_row(FdClass::None, 0xae80), nullptr);
+    EXPECT_EQ(find_row(FdClass::Stats, ~0u), nullptr);
+    EXPECT_EQ(find_row("KVM_NO_SUCH_IOCTL"), nullptr);
+}
+
+TEST(Catalogue, OneNumberOnTwoClassesOfFdIsTwoRows)
+{
+    const Row *vm = find_row(FdClass::Vm, 0x4068aea3);
+    const Row *vcpu = find_row(FdClass::Vcpu, 0x4068aea3);
+    ASSERT_NE(vm, nullptr);
+    ASSERT_NE(vcpu, nullptr);
+    EXPECT_STREQ(vm->name, "KVM_ENABLE_CAP");
+    EXPECT_STREQ(vcpu->name, "KVM_ENABLE_CAP");
+    EXPECT_NE(vm->judge, vcpu->judge);
+    EXPECT_EQ(find_row("KVM_ENABLE_CAP"), vm);
+}
+
+/*
+ * By name, and on purpose a second time: a row that stops being recorded by
+ * mistake, or starts to be, is noticed.
+ */
+TEST(Catalogue, WhatIsRecordedIsWhatDefinesAVm)
+{
+    using enum Effect;
+    using enum FdClass;
+    const std::map<std::pair<FdClass, std::string>, Effect> expected = {
+        { { System, "KVM_CREATE_VM" }, Create },
+        { { Vm, "KVM_CREATE_VCPU" }, Create },
+        { { Vm, "KVM_CREATE_DEVICE" }, Create },
+        { { Vm, "KVM_CREATE_GUEST_MEMFD" }, Create },
+        { { Vm, "KVM_GET_STATS_FD" }, Create },
+        { { Vcpu, "KVM_GET_STATS_FD" }, Create },
+        { { Vm, "KVM_SET_NR_MMU_PAGES" }, Define },
+        { { Vm, "KVM_SET_TSS_ADDR" }, Define },
+        { { Vm, "KVM_SET_IDENTITY_MAP_ADDR" }, Define },
+        { { Vm, "KVM_SET_BOOT_CPU_ID" }, Define },
+        { { Vm, "KVM_CREATE_IRQCHIP" }, Define },
+        { { Vm, "KVM_CREATE_PIT" }, Define },
+        { { Vm, "KVM_CREATE_PIT2" }, Define },
+        { { Vm, "KVM_REINJECT_CONTROL" }, Define },
+        { { Vm, "KVM_SET_GSI_ROUTING" }, Define },
+        { { Vm, "KVM_SET_TSC_KHZ" }, Define },
+        { { Vm, "KVM_XEN_HVM_CONFIG" }, Define },
+        { { Vm, "KVM_XEN_HVM_SET_ATTR" }, Define },
+        { { Vm, "KVM_ENABLE_CAP" }, Define },
+        { { Vm, "KVM_SET_PMU_EVENT_FILTER" }, Define },
+        { { Vm, "KVM_X86_SET_MSR_FILTER" }, Define },
+        { { Vm, "KVM_SET_MEMORY_ATTRIBUTES" }, Define },
+        { { Vm, "KVM_SET_USER_MEMORY_REGION" }, Add },
+        { { Vm, "KVM_SET_USER_MEMORY_REGION2" }, Add },
+        { { Vm, "KVM_REGISTER_COALESCED_MMIO" }, Add },
+        { { Vm, "KVM_UNREGISTER_COALESCED_MMIO" }, Remove },
+        { { Vm, "KVM_IRQFD" }, Add },
+        { { Vm, "KVM_IOEVENTFD" }, Add },
+        { { Vm, "KVM_HYPERV_EVENTFD" }, Add },
+        { { Vm, "KVM_MEMORY_ENCRYPT_REG_REGION" }, Add },
+        { { Vm, "KVM_MEMORY_ENCRYPT_UNREG_REGION" }, Remove },
+        { { Vm, "KVM_MEMORY_ENCRYPT_OP" }, Launch },
+        { { Vcpu, "KVM_MEMORY_ENCRYPT_OP" }, Launch },
+        { { Vcpu, "KVM_SET_CPUID" }, Define },
+        { { Vcpu, "KVM_SET_CPUID2" }, Define },
+        { { Vcpu, "KVM_SET_MSRS" }, Define },
+        { { Vcpu, "KVM_SET_ONE_REG" }, Define },
+        { { Vcpu, "KVM_SET_SIGNAL_MASK" }, Define },
+        { { Vcpu, "KVM_SET_TSC_KHZ" }, Define },
+        { { Vcpu, "KVM_TPR_ACCESS_REPORTING" }, Define },
+        { { Vcpu, "KVM_X86_SETUP_MCE" }, Define },
+        { { Vcpu, "KVM_XEN_VCPU_SET_ATTR" }, Define },
+        { { Vcpu, "KVM_ENABLE_CAP" }, Define },
+        { { Vcpu, "KVM_SET_GUEST_DEBUG" }, Add },
+        { { Device, "KVM_SET_DEVICE_ATTR" }, Add },
+    };
+    std::map<std::pair<FdClass, std::string>, Effect> recorded;
+    for (const Row &row : catalogue()) {
+        if (is_recorded(row)) {
+            recorded[{ row.on, row.name }] = row.effect;
+        }
+    }
+    for (const auto &[key, effect] : expected) {
+        EXPECT_TRUE(recorded.contains(key))
+            << key.second << " on " << to_string(key.first)
+            << " is no longer recorded";
+        if (recorded.contains(key)) {
+            EXPECT_EQ(recorded[key], effect) << key.second;
+        }
+    }
+    for (const auto &[key, effect] : recorded) {
+        EXPECT_TRUE(expected.contains(key))
+            << key.second << " on " << to_string(key.first)
+            << " is recorded: say so here too";
+    }
+}
+
+TEST(Catalogue, EveryRecordedStructHasASize)
+{
+    for (const Row &row : catalogue()) {
+        if (is_recorded(row) && row.arg == ArgKind::Struct) {
+            EXPECT_GT(fixed_size(row), 0u) << title(row);
+        }
+        if (row.arg != ArgKind::Struct) {
+            EXPECT_EQ(fixed_size(row), 0u) << title(row);
+        }
+    }
+}
+
+TEST(Catalogue, EveryFieldLiesInsideItsArgument)
+{
+    for (const Row &row : catalogue()) {
+        const size_t fixed = fixed_size(row);
+        const size_t pointed = row.pointer.bits / 8;
+        std::vector<Field> fields = { row.removal.field, row.tail.count,
+                                      row.created };
+
+        for (Field key : row.key) {
+            if (key.inside) {
+                EXPECT_TRUE(fits(key, pointed)) << title(row);
+            } else if (row.each_element) {
+                EXPECT_TRUE(fits(key, row.tail.element)) << title(row);
+            } else {
+                fields.push_back(key);
+            }
+        }
+        for (const FdField &fd : row.fds) {
+            if (fd.role == FdRole::None) {
+                continue;
+            }
+            EXPECT_TRUE(fits({ fd.offset, 4 }, fd.inside ? pointed : fixed))
+                << title(row);
+            fields.push_back(fd.flags);
+        }
+        if (row.pointer.bits) {
+            const Pointer &pointer = row.pointer;
+            const uint16_t last = (pointer.repeat - 1) * pointer.stride;
+            fields.push_back({ uint16_t(pointer.offset + last), 8 });
+            if (pointer.count.width) {
+                fields.push_back({ uint16_t(pointer.count.offset + last),
+                                   pointer.count.width });
+            }
+            fields.push_back(pointer.when);
+        }
+        for (Field field : fields) {
+            EXPECT_TRUE(!field.width || fits(field, fixed))
+                << title(row) << ": " << field.offset << "+"
+                << int(field.width) << " of " << fixed;
+        }
+    }
+}
+
+TEST(Catalogue, FieldsAreOfWidthsThatCanBeRead)
+{
+    const std::set<int> widths = { 0, 1, 2, 4, 8 };
+    for (const Row &row : catalogue()) {
+        for (Field field : row.key) {
+            EXPECT_TRUE(widths.contains(field.width)) << title(row);
+        }
+        EXPECT_TRUE(widths.contains(row.removal.field.width)) << title(row);
+        EXPECT_TRUE(widths.contains(row.tail.count.width)) << title(row);
+        EXPECT_TRUE(widths.contains(row.created.width)) << title(row);
+        EXPECT_TRUE(!row.tail.element || row.tail.count.width) << title(row);
+    }
+}
+
+TEST(Catalogue, EveryThingThatIsAddedCanBeTakenAway)
+{
+    for (const Row &row : catalogue()) {
+        if (row.effect != Effect::Add) {
+            EXPECT_EQ(row.removal.when, Removal::When::Never) << title(row);
+            continue;
+        }
+        const bool by_itself = row.removal.when != Removal::When::Never;
+        const bool by_another =
+            std::ranges::any_of(catalogue(), [&](const Row &other) {
+                return other.effect == Effect::Remove && other.on == row.on &&
+                       family_of(other) == family_of(row);
+            });
+        EXPECT_NE(by_itself, by_another) << title(row);
+    }
+}
+
+TEST(Catalogue, WhatTakesAwayHasSomethingToTakeAway)
+{
+    for (const Row &row : catalogue()) {
+        if (row.effect != Effect::Remove) {
+            EXPECT_FALSE(row.removes_containing) << title(row);
+            continue;
+        }
+        EXPECT_TRUE(std::ranges::any_of(catalogue(), [&](const Row &other) {
+            return other.effect == Effect::Add && other.on == row.on &&
+                   family_of(other) == family_of(row);
+        })) << title(row);
+    }
+}
+
+TEST(Catalogue, RowsOfOneFamilyShareTheirKeyAndTheirClassOfFd)
+{
+    for (const Row &a : catalogue()) {
+        for (const Row &b : catalogue()) {
+            if (!a.family || a.family != b.family) {
+                continue;
+            }
+            EXPECT_EQ(a.on, b.on) << a.name << ", " << b.name;
+            for (size_t i = 0; i < a.key.size(); i++) {
+                EXPECT_EQ(a.key[i].offset, b.key[i].offset) << title(a);
+                EXPECT_EQ(a.key[i].width, b.key[i].width) << title(a);
+            }
+        }
+    }
+}
+
+TEST(Catalogue, WhatCreatesSaysWhatItCreates)
+{
+    for (const Row &row : catalogue()) {
+        EXPECT_EQ(row.effect == Effect::Create,
+                  row.creates != FdClass::None) << title(row);
+        EXPECT_EQ(row.created_in_arg, row.created.width > 0) << title(row);
+    }
+}
+
+TEST(Catalogue, LaunchStepsHaveNoKeyBecauseTheyAreKeptInOrder)
+{
+    for (const Row &row : catalogue()) {
+        if (row.effect == Effect::Launch) {
+            EXPECT_EQ(key_fields(row), 0u) << title(row);
+            EXPECT_FALSE(row.value_is_key) << title(row);
+            EXPECT_EQ(row.family, 0u) << title(row);
+        }
+    }
+}
+
+TEST(Catalogue, WhatIsNeverRecordedHasNothingToSayOfRecording)
+{
+    for (const Row &row : catalogue()) {
+        if (is_recorded(row)) {
+            continue;
+        }
+        EXPECT_EQ(key_fields(row), 0u) << title(row);
+        EXPECT_EQ(row.tail.element, 0) << title(row);
+        EXPECT_EQ(row.pointer.bits, 0u) << title(row);
+        EXPECT_EQ(row.fds[0].role, FdRole::None) << title(row);
+        EXPECT_FALSE(row.exclusive || row.latest || row.each_element)
+            << title(row);
+    }
+}
+
+TEST(Catalogue, ForeignRowsSayWhy)
+{
+    for (const Row &row : catalogue()) {
+        if (row.effect == Effect::Foreign) {
+            EXPECT_NE(row.note, nullptr) << title(row);
+        }
+    }
+}
+
+TEST(Catalogue, WhatIsTakenElementByElementHasElementsAndAKey)
+{
+    for (const Row &row : catalogue()) {
+        if (row.each_element) {
+            EXPECT_GT(row.tail.element, 0) << title(row);
+            EXPECT_GT(key_fields(row), 0u) << title(row);
+        }
+    }
+}
+
+TEST(Catalogue, OnlyWhatNamesAFileIsExclusive)
+{
+    for (const Row &row : catalogue()) {
+        if (row.exclusive) {
+            EXPECT_NE(row.fds[0].role, FdRole::None) << title(row);
+        }
+    }
+    EXPECT_TRUE(find_row("KVM_IRQFD")->exclusive);
+    EXPECT_FALSE(find_row("KVM_IOEVENTFD")->exclusive);
+}
+
+TEST(Catalogue, PointersThatRepeatDoNotOverlap)
+{
+    for (const Row &row : catalogue()) {
+        if (row.pointer.bits) {
+            EXPECT_GE(row.pointer.repeat, 1) << title(row);
+            EXPECT_GE(row.pointer.round, 8) << title(row);
+            EXPECT_EQ(row.pointer.round % 8, 0) << title(row);
+        }
+        if (row.pointer.repeat > 1) {
+            EXPECT_GE(row.pointer.stride, 8) << title(row);
+        }
+    }
+}
+
+TEST(Catalogue, TheKeyOfAnIoeventfdIsTheSameForAssignAndDeassign)
+{
+    const Row *row = find_row("KVM_IOEVENTFD");
+    const Field flags = row->key[2];
+    EXPECT_EQ(flags.offset, row->removal.field.offset);
+    EXPECT_EQ(flags.ignore, row->removal.mask);
+}
+
+TEST(Quiet, NothingThatSomeClassOfFdRecordsIsQuiet)
+{
+    for (const Row &row : catalogue()) {
+        if (row.judge || !effect_is_quiet(row.effect)) {
+            EXPECT_NE(kvm_reset_quiet[ioc_number(row.request)], row.request)
+                << title(row);
+        }
+    }
+}
+
+TEST(Quiet, EachNumberHasAQuietRequestIfThereIsOne)
+{
+    for (uint32_t number = 0; number < 256; number++) {
+        std::set<uint32_t> quiet, loud;
+        for (const Row &row : catalogue()) {
+            if (ioc_number(row.request) == number) {
+                const bool is = !row.judge && effect_is_quiet(row.effect);
+                (is ? quiet : loud).insert(row.request);
+            }
+        }
+        std::erase_if(quiet, [&](uint32_t r) { return loud.contains(r); });
+        if (quiet.empty()) {
+            EXPECT_EQ(kvm_reset_quiet[number], 0u) << number;
+        } else {
+            EXPECT_TRUE(quiet.contains(kvm_reset_quiet[number])) << number;
+        }
+    }
+}
+
+TEST(Quiet, TheHotIoctlsTakeTheFastPath)
+{
+    const char *hot[] = {
+        "KVM_RUN", "KVM_SIGNAL_MSI", "KVM_IRQ_LINE", "KVM_IRQ_LINE_STATUS",
+        "KVM_INTERRUPT", "KVM_GET_REGS", "KVM_SET_REGS", "KVM_GET_SREGS",
+        "KVM_SET_SREGS", "KVM_GET_SREGS2", "KVM_SET_SREGS2", "KVM_GET_MSRS",
+        "KVM_GET_VCPU_EVENTS", "KVM_SET_VCPU_EVENTS", "KVM_GET_LAPIC",
+        "KVM_SET_LAPIC", "KVM_GET_DIRTY_LOG", "KVM_CLEAR_DIRTY_LOG",
+        "KVM_RESET_DIRTY_RINGS", "KVM_KVMCLOCK_CTRL",
+    };
+    for (const char *name : hot) {
+        const Row *row = find_row(name);
+        ASSERT_NE(row, nullptr) << name;
+        EXPECT_EQ(kvm_reset_quiet[ioc_number(row->request)], row->request)
+            << name;
+    }
+}
+
+TEST(Judge, AFeatureMsrDefinesAndAnyOtherIsVolatile)
+{
+    EXPECT_EQ(judge_msr(Bytes(16).set(0, 4, 0x345), 0, knows_msrs),
+              Effect::Define);
+    EXPECT_EQ(judge_msr(Bytes(16).set(0, 4, 0x10), 0, knows_msrs),
+              Effect::Volatile);
+}
+
+TEST(Judge, AnMsrIsForeignWhenNobodyKnowsWhichOnesDefine)
+{
+    EXPECT_EQ(judge_msr(Bytes(16).set(0, 4, 0x345), 0, {}), Effect::Foreign);
+}
+
+TEST(Judge, AnMsrIsTheSameThroughOneReg)
+{
+    const uint64_t x86_msr = 0x2030'0002'0000'0000;
+    auto reg = [](uint64_t id) { return Bytes(16).set(0, 8, id); };
+
+    EXPECT_EQ(judge_one_reg(reg(x86_msr | 0x345), 0, knows_msrs),
+              Effect::Define);
+    EXPECT_EQ(judge_one_reg(reg(x86_msr | 0x10), 0, knows_msrs),
+              Effect::Volatile);
+    EXPECT_EQ(judge_one_reg(reg(0x2030'0003'0000'0000), 0, knows_msrs),
+              Effect::Volatile) << "the guest's shadow stack pointer";
+    EXPECT_EQ(judge_one_reg(reg(0x6030'0000'0010'0000), 0, knows_msrs),
+              Effect::Foreign) << "arm64's";
+    EXPECT_EQ(judge_one_reg(reg(0x2030'0009'0000'0000), 0, knows_msrs),
+              Effect::Foreign) << "a type of register to come";
+}
+
+TEST(Judge, ACapabilityThatIsKnownDefines)
+{
+    EXPECT_EQ(judge_vm_cap(cap(121), 0, {}), Effect::Define);
+    EXPECT_EQ(judge_vm_cap(cap(196), 0, {}), Effect::Define);
+    EXPECT_EQ(judge_vcpu_cap(cap(148), 0, {}), Effect::Define);
+}
+
+TEST(Judge, ACapabilityThatIsNotKnownIsForeign)
+{
+    EXPECT_EQ(judge_vm_cap(cap(60000), 0, {}), Effect::Foreign);
+    EXPECT_EQ(judge_vcpu_cap(cap(60000), 0, {}), Effect::Foreign);
+    EXPECT_EQ(judge_vm_cap(cap(148), 0, {}), Effect::Foreign)
+        << "SynIC is a vCPU's";
+    EXPECT_EQ(judge_vcpu_cap(cap(121), 0, {}), Effect::Foreign)
+        << "a split irqchip is a VM's";
+}
+
+TEST(Judge, ACapabilityThatNeedsAnotherVmIsForeign)
+{
+    EXPECT_EQ(judge_vm_cap(cap(197), 0, {}), Effect::Foreign);
+    EXPECT_EQ(judge_vm_cap(cap(206), 0, {}), Effect::Foreign);
+}
+
+TEST(Judge, WhatAXenGuestRegisteredIsVolatileAndItsVectorDefines)
+{
+    EXPECT_EQ(judge_xen_hvm(xen_attr(2), 0, {}), Effect::Define);
+    EXPECT_EQ(judge_xen_hvm(xen_attr(1), 0, {}), Effect::Volatile);
+    EXPECT_EQ(judge_xen_hvm(xen_attr(3), 0, {}), Effect::Volatile);
+    EXPECT_EQ(judge_xen_hvm(xen_attr(4), 0, {}), Effect::Define);
+    EXPECT_EQ(judge_xen_hvm(xen_attr(999), 0, {}), Effect::Foreign);
+    EXPECT_EQ(judge_xen_vcpu(xen_attr(0), 0, {}), Effect::Volatile);
+    EXPECT_EQ(judge_xen_vcpu(xen_attr(6), 0, {}), Effect::Define);
+    EXPECT_EQ(judge_xen_vcpu(xen_attr(8), 0, {}), Effect::Define);
+    EXPECT_EQ(judge_xen_vcpu(xen_attr(999), 0, {}), Effect::Foreign);
+}
+
+TEST(Judge, MemoryAttributesDefineUntilTheLaunch)
+{
+    EXPECT_EQ(judge_memory_attributes(Bytes(32), 0, {}), Effect::Define);
+    EXPECT_EQ(judge_memory_attributes(Bytes(32), 0, { .launched = true }),
+              Effect::Volatile);
+}
+
+TEST(Judge, TestingForADeviceCreatesNone)
+{
+    EXPECT_EQ(judge_create_device(Bytes(12).set(8, 4, 1), 0, {}),
+              Effect::Query);
+    EXPECT_EQ(judge_create_device(Bytes(12).set(0, 4, 4), 0, {}),
+              Effect::Create);
+}
+
+TEST(Judge, AVfioFileIsAddedAndTakenAway)
+{
+    EXPECT_EQ(judge_device_attr(device_attr(1, 1), 0, {}), Effect::Add);
+    EXPECT_EQ(judge_device_attr(device_attr(1, 2), 0, {}), Effect::Add)
+        << "the row's removal tells it from adding";
+    EXPECT_EQ(judge_device_attr(device_attr(1, 3), 0, {}), Effect::Foreign);
+    EXPECT_EQ(judge_device_attr(device_attr(2, 1), 0, {}), Effect::Foreign);
+
+    const Removal &removal =
+        find_row(FdClass::Device, 0x4018aee1)->removal;
+    EXPECT_EQ(removal.when, Removal::When::FieldIs);
+    EXPECT_EQ(removal.value, 2u);
+}
+
+TEST(Judge, TheTscOffsetIsVolatileAndNoOtherAttributeOfAVcpuIsKnown)
+{
+    EXPECT_EQ(judge_vcpu_attr(device_attr(0, 0), 0, {}), Effect::Volatile);
+    EXPECT_EQ(judge_vcpu_attr(device_attr(0, 1), 0, {}), Effect::Foreign);
+    EXPECT_EQ(judge_vcpu_attr(device_attr(1, 0), 0, {}), Effect::Foreign);
+}
+
+TEST(Judge, AskingWhetherMemoryCanBeEncryptedIsNoLaunch)
+{
+    EXPECT_EQ(judge_encrypt_op({}, 0, {}), Effect::Query);
+    EXPECT_EQ(judge_encrypt_op(Bytes(24), 0x1000, {}), Effect::Launch);
+}
+
+TEST(Judge, AnArgumentThatIsTooShortIsForeign)
+{
+    const Judge by_argument[] = {
+        judge_vm_cap, judge_vcpu_cap, judge_xen_hvm, judge_xen_vcpu,
+        judge_msr, judge_one_reg, judge_device_attr, judge_vcpu_attr,
+        judge_create_device,
+    };
+    for (Judge judge : by_argument) {
+        EXPECT_EQ(judge({}, 0, knows_msrs), Effect::Foreign);
+        EXPECT_EQ(judge(Bytes(1), 0, knows_msrs), Effect::Foreign);
+    }
+}
+
+TEST(Judge, NoValueIsRuledUponTwice)
+{
+    for (auto rulings : { vm_cap_rulings(), vcpu_cap_rulings(),
+                          xen_hvm_rulings(), xen_vcpu_rulings() }) {
+        std::set<uint64_t> values;
+        for (const Ruling &ruling : rulings) {
+            EXPECT_TRUE(values.insert(ruling.value).second) << ruling.name;
+            if (ruling.effect == Effect::Foreign) {
+                EXPECT_NE(ruling.note, nullptr) << ruling.name;
+            }
+        }
+    }
+}
