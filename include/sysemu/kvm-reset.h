@@ -233,10 +233,12 @@ typedef enum KvmResetOutcome {
 
 /**
  * kvm_reset_begin - gives the guest a new VM if it needs or wants one
+ * @cause: a ShutdownCause; only what the guest or its operator asked for is
+ *     a reset in this sense, not QEMU's start or the loading of a snapshot
  *
  * With the vCPUs stopped, before devices are reset; under the big lock.
  */
-KvmResetOutcome kvm_reset_begin(void);
+KvmResetOutcome kvm_reset_begin(int cause);
 
 /**
  * kvm_reset_finish - puts all of the vCPUs' state into the new VM

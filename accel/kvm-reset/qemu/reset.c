@@ -49,14 +49,21 @@ static void send_event(KvmRebirthOutcome outcome, const char *why)
                                 status.total : 0, why);
 }
 
-KvmResetOutcome kvm_reset_begin(void)
+static bool is_reset(ShutdownCause cause)
+{
+    return cause != SHUTDOWN_CAUSE_NONE &&
+           cause != SHUTDOWN_CAUSE_SUBSYSTEM_RESET &&
+           cause != SHUTDOWN_CAUSE_SNAPSHOT_LOAD;
+}
+
+KvmResetOutcome kvm_reset_begin(int cause)
 {
     g_autofree char *why = NULL;
     bool needed = !cpus_are_resettable();
     bool refused;
     int ret;
 
-    if (!kvm_enabled() || !(needed || rebirth_wanted)) {
+    if (!kvm_enabled() || !is_reset(cause) || !(needed || rebirth_wanted)) {
         return KVM_RESET_KEPT;
     }
 

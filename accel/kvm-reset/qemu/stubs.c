@@ -19,7 +19,7 @@ bool kvm_reset_possible(void)
     return false;
 }
 
-KvmResetOutcome kvm_reset_begin(void)
+KvmResetOutcome kvm_reset_begin(int cause)
 {
     return KVM_RESET_KEPT;
 }

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// The new VM comes after the vCPUs were read and before devices are reset.
+
+@@
+typedef ResetType, KvmResetOutcome;
+symbol reason;
+@@
+ qemu_system_reset(...)
+ {
+     ...
+     ResetType type;
++    KvmResetOutcome vm;
+     ...
+     cpu_synchronize_all_states();
++    vm = kvm_reset_begin(reason);
++    if (vm == KVM_RESET_REFUSED) {
++        return;
++    }
+     ...
+ }
