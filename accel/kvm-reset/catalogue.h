@@ -151,8 +151,6 @@ struct Row {
     uint16_t size = 0;                  /* Struct: bytes of the fixed part
                                            where _IOC_SIZE does not say; see
                                            fixed_size() */
-    bool may_be_null = false;           /* Struct: a null pointer is valid, and
-                                           a definition like any other */
     FdClass creates = FdClass::None;    /* Create: what the new fd is */
     bool created_in_arg = false;        /* Create: the fd is written to
                                            @created, not returned */

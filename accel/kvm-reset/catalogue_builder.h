@@ -77,13 +77,6 @@ struct Entry : Row {
         return row;
     }
 
-    constexpr Entry or_null() const
-    {
-        Entry row = *this;
-        row.may_be_null = true;
-        return row;
-    }
-
     constexpr Entry with_tail(Field count, uint16_t element) const
     {
         Entry row = *this;

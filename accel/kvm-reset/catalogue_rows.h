@@ -159,7 +159,8 @@ inline constexpr Row vcpu[] = {
     query(Vcpu, "KVM_GET_CPUID2", iowr(0x91, 8)),
     query(Vcpu, "KVM_GET_SUPPORTED_HV_CPUID", iowr(0xc1, 8)),
     define(Vcpu, "KVM_SET_SIGNAL_MASK", iow(0x8b, 4))
-        .with_tail({ 0, 4 }, 1).or_null(),
+        .with_tail({ 0, 4 }, 1)
+        .because("a null pointer is a definition too: no mask"),
     query(Vcpu, "KVM_GET_FPU", ior(0x8c, 416)),
     passing(Vcpu, "KVM_SET_FPU", iow(0x8d, 416)),
     query(Vcpu, "KVM_GET_LAPIC", ior(0x8e, 1024)),

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 SIZE_BITS = 0x3FFF << 16
+CASES = 5
+FROM_ENVIRONMENT = 'KVM_RESET_LINUX_HEADERS'
 # What describes a VM; the rest of asm/ is about the machine we run on.
 ASM_FILES = ('kvm.h', 'ptrace.h', 'sve_context.h')
 
@@ -158,7 +161,7 @@ class Catalogue:
 
     @classmethod
     def of(cls, tool: Path) -> Catalogue:
-        done = subprocess.run([str(tool)], capture_output=True, text=True,
+        done = subprocess.run([str(tool.resolve())], capture_output=True, text=True,
                               check=True)
         entries = [json.loads(line) for line in done.stdout.splitlines()]
         return cls([e for e in entries if e['kind'] == 'row'],
@@ -283,7 +286,8 @@ class Check:
                        (f'; {lacking} that these headers lack'
                         if lacking else ''))
 
-    def run(self) -> bool:
+    def run(self, first: int) -> bool:
+        """Prints the cases numbered from @first on; whether all are good."""
         cases = [
             ('EveryIoctlOfTheHeadersHasARow', self.every_ioctl_has_a_row),
             ('EveryNumberIsWhatACCompilerSays',
@@ -294,9 +298,9 @@ class Check:
             ('EveryRulingIsOnTheRightValue',
              self.every_ruling_is_on_the_right_value),
         ]
-        print(f'1..{len(cases)}')
+        assert len(cases) == CASES
         good = True
-        for number, (name, case) in enumerate(cases, 1):
+        for number, (name, case) in enumerate(cases, first):
             wrong, extent = case()
             good = good and not wrong
             print(f'{"not ok" if wrong else "ok"} {number} - {name} '
@@ -306,23 +310,40 @@ class Check:
         return good
 
 
+def check_all(sets: list[str], cc: str, tool: Path) -> bool:
+    catalogue = Catalogue.of(tool)
+    questions = read_facts(HERE / 'facts.txt')
+    good = True
+    print(f'1..{CASES * len(sets)}')
+    for number, name in enumerate(sets):
+        with tempfile.TemporaryDirectory() as work:
+            folder = None if name == 'installed' else Path(name)
+            headers = Headers(name, cc, folder, Path(work))
+            check = Check(headers, catalogue, questions)
+            good = check.run(CASES * number + 1) and good
+    return good
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument('--catalogue', type=Path, required=True,
                         help='the kvm-reset-catalogue program')
     parser.add_argument('--cc', default='cc', help='a C compiler')
-    parser.add_argument('headers', nargs='?', default='installed',
-                        help='a folder like linux-headers/; '
-                             'the compiler\'s own without')
+    parser.add_argument('headers', nargs='*',
+                        help='"installed", or a folder like linux-headers/;\n'
+                             'without: the folders that\n'
+                             f'{FROM_ENVIRONMENT} lists, with colons')
     args = parser.parse_args()
+    sets = args.headers or [name for name in
+                            os.environ.get(FROM_ENVIRONMENT, '').split(':')
+                            if name]
+    if not sets:
+        print(f'1..0 # SKIP {FROM_ENVIRONMENT} names no linux-headers/ of a '
+              'QEMU tree')
+        return 0
     try:
-        with tempfile.TemporaryDirectory() as work:
-            folder = (None if args.headers == 'installed'
-                      else Path(args.headers))
-            headers = Headers(args.headers, args.cc, folder, Path(work))
-            check = Check(headers, Catalogue.of(args.catalogue),
-                          read_facts(HERE / 'facts.txt'))
-            return 0 if check.run() else 1
+        return 0 if check_all(sets, args.cc, args.catalogue) else 1
     except (Unusable, OSError, subprocess.CalledProcessError) as error:
         print(f'Bail out! {error}')
         print(f'abi_check: error: {error}', file=sys.stderr)
