@@ -62,12 +62,24 @@ pack_modules() {
     : >"$root/modules/order"
     kernel_modules "$@" | while read -r file; do
         name=$(basename "${file%.xz}")
-        case $file in
-        *.xz) xz -dc "$file" >"$root/modules/$name" ;;
-        *) cp "$file" "$root/modules/$name" ;;
-        esac
+        xz -dc "$file" >"$root/modules/$name"
         echo "$name" >>"$root/modules/order"
     done
+}
+
+# pack_drivers ROOT NAME...: the same where modprobe looks for them, so that a
+# guest can load those that its devices ask for.
+pack_drivers() {
+    local root=$1 dir=$1/lib/modules/$KR_RELEASE file
+    shift
+    mkdir -p "$dir"
+    kernel_modules "$@" | while read -r file; do
+        xz -dc "$file" >"$dir/$(basename "${file%.xz}")"
+    done
+    cp "$KR_KERNEL/lib/modules/$KR_RELEASE"/modules.builtin* "$dir/"
+    touch "$dir/modules.order"
+    depmod -b "$root" "$KR_RELEASE" || die "depmod failed in $root"
+    rm -f "$dir"/modules.*.bin "$dir"/modules.builtin*
 }
 
 # pack_initrd ROOT FILE: ROOT's files, owned by root, as an initramfs.
