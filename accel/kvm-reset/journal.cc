@@ -45,7 +45,7 @@ EntryPtr Journal::put(const Key &key, Entry entry)
         const EntryPtr &old = by_order_.at(known->second);
         if (old->row == entry.row && old->arg == entry.arg &&
             old->files == entry.files && old->objects == entry.objects &&
-            !entry.held) {
+            !entry.held && (!entry.row->latest || is_last(*old))) {
             return old;
         }
         entry.order = old->order;
@@ -61,6 +61,11 @@ EntryPtr Journal::put(const Key &key, Entry entry)
     by_order_[shared->order] = shared;
     by_key_[key] = shared->order;
     return shared;
+}
+
+bool Journal::is_last(const Entry &entry) const
+{
+    return by_order_.rbegin()->first == entry.order;
 }
 
 /* Leaves by_key_ to the caller. */
@@ -107,9 +112,17 @@ void Journal::remove_object(ObjectId id)
         by_fd_.erase(number);
     }
     objects_.erase(found);
-    remove_if([id](const Entry &entry) {
+
+    std::vector<ObjectId> made_by_it;
+    remove_if([&](const Entry &entry) {
+        if (entry.target == id && entry.row->effect == Effect::Create) {
+            made_by_it.push_back(entry.order);
+        }
         return entry.target == id || entry.order == id;
     });
+    for (ObjectId made : made_by_it) {
+        remove_object(made);
+    }
 }
 
 const Object *Journal::object_at(int fd) const

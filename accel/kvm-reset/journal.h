@@ -118,7 +118,10 @@ public:
     }
 
     Object &add_object(Object object);
-    /* Forgets the object, its entries and the entry that created it. */
+    /*
+     * Forgets the object, its entries and the entry that created it, and
+     * likewise what was created through it: a vCPU's statistics.
+     */
     void remove_object(ObjectId id);
     Object *object_at(int fd);
     const Object *object_at(int fd) const;
@@ -138,6 +141,7 @@ public:
 
 private:
     void drop(const Entry &entry);
+    bool is_last(const Entry &entry) const;
 
     uint64_t clock_ = 0;
     uint64_t version_ = 0;
