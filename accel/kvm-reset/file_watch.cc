@@ -10,39 +10,25 @@
 
 namespace kvm_reset {
 
-FileId FileWatch::identify(int fd)
+Result<FileId> FileWatch::identify(int fd)
 {
-    Watched &watched = watched_[fd];
+    int ret = kernel_.watch(fd);
 
-    if (kernel_.watch(fd) != -EEXIST) {
-        /* Another file than before, or one that cannot be watched. */
-        watched.generation++;
-        watched.users = 0;
+    if (ret < 0 && ret != -EEXIST) {
+        return fail(-ret, "cannot watch eventfd %d", fd);
     }
-    watched.users++;
-    return {fd, watched.generation};
-}
-
-void FileWatch::forget(FileId id)
-{
-    auto found = watched_.find(id.fd);
-
-    if (found == watched_.end() ||
-        found->second.generation != id.generation ||
-        found->second.users == 0) {
-        return;
+    uint32_t &generation = generations_[fd];
+    if (ret == 0) {
+        generation++;
     }
-    if (--found->second.users == 0 && kernel_.watched(id.fd)) {
-        kernel_.unwatch(id.fd);
-    }
+    return FileId{fd, generation};
 }
 
 bool FileWatch::same(FileId id) const
 {
-    auto found = watched_.find(id.fd);
+    auto found = generations_.find(id.fd);
 
-    return found != watched_.end() &&
-           found->second.generation == id.generation &&
+    return found != generations_.end() && found->second == id.generation &&
            kernel_.watched(id.fd);
 }
 

@@ -8,6 +8,9 @@
  * files seen under it, so that two files are never taken for one another.
  * Nothing here holds a reference to a file: an eventfd's last close is an
  * event that KVM acts upon.
+ *
+ * A file stays watched until it is closed, even when no entry names it any
+ * more: an irqfd that is toggled would pay for the watch each time.
  */
 
 #ifndef KVM_RESET_FILE_WATCH_H
@@ -16,6 +19,7 @@
 #include <cstdint>
 #include <unordered_map>
 
+#include "error.h"
 #include "kernel.h"
 
 namespace kvm_reset {
@@ -31,21 +35,15 @@ class FileWatch {
 public:
     explicit FileWatch(Kernel &kernel) : kernel_(kernel) {}
 
-    /* The file behind @fd now, watched until forget() was called as often. */
-    FileId identify(int fd);
-    void forget(FileId id);
+    /* The file behind @fd now, watched from now on. */
+    Result<FileId> identify(int fd);
 
     /* Whether the number still means that file. */
     bool same(FileId id) const;
 
 private:
-    struct Watched {
-        uint32_t generation = 0;
-        uint32_t users = 0;
-    };
-
     Kernel &kernel_;
-    std::unordered_map<int, Watched> watched_;
+    std::unordered_map<int, uint32_t> generations_;
 };
 
 } /* namespace kvm_reset */

@@ -54,7 +54,6 @@ public:
      */
     virtual int watch(int fd) = 0;
     virtual bool watched(int fd) = 0;
-    virtual void unwatch(int fd) = 0;
 
     /* CLOCK_MONOTONIC in nanoseconds. */
     virtual uint64_t now() = 0;

@@ -54,13 +54,18 @@ Result<Phases> Rebirth::run()
     return outcome;
 }
 
+static std::unexpected<Error> not_restartable(const std::string &why)
+{
+    return fail(ENOTSUP, "the VM is not restartable: %s", why.c_str());
+}
+
 Result<Phases> Rebirth::attempt()
 {
     Phases phases;
     Result<void> done;
 
     if (auto why = recorder_.blocker()) {
-        return fail(ENOTSUP, "the VM is not restartable: %s", why->c_str());
+        return not_restartable(*why);
     }
     if (!recorder_.recording()) {
         return fail(ENODEV, "no VM was recorded");
@@ -115,6 +120,9 @@ Result<void> Rebirth::commit(Phases &phases)
         if (image && image->version() != snapshot.version) {
             image = prepare(snapshot);
         }
+    }
+    if (auto why = recorder_.frozen_blocker()) {
+        return not_restartable(*why);
     }
     if (!image) {
         return std::unexpected(image.error());

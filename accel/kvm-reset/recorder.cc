@@ -311,9 +311,7 @@ void Recorder::apply_one(const Call &call, Argument arg, Effect effect)
         return;
     }
     if (effect == Effect::Remove || takes_away(row, arg)) {
-        if (EntryPtr gone = journal_.remove(key)) {
-            forget_files(*gone);
-        }
+        journal_.remove(key);
         return;
     }
     if (effect == Effect::Launch) {
@@ -331,19 +329,27 @@ void Recorder::apply_one(const Call &call, Argument arg, Effect effect)
         int fd = entry.arg.read(
             {.offset = field.offset, .width = 4, .inside = field.inside});
         if (field.role == FdRole::Eventfd) {
-            entry.files[i] = files_.identify(fd);
+            Result<FileId> file = files_.identify(fd);
+            if (!file) {
+                block_locked(format("%s: %s", row.name,
+                                    file.error().what.c_str()));
+                return;
+            }
+            entry.files[i] = *file;
         } else if (field.role == FdRole::Object) {
             const Object *object = journal_.object_at(fd);
             entry.objects[i] = object ? object->id : no_object;
         } else if (field.role == FdRole::Held) {
-            entry.held = std::make_shared<Fd>(kernel_, kernel_.dup(fd));
+            int held = kernel_.dup(fd);
+            if (held < 0) {
+                block_locked(fail(-held, "%s: cannot keep fd %d", row.name,
+                                  fd).error().what);
+                return;
+            }
+            entry.held = std::make_shared<Fd>(kernel_, held);
         }
     }
-    EntryPtr old = journal_.find(key);
     journal_.put(key, std::move(entry));
-    if (old) {
-        forget_files(*old);
-    }
 }
 
 /* key.fields[0] and [1] are a range's start and length. */
@@ -362,15 +368,6 @@ void Recorder::remove_containing(const Row &row, ObjectId target,
                outer.fields[2] == inner.fields[2] &&
                outer.fields[3] == inner.fields[3];
     });
-}
-
-void Recorder::forget_files(const Entry &entry)
-{
-    for (FileId id : entry.files) {
-        if (id.fd >= 0) {
-            files_.forget(id);
-        }
-    }
 }
 
 int Recorder::mmap(void *address, size_t length, int prot, int flags, int fd,
@@ -417,9 +414,6 @@ int Recorder::close(int fd)
 
 void Recorder::end_vm()
 {
-    for (const EntryPtr &entry : journal_.snapshot().entries) {
-        forget_files(*entry);
-    }
     journal_ = Journal();
     vm_ = no_object;
     launched_ = false;
@@ -454,7 +448,6 @@ void Recorder::drop_stale()
             if (id.fd >= 0 && !files_.same(id)) {
                 observer_.stale(format("%s names eventfd %d, which was closed",
                                        entry.row->name, id.fd));
-                forget_files(entry);
                 return true;
             }
         }

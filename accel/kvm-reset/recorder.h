@@ -74,6 +74,7 @@ public:
     std::unique_lock<std::mutex> freeze() { return std::unique_lock(mutex_); }
     /* With the lock held: the snapshot, and whether a file is still meant. */
     Snapshot frozen_snapshot();
+    std::optional<std::string> frozen_blocker() const { return blocker_; }
 
     Kernel &kernel() { return kernel_; }
     Observer &observer() { return observer_; }
@@ -92,7 +93,6 @@ private:
     void apply_one(const Call &call, Argument arg, Effect effect);
     void remove_containing(const Row &row, ObjectId target,
                            const Key &inner);
-    void forget_files(const Entry &entry);
     void drop_stale();
     void block_locked(std::string why);
 

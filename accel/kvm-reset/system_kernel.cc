@@ -94,8 +94,6 @@ public:
 
     bool watched(int fd) override { return control(EPOLL_CTL_MOD, fd) == 0; }
 
-    void unwatch(int fd) override { control(EPOLL_CTL_DEL, fd); }
-
     uint64_t now() override
     {
         timespec t;
