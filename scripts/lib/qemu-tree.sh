@@ -134,7 +134,8 @@ qemu_unpack() {
     esac
     qemu_check_version "$work/tree" "$version"
     tree=$KR_BUILD/src/qemu-$(qemu_version "$work/tree").orig
-    rm -rf "$tree" "$tree.from"
+    # What is unpacked has old times, so that ninja would see no change.
+    rm -rf "$tree" "$tree.from" "$KR_BUILD/$(basename "$tree" .orig)-pristine"
     mv "$work/tree" "$tree"
     printf '%s\n' "$identity" >"$tree.from"
     rm -rf "$work"
