@@ -1,0 +1,134 @@
+/*
+ * Any single call of a rebirth may fail: the guest keeps its old VM
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The sweep fails the first call of a rebirth, then the second, and so on,
+ * until one runs through without meeting the failure; for each of the errnos
+ * that such calls fail with.  After each the guest has what it had, nothing
+ * leaked, and the next rebirth succeeds.
+ */
+
+#include <cerrno>
+
+#include <gtest/gtest.h>
+
+#include "guest.h"
+
+using namespace kvm_reset;
+
+namespace {
+
+class FailureTest : public ::testing::TestWithParam<int> {};
+
+void expect_one_vm_under_the_same_numbers(const Guest &guest,
+                                          const Holdings &before)
+{
+    Holdings now = Holdings::of(guest);
+
+    EXPECT_EQ(now.vms, 1u);
+    EXPECT_EQ(now.irqfds, before.irqfds);
+    EXPECT_EQ(now.watches, before.watches);
+    ASSERT_EQ(now.fds.size(), before.fds.size());
+    ASSERT_EQ(now.mappings.size(), before.mappings.size());
+    for (auto &[fd, file] : before.fds) {
+        EXPECT_TRUE(now.fds.contains(fd));
+    }
+    for (auto &[address, file] : before.mappings) {
+        EXPECT_TRUE(now.mappings.contains(address));
+    }
+}
+
+/* Returns whether the @nth call was reached. */
+bool fail_one(unsigned nth, int code, unsigned &aborted)
+{
+    Guest guest;
+    std::vector<int> vcpus = guest.define_a_bit_of_everything();
+    Holdings before = Holdings::of(guest);
+
+    guest.kernel.fail(nth, code);
+    Result<Phases> done = guest.rebirth.run();
+    bool reached = guest.kernel.failed();
+    guest.kernel.fail_nothing();
+
+    if (!done) {
+        aborted++;
+        EXPECT_TRUE(reached);
+        EXPECT_EQ(done.error().code, code) << done.error().what;
+        EXPECT_FALSE(done.error().what.contains("not whole"))
+            << done.error().what;
+        EXPECT_EQ(Holdings::of(guest), before) << done.error().what;
+        EXPECT_EQ(guest.rebirth.status().aborted, 1u);
+    } else {
+        guest.rebirth.drain();
+        EXPECT_NE(guest.kernel.file_at(guest.vm), before.fds.at(guest.vm));
+        expect_one_vm_under_the_same_numbers(guest, before);
+    }
+
+    /* The guest goes on, on whichever VM it is. */
+    EXPECT_EQ(guest.slot(11, 0x1000, 0x40000000), 0);
+    EXPECT_EQ(guest.ioctl(vcpus[1], uapi::run), 0);
+
+    Result<Phases> next = guest.rebirth.run();
+    EXPECT_TRUE(next) << next.error().what;
+    guest.rebirth.drain();
+    expect_one_vm_under_the_same_numbers(guest, before);
+    return reached;
+}
+
+unsigned calls_of_a_rebirth()
+{
+    Guest guest;
+    guest.define_a_bit_of_everything();
+    unsigned before = guest.kernel.calls();
+    EXPECT_TRUE(guest.rebirth.run());
+    return guest.kernel.calls() - before;
+}
+
+TEST_P(FailureTest, EverySingleFailingCallLeavesTheOldVmInPlace)
+{
+    unsigned nth = 1, aborted = 0;
+
+    while (fail_one(nth, GetParam(), aborted)) {
+        ASSERT_FALSE(HasFailure()) << "call " << nth;
+        nth++;
+    }
+    EXPECT_EQ(nth - 1, calls_of_a_rebirth());
+    EXPECT_GT(aborted, GetParam() == EINTR ? 10u : 40u);
+}
+
+std::string name_of(const ::testing::TestParamInfo<int> &info)
+{
+    return strerrorname_np(info.param);
+}
+
+INSTANTIATE_TEST_SUITE_P(, FailureTest,
+                         ::testing::Values(ENOMEM, EINTR, EAGAIN, EBUSY,
+                                           EMFILE, ENOSPC),
+                         name_of);
+
+/* A hook fails on the new VM, and then a call of the way back does. */
+TEST(WayBackTest, EveryFailureOfTheWayBackIsSaid)
+{
+    for (unsigned nth = 1;; nth++) {
+        Guest guest;
+        guest.define_a_bit_of_everything();
+        guest.registry.add({.name = "fails",
+                            .phases = {Phase::NewVm},
+                            .run = [&](Phase) -> Result<void> {
+                                guest.kernel.fail(nth, ENOMEM);
+                                return fail(EIO, "no");
+                            }});
+        Result<Phases> done = guest.rebirth.run();
+        ASSERT_FALSE(done);
+        EXPECT_EQ(done.error().code, EIO);
+        if (!guest.kernel.failed()) {
+            EXPECT_GT(nth, 10u);
+            break;
+        }
+        EXPECT_NE(done.error().what.find("ENOMEM"), std::string::npos)
+            << done.error().what;
+    }
+}
+
+} /* namespace */

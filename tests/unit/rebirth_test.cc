@@ -1,0 +1,376 @@
+/*
+ * Rebirth: the steps, their order, and the way back
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include <algorithm>
+#include <cerrno>
+
+#include <gtest/gtest.h>
+
+#include "guest.h"
+
+using namespace kvm_reset;
+using namespace uapi;
+
+namespace {
+
+class RebirthTest : public ::testing::Test {
+protected:
+    Guest guest;
+    std::vector<std::string> log;
+
+    void add_hook(std::string name, std::vector<Phase> phases,
+                  Phase *fails_in = nullptr)
+    {
+        guest.registry.add(
+            {.name = name, .phases = std::move(phases),
+             .run = [this, name, fails_in](Phase phase) -> Result<void> {
+                 log.push_back(name + " " + to_string(phase));
+                 if (fails_in && *fails_in == phase) {
+                     return fail(EIO, "%s gave up", name.c_str());
+                 }
+                 return {};
+             },
+             .undo = [this, name](Phase phase) {
+                 log.push_back(name + " undo " + to_string(phase));
+             }});
+    }
+
+    static constexpr std::initializer_list<Phase> all_phases = {
+        Phase::Quiesce, Phase::NewVm, Phase::NewVcpus, Phase::BeforeRun,
+        Phase::Aborted
+    };
+
+    using Log = std::vector<std::string>;
+};
+
+TEST_F(RebirthTest, WhoeverHoldsAnFdOrAnAddressNeedNotKnow)
+{
+    std::vector<int> vcpus = guest.define_a_bit_of_everything();
+    Holdings before = Holdings::of(guest);
+    ASSERT_TRUE(guest.rebirth.run());
+    guest.rebirth.drain();
+    Holdings after = Holdings::of(guest);
+
+    auto numbers = [](const auto &map) {
+        std::vector<uint64_t> all;
+        for (auto &[number, file] : map) {
+            all.push_back(number);
+        }
+        return all;
+    };
+    EXPECT_EQ(numbers(after.fds), numbers(before.fds));
+    EXPECT_EQ(numbers(after.mappings), numbers(before.mappings));
+    EXPECT_EQ(after.irqfds, before.irqfds);
+    EXPECT_EQ(after.vms, 1u);
+    EXPECT_NE(after.fds[guest.vm], before.fds[guest.vm]);
+    EXPECT_NE(after.fds[guest.kvm], before.fds[guest.kvm]);
+    for (int vcpu : vcpus) {
+        EXPECT_NE(after.fds[vcpu], before.fds[vcpu]);
+    }
+}
+
+TEST_F(RebirthTest, AThousandOfThemLeaveNothingBehind)
+{
+    guest.kernel.remembers = false;
+    guest.define_a_bit_of_everything();
+    ASSERT_TRUE(guest.rebirth.run());
+    guest.rebirth.drain();
+    size_t fds = guest.kernel.fds().size();
+    size_t mappings = guest.kernel.mappings().size();
+    size_t bytes = guest.recorder.footprint();
+    for (int i = 0; i < 1000; i++) {
+        ASSERT_TRUE(guest.rebirth.run());
+    }
+    guest.rebirth.drain();
+    EXPECT_EQ(guest.kernel.fds().size(), fds);
+    EXPECT_EQ(guest.kernel.mappings().size(), mappings);
+    EXPECT_EQ(guest.recorder.footprint(), bytes);
+    EXPECT_EQ(guest.kernel.vms(), 1u);
+    EXPECT_EQ(guest.rebirth.status().generation, 1001u);
+}
+
+TEST_F(RebirthTest, IrqfdsAndVfioFilesLeaveTheOldVmBeforeTheNewOneHasThem)
+{
+    guest.define_a_bit_of_everything();
+    std::vector<std::pair<int, uint32_t>> calls;
+    guest.kernel.before_ioctl = [&](int fd, uint32_t request) {
+        if (request == irqfd || request == set_device_attr) {
+            calls.push_back({fd, request});
+        }
+    };
+    ASSERT_TRUE(guest.rebirth.run());
+
+    /* 3 irqfds and 2 files: first off the old fds, in their order. */
+    ASSERT_EQ(calls.size(), 10u);
+    for (int i = 0; i < 3; i++) {
+        EXPECT_EQ(calls[i], std::pair(guest.vm, irqfd));
+        EXPECT_EQ(calls[5 + i].second, irqfd);
+        EXPECT_NE(calls[5 + i].first, guest.vm);
+    }
+    for (int i = 3; i < 5; i++) {
+        EXPECT_EQ(calls[i].second, set_device_attr);
+        EXPECT_EQ(calls[5 + i].second, set_device_attr);
+        EXPECT_NE(calls[5 + i].first, calls[i].first);
+    }
+}
+
+TEST_F(RebirthTest, AMoveThatFailsIsUndoneInReverse)
+{
+    guest.define_a_bit_of_everything();
+    Holdings before = Holdings::of(guest);
+    std::vector<std::pair<bool, uint32_t>> calls;
+    guest.kernel.before_ioctl = [&](int fd, uint32_t request) {
+        if (request == irqfd || request == set_device_attr) {
+            calls.push_back({before.fds.contains(fd), request});
+        }
+    };
+    /* Taken: 3 irqfds, 2 files; given: 3 irqfds, 1 file; the 2nd fails. */
+    guest.kernel.fail(set_device_attr, 4, EBUSY);
+    Result<Phases> done = guest.rebirth.run();
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().code, EBUSY);
+    EXPECT_NE(done.error().what.find("KVM_SET_DEVICE_ATTR"),
+              std::string::npos) << done.error().what;
+
+    std::vector<std::pair<bool, uint32_t>> expected = {
+        {true, irqfd}, {true, irqfd}, {true, irqfd},
+        {true, set_device_attr}, {true, set_device_attr},
+        {false, irqfd}, {false, irqfd}, {false, irqfd},
+        {false, set_device_attr}, {false, set_device_attr},
+        /* … and back. */
+        {false, set_device_attr},
+        {false, irqfd}, {false, irqfd}, {false, irqfd},
+        {true, set_device_attr}, {true, set_device_attr},
+        {true, irqfd}, {true, irqfd}, {true, irqfd},
+    };
+    EXPECT_EQ(calls, expected);
+    EXPECT_EQ(Holdings::of(guest), before);
+    guest.kernel.before_ioctl = nullptr;
+    EXPECT_TRUE(guest.rebirth.run());
+}
+
+TEST_F(RebirthTest, WhatCannotBePutBackIsSaid)
+{
+    guest.define_a_bit_of_everything();
+    int seen = 0;
+    guest.kernel.before_ioctl = [&](int, uint32_t request) {
+        /* Three are taken away; then none can be given to anybody. */
+        if (request == irqfd && ++seen == 4) {
+            guest.kernel.fail_always(irqfd, ENOMEM);
+        }
+    };
+    Result<Phases> done = guest.rebirth.run();
+    ASSERT_FALSE(done);
+    EXPECT_NE(done.error().what.find("the old VM is not whole"),
+              std::string::npos) << done.error().what;
+}
+
+TEST_F(RebirthTest, TheNewVmIsNotCreatedUnderTheOldOnesNumber)
+{
+    std::vector<uint64_t> numbers;
+    guest.slot(1, 0x1000);
+    /* debugfs would have both under one name, and so only one of them. */
+    for (int i = 0; i < 4; i++) {
+        std::map<int, uint64_t> before = guest.kernel.fds();
+        int created = -1;
+        guest.kernel.before_ioctl = [&](int fd, uint32_t request) {
+            if (request == set_user_memory_region &&
+                !before.contains(fd)) {
+                created = fd;
+            }
+        };
+        ASSERT_TRUE(guest.rebirth.run());
+        guest.rebirth.drain();
+        ASSERT_NE(created, -1);
+        EXPECT_NE(created, guest.vm);
+        if (!numbers.empty()) {
+            EXPECT_NE(uint64_t(created), numbers.back());
+        }
+        numbers.push_back(created);
+    }
+}
+
+/* --- Hooks ----------------------------------------------------------------- */
+
+TEST_F(RebirthTest, HooksSeeTheOldVmThenTheNewOne)
+{
+    uint64_t old = guest.kernel.file_at(guest.vm);
+    std::vector<std::pair<Phase, bool>> seen;
+    guest.registry.add({.name = "looks",
+                        .phases = all_phases,
+                        .run = [&](Phase phase) -> Result<void> {
+                            seen.push_back({phase, guest.kernel.file_at(
+                                                       guest.vm) != old});
+                            return {};
+                        }});
+    ASSERT_TRUE(guest.rebirth.run());
+    ASSERT_TRUE(guest.rebirth.before_run());
+    EXPECT_EQ(seen, (std::vector<std::pair<Phase, bool>>{
+                        {Phase::Quiesce, false},
+                        {Phase::NewVm, true},
+                        {Phase::NewVcpus, true},
+                        {Phase::BeforeRun, true}}));
+}
+
+TEST_F(RebirthTest, AllHooksOfTheVmRunBeforeThoseOfItsVcpus)
+{
+    add_hook("a", {Phase::NewVm, Phase::NewVcpus});
+    add_hook("b", {Phase::NewVm});
+    ASSERT_TRUE(guest.rebirth.run());
+    EXPECT_EQ(log, (Log{"a new-vm", "b new-vm", "a new-vcpus"}));
+}
+
+TEST_F(RebirthTest, AHookThatFailsBeforeAnythingIsTouchedTouchesNothing)
+{
+    guest.define_a_bit_of_everything();
+    Phase fails = Phase::Quiesce;
+    add_hook("a", all_phases);
+    add_hook("b", all_phases, &fails);
+    Holdings before = Holdings::of(guest);
+    unsigned calls = guest.kernel.calls();
+    Result<Phases> done = guest.rebirth.run();
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().code, EIO);
+    EXPECT_EQ(guest.kernel.calls(), calls);
+    EXPECT_EQ(Holdings::of(guest), before);
+    EXPECT_EQ(log, (Log{"a quiesce", "b quiesce", "a undo quiesce",
+                        "a aborted", "b aborted"}));
+}
+
+TEST_F(RebirthTest, AHookThatFailsOnTheNewVmBringsTheOldOneBack)
+{
+    guest.define_a_bit_of_everything();
+    Holdings before = Holdings::of(guest);
+    for (Phase fails : {Phase::NewVm, Phase::NewVcpus}) {
+        guest.registry.remove("a");
+        guest.registry.remove("b");
+        log.clear();
+        add_hook("a", all_phases);
+        add_hook("b", all_phases, &fails);
+        Result<Phases> done = guest.rebirth.run();
+        ASSERT_FALSE(done);
+        EXPECT_NE(done.error().what.find("hook 'b' failed"),
+                  std::string::npos);
+        EXPECT_EQ(Holdings::of(guest), before);
+        Log expected = {"a quiesce", "b quiesce", "a new-vm", "b new-vm"};
+        if (fails == Phase::NewVcpus) {
+            Log more = {"a new-vcpus", "b new-vcpus", "a undo new-vcpus",
+                        "b undo new-vm"};
+            expected.insert(expected.end(), more.begin(), more.end());
+        }
+        Log end = {"a undo new-vm", "b undo quiesce", "a undo quiesce",
+                   "a aborted", "b aborted"};
+        expected.insert(expected.end(), end.begin(), end.end());
+        EXPECT_EQ(log, expected);
+    }
+    EXPECT_EQ(guest.rebirth.status().aborted, 2u);
+
+    guest.registry.remove("b");
+    EXPECT_TRUE(guest.rebirth.run());
+    EXPECT_EQ(guest.rebirth.status().generation, 1u);
+}
+
+TEST_F(RebirthTest, AFailureToAbortIsSaidToo)
+{
+    Phase aborted = Phase::Aborted, quiesce = Phase::Quiesce;
+    add_hook("a", {Phase::Aborted}, &aborted);
+    add_hook("b", {Phase::Quiesce}, &quiesce);
+    Result<Phases> done = guest.rebirth.run();
+    ASSERT_FALSE(done);
+    EXPECT_NE(done.error().what.find("hook 'b'"), std::string::npos);
+    EXPECT_NE(done.error().what.find("hook 'a'"), std::string::npos);
+}
+
+/* --- Meanwhile ------------------------------------------------------------- */
+
+TEST_F(RebirthTest, WhatIsDefinedWhileTheImageIsBuiltIsInIt)
+{
+    bool once = true;
+    guest.slot(1, 0x1000);
+    guest.kernel.before_ioctl = [&](int, uint32_t request) {
+        if (request == create_vm && std::exchange(once, false)) {
+            guest.slot(2, 0x1000);
+            guest.slot(1, 0);
+        }
+    };
+    ASSERT_TRUE(guest.rebirth.run());
+    guest.rebirth.drain();
+    std::vector<Told> slots = guest.told(set_user_memory_region);
+    ASSERT_EQ(slots.size(), 1u);
+    EXPECT_EQ(slots[0].bytes[0], 2);
+    EXPECT_EQ(guest.kernel.vms(), 1u);
+}
+
+TEST_F(RebirthTest, WhatBlocksWhileTheImageIsBuiltStopsTheRebirth)
+{
+    bool once = true;
+    Holdings before = Holdings::of(guest);
+    guest.kernel.before_ioctl = [&](int, uint32_t request) {
+        if (request == create_vm && std::exchange(once, false)) {
+            uint8_t arg[16] = {};
+            guest.recorder.ioctl(guest.vm, in(0xfe, 16), uintptr_t(arg));
+        }
+    };
+    Result<Phases> done = guest.rebirth.run();
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().code, ENOTSUP);
+    EXPECT_EQ(Holdings::of(guest), before);
+}
+
+/* --- What it says ---------------------------------------------------------- */
+
+TEST_F(RebirthTest, WithoutAVmItSaysSo)
+{
+    guest.recorder.close(guest.vm);
+    Result<Phases> done = guest.rebirth.run();
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().code, ENODEV);
+}
+
+TEST_F(RebirthTest, TheStatusTellsOfTheLastOne)
+{
+    EXPECT_EQ(guest.rebirth.status().generation, 0u);
+    guest.vcpu(3);
+    guest.kernel.fail(create_vcpu, 1, EBUSY);
+    ASSERT_FALSE(guest.rebirth.run());
+    Status status = guest.rebirth.status();
+    EXPECT_EQ(status.aborted, 1u);
+    EXPECT_NE(status.last_error.find("KVM_CREATE_VCPU 0x3"),
+              std::string::npos) << status.last_error;
+    EXPECT_NE(status.last_error.find("EBUSY"), std::string::npos);
+
+    ASSERT_TRUE(guest.rebirth.run());
+    guest.rebirth.drain();
+    status = guest.rebirth.status();
+    EXPECT_EQ(status.generation, 1u);
+    EXPECT_EQ(status.last_error, "");
+    EXPECT_EQ(status.retiring, 0u);
+    EXPECT_GT(status.retire, 0u);
+    EXPECT_GT(status.last.prepare, 0u);
+    EXPECT_GT(status.last.commit, 0u);
+    EXPECT_GE(status.last.total, status.last.quiesce + status.last.prepare +
+                                     status.last.commit + status.last.hooks);
+}
+
+TEST_F(RebirthTest, EachStepIsReported)
+{
+    ASSERT_TRUE(guest.rebirth.run());
+    EXPECT_EQ(guest.listener.steps(),
+              (Log{"quiesce", "prepare", "commit", "hooks"}));
+}
+
+TEST_F(RebirthTest, AnElementThatTheNewVmDoesNotTakeFailsIt)
+{
+    int vcpu = guest.vcpu(0);
+    guest.ioctl(vcpu, set_msrs, Msrs<1>{.msrs = {{.index = 0x10a}}});
+    guest.kernel.takes_msrs = 0;
+    Result<Phases> done = guest.rebirth.run();
+    ASSERT_FALSE(done);
+    EXPECT_NE(done.error().what.find("KVM_SET_MSRS 0x10a"),
+              std::string::npos) << done.error().what;
+}
+
+} /* namespace */

@@ -1,0 +1,160 @@
+/*
+ * Hooks: their order, and what happens when one fails
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include <cerrno>
+
+#include <gtest/gtest.h>
+
+#include "registry.h"
+
+using namespace kvm_reset;
+
+namespace {
+
+class RegistryTest : public ::testing::Test {
+protected:
+    Registry registry;
+    std::vector<std::string> log;
+    std::string fails;
+
+    Hook hook(std::string name, std::vector<std::string> after = {},
+              std::vector<Phase> phases = {Phase::NewVm})
+    {
+        return {.name = name, .after = std::move(after),
+                .phases = std::move(phases),
+                .run = [this, name](Phase phase) -> Result<void> {
+                    log.push_back(name);
+                    if (name == fails) {
+                        return fail(EIO, "%s in %s", name.c_str(),
+                                    to_string(phase));
+                    }
+                    return {};
+                },
+                .undo = [this, name](Phase) { log.push_back("-" + name); }};
+    }
+
+    using Names = std::vector<std::string>;
+};
+
+TEST_F(RegistryTest, WithoutAWishTheOrderIsThatOfRegistration)
+{
+    registry.add(hook("c"));
+    registry.add(hook("a"));
+    registry.add(hook("b"));
+    EXPECT_TRUE(registry.run(Phase::NewVm));
+    EXPECT_EQ(log, (Names{"c", "a", "b"}));
+}
+
+TEST_F(RegistryTest, AHookRunsAfterThoseItNamesWhoeverCameFirst)
+{
+    registry.add(hook("late", {"middle"}));
+    registry.add(hook("middle", {"early"}));
+    registry.add(hook("other"));
+    registry.add(hook("early"));
+    EXPECT_TRUE(registry.run(Phase::NewVm));
+    EXPECT_EQ(log, (Names{"other", "early", "middle", "late"}));
+}
+
+TEST_F(RegistryTest, ANameThatNobodyHasIsNoError)
+{
+    EXPECT_TRUE(registry.add(hook("a", {"nobody"})));
+    EXPECT_TRUE(registry.run(Phase::NewVm));
+    EXPECT_EQ(log, Names{"a"});
+}
+
+TEST_F(RegistryTest, OnlyHooksOfThePhaseRun)
+{
+    registry.add(hook("vm"));
+    registry.add(hook("vcpus", {}, {Phase::NewVcpus}));
+    registry.add(hook("both", {}, {Phase::NewVcpus, Phase::NewVm}));
+    EXPECT_TRUE(registry.run(Phase::NewVcpus));
+    EXPECT_EQ(log, (Names{"vcpus", "both"}));
+    log.clear();
+    EXPECT_TRUE(registry.run(Phase::BeforeRun));
+    EXPECT_TRUE(log.empty());
+}
+
+TEST_F(RegistryTest, ACycleIsRefusedAndNamed)
+{
+    ASSERT_TRUE(registry.add(hook("a", {"c"})));
+    ASSERT_TRUE(registry.add(hook("b", {"a"})));
+    Result<void> added = registry.add(hook("c", {"b"}));
+    ASSERT_FALSE(added);
+    EXPECT_EQ(added.error().code, ELOOP);
+    EXPECT_NE(added.error().what.find("a, b, c"), std::string::npos)
+        << added.error().what;
+    EXPECT_EQ(registry.hooks().size(), 2u);
+    EXPECT_TRUE(registry.run(Phase::NewVm));
+    EXPECT_EQ(log, (Names{"a", "b"}));
+}
+
+TEST_F(RegistryTest, AHookCannotWaitForItself)
+{
+    Result<void> added = registry.add(hook("a", {"a"}));
+    ASSERT_FALSE(added);
+    EXPECT_EQ(added.error().code, ELOOP);
+}
+
+TEST_F(RegistryTest, ANameIsTakenOnce)
+{
+    ASSERT_TRUE(registry.add(hook("a")));
+    Result<void> again = registry.add(hook("a"));
+    ASSERT_FALSE(again);
+    EXPECT_EQ(again.error().code, EEXIST);
+    EXPECT_TRUE(registry.run(Phase::NewVm));
+    EXPECT_EQ(log, Names{"a"});
+}
+
+TEST_F(RegistryTest, AnIncompleteHookIsRefused)
+{
+    Hook unnamed = hook("");
+    Hook idle = hook("a", {}, {});
+    Hook empty = hook("b");
+    empty.run = nullptr;
+    for (const Hook &incomplete : {unnamed, idle, empty}) {
+        Result<void> added = registry.add(incomplete);
+        ASSERT_FALSE(added);
+        EXPECT_EQ(added.error().code, EINVAL);
+    }
+}
+
+TEST_F(RegistryTest, AFailureUndoesInReverseWhatHadRun)
+{
+    registry.add(hook("a"));
+    registry.add(hook("not in this phase", {}, {Phase::Quiesce}));
+    registry.add(hook("b"));
+    registry.add(hook("c"));
+    registry.add(hook("d"));
+    fails = "c";
+    Result<void> done = registry.run(Phase::NewVm);
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().code, EIO);
+    EXPECT_NE(done.error().what.find("hook 'c' failed in phase new-vm"),
+              std::string::npos) << done.error().what;
+    EXPECT_EQ(log, (Names{"a", "b", "c", "-b", "-a"}));
+}
+
+TEST_F(RegistryTest, AHookThatIsRemovedRunsNoMore)
+{
+    registry.add(hook("a"));
+    registry.add(hook("b", {"a"}));
+    EXPECT_TRUE(registry.remove("a"));
+    EXPECT_FALSE(registry.remove("a"));
+    EXPECT_TRUE(registry.run(Phase::NewVm));
+    EXPECT_EQ(log, Names{"b"});
+}
+
+TEST_F(RegistryTest, AHookWithoutAnUndoIsSkippedThere)
+{
+    Hook careless = hook("a");
+    careless.undo = nullptr;
+    registry.add(careless);
+    registry.add(hook("b"));
+    registry.undo(Phase::NewVm);
+    EXPECT_EQ(log, Names{"-b"});
+}
+
+} /* namespace */
