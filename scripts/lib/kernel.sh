@@ -41,6 +41,27 @@ kernel_image() {
     printf '%s\n' "$KR_KERNEL/boot/vmlinuz-$KR_RELEASE"
 }
 
+# The same unpacked, an ELF file, so that an emulated CPU need not do it. Its
+# place is in the header of the Linux boot protocol; behind it is its length.
+kernel_elf() {
+    local image elf=$KR_KERNEL/boot/vmlinux setup offset length
+    if [ ! -e "$elf" ]; then
+        image=$(kernel_image)
+        setup=$(kr_number "$image" 0x1f1 1)
+        offset=$(kr_number "$image" 0x248 4)
+        length=$(kr_number "$image" 0x24c 4)
+        head -c $(((setup + 1) * 512 + offset + length - 4)) "$image" |
+            tail -c $((length - 4)) | zstd -dcq >"$elf.$$" ||
+            die "cannot unpack $image: delete $KR_KERNEL and try again"
+        mv "$elf.$$" "$elf"
+    fi
+    printf '%s\n' "$elf"
+}
+
+kr_number() {
+    od -An -v -t "u$3" -j "$2" -N "$3" "$1" | tr -d ' '
+}
+
 # kernel_modules NAME...: the files of these modules and of all that they need,
 # each after what it needs. What the kernel has built in needs no file.
 kernel_modules() {

@@ -77,8 +77,9 @@ class Appliance:
         args = self.args
         append = ("console=ttyS0 loglevel=5 panic=-1 oops=panic "
                   # An emulated CPU has nothing to mitigate, and waits long.
-                  "mitigations=off nowatchdog rcupdate.rcu_expedited=1 "
-                  "rcupdate.rcu_cpu_stall_suppress=1 random.trust_cpu=on "
+                  "mitigations=off nowatchdog tsc=reliable "
+                  "rcupdate.rcu_expedited=1 rcupdate.rcu_cpu_stall_suppress=1 "
+                  "random.trust_cpu=on "
                   "rdinit=/init " + args.append)
         line = [
             # Should this very process be killed, QEMU goes with it.
