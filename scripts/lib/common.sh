@@ -4,7 +4,8 @@
 # What every script here needs: where things are, words to the user, and
 # packages of Debian. Sourced, never run. Each function that can fail ends the
 # script itself with one line, so callers need not check. (Mind that bash hides
-# a failure in `local x=$(f)`: write `local x; x=$(f)`.)
+# a failure in `local x=$(f)`: write `local x; x=$(f)`; and that it turns
+# errexit off inside `$(...)`: there, write `x=$(f) || exit 1`.)
 
 KR_TOP=$(readlink -f "$(dirname "${BASH_SOURCE[0]}")/../..")
 KR_BUILD=${KVM_RESET_BUILD:-$KR_TOP/build}
@@ -61,7 +62,7 @@ debian_codename() {
 kr_apt_entry() {
     local type=$1 codename file entry
     shift
-    codename=$(debian_codename)
+    codename=$(debian_codename) || exit 1
     for file in "$KR_APT_ETC"/sources.list "$KR_APT_ETC"/sources.list.d/*; do
         [ -r "$file" ] || continue
         case $file in
@@ -226,7 +227,7 @@ kr_installed() {
 install_packages() {
     local pkg codename
     local -a plain=() backports=()
-    codename=$(debian_codename)
+    codename=$(debian_codename) || exit 1
     for pkg in "$@"; do
         if kr_installed "$pkg"; then
             continue

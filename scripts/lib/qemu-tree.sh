@@ -13,15 +13,15 @@ qemu_pristine() {
     local version=$1 source=$2 tree
     if [ -z "$source" ]; then
         version=${version:-$QEMU_DEFAULT}
-        source=$(qemu_debian_source "$version")
+        source=$(qemu_debian_source "$version") || exit 1
     fi
     [ -e "$source" ] || die "--source $source: there is no such file"
     source=$(readlink -f "$source")
     mkdir -p "$KR_BUILD/src"
     if [ -d "$source" ]; then
-        tree=$(qemu_copy_tree "$source" "$version")
+        tree=$(qemu_copy_tree "$source" "$version") || exit 1
     else
-        tree=$(qemu_unpack "$source" "$version")
+        tree=$(qemu_unpack "$source" "$version") || exit 1
     fi
     qemu_check_tree "$tree"
     printf '%s\n' "$tree"
@@ -29,21 +29,21 @@ qemu_pristine() {
 
 # qemu_version TREE: 10.0 of 10.0.13.
 qemu_version() {
-    PYTHONPATH=$KR_TOP/scripts/lib python3 -B - "$1" <<'PYTHON' || exit 1
+    PYTHONPATH=$KR_TOP/scripts/lib python3 -B - "$1" "$KR_NAME" <<'PYTHON' || exit 1
 import pathlib
 import sys
 import qemu_series
 try:
     print(qemu_series.qemu_version(pathlib.Path(sys.argv[1])))
 except qemu_series.PatchError as error:
-    sys.exit(f'error: {error}')
+    sys.exit(f'{sys.argv[2]}: error: {error}')
 PYTHON
 }
 
 # qemu_check_version TREE WANTED
 qemu_check_version() {
     local found supported
-    found=$(qemu_version "$1")
+    found=$(qemu_version "$1") || exit 1
     supported=$(grep -v '^#' "$KR_TOP/patches/versions" | xargs)
     [[ " $supported " == *" $found "* ]] ||
         die "$1 is QEMU $found, which is not supported: take ${supported// / or }"
@@ -68,10 +68,10 @@ qemu_debian_source() {
                 return 0
             fi
         done
-        dsc=$(fetch_source sid 'qemu=10.2*' "$KR_CACHE/qemu") ||
-            die "cannot get QEMU 10.2 from Debian: say where it is," \
-                "--source TREE, TARBALL or DSC"
-        printf '%s\n' "$dsc"
+        fetch_source sid 'qemu=10.2*' "$KR_CACHE/qemu" || {
+            say "if you have QEMU 10.2, say --source TREE, TARBALL or DSC"
+            exit 1
+        }
         ;;
     *)
         die "QEMU $version is not supported: --qemu takes 10.0 or 10.2"
