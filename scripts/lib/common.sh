@@ -232,7 +232,7 @@ install_packages() {
         if kr_installed "$pkg"; then
             continue
         elif [[ $pkg == */backports && $codename == bookworm ]]; then
-            backports+=("${pkg%/backports}/$codename-backports")
+            backports+=("${pkg%/backports}")
         else
             plain+=("${pkg%/backports}")
         fi
@@ -257,11 +257,13 @@ install_packages() {
         fi
     fi
     if [ ${#backports[@]} -gt 0 ]; then
-        say "installing ${backports[*]}"
+        say "installing ${backports[*]} of $codename-backports"
+        # With -t and not PKG/SUITE, so that what they need may come from there
+        # too: the release's own, if installed, is not always new enough.
         suite_apt deb "$codename $codename-backports" true
         kr_apt_logged "cannot install ${backports[*]}" \
             suite_apt deb "$codename $codename-backports" apt-get \
-            "${install[@]}" "${backports[@]}"
+            -t "$codename-backports" "${install[@]}" "${backports[@]}"
     fi
 }
 
