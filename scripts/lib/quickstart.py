@@ -93,10 +93,15 @@ class Debugfs:
             self.unmount.rmdir()
 
     def vms(self, pid: int) -> Iterator[KernelVm]:
+        """Those that ran a guest: one that is only prepared did not."""
         for path in self.kvm.glob(f"{pid}-*"):
             try:
                 status = path.stat()
-            except FileNotFoundError:
+                exits = int((path / "exits").read_text())
+            except (OSError, ValueError):
+                # It was taken down just now.
+                continue
+            if not exits:
                 continue
             # A directory's times are of its making and of its first files'.
             yield KernelVm(path.name, status.st_ino, status.st_mtime)
@@ -209,7 +214,7 @@ class Show:
         self.pid = guest.process.pid
 
     async def the_vm(self) -> KernelVm:
-        """The one that is left when the old one is taken down."""
+        """The one that runs the guest, when the old one is taken down."""
 
         async def alone() -> KernelVm:
             while True:
@@ -218,7 +223,8 @@ class Show:
                     return vms[0]
                 await asyncio.sleep(0.05)
 
-        return await self.guest.wait("the old VM's end", alone())
+        return await self.guest.wait(
+            "the end of the old VM in the kernel's debugfs", alone())
 
     async def boot(self) -> None:
         """Follows one boot and notes who came up, on which VM."""
