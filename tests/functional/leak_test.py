@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What many rebirths leave behind: nothing."""
+
+from kvm_reset_test import SharedGuestTest, takes
+
+
+class Leak(SharedGuestTest):
+    WEIGHT = 60
+    OPTIONS = {'firmware': True, 'smp': '2', 'memory': 64,
+               'args': ['-device', 'virtio-net-pci,netdev=n', '-netdev',
+                        'user,id=n', '-device', 'virtio-rng-pci']}
+
+    def reset(self, times: int) -> None:
+        guest = self.guest
+        for _ in range(times):
+            before = guest.generation()
+            guest.qmp('system_reset')
+            self.assertEqual(guest.wait_rebirth()['outcome'], 'completed')
+            self.assertGreater(guest.generation(), before)
+        # A stopped guest is in no part of its boot that has more of anything.
+        guest.qmp('stop')
+        guest.qmp('system_reset')
+        guest.wait_rebirth()
+        guest.settle()
+
+    @takes(600)
+    def test_two_hundred_resets_leak_nothing(self) -> None:
+        guest = self.guest
+        self.reset(10)
+        before, info = guest.usage(), guest.info()
+        guest.qmp('cont')
+        self.reset(200)
+        after, then = guest.usage(), guest.info()
+        self.assertGreaterEqual(then['generation'], info['generation'] + 200)
+        self.assertEqual(after.fds, before.fds)
+        self.assertEqual(after.threads, before.threads)
+        # One leaked in every tenth reset would be 20. Some are the allocator's.
+        self.assertLess(after.mappings, before.mappings + 10)
+        self.assertLess(after.rss_kib, before.rss_kib + 1024)
+        self.assertEqual(then['journal-entries'], info['journal-entries'])
+        self.assertLessEqual(then['journal-bytes'], info['journal-bytes'])
+        guest.console.skip()
+        guest.qmp('cont')
+        guest.wait_firmware()

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the kernel, not QEMU, says of a process and of its KVM VMs."""
+
+import contextlib
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+KVM_DEBUGFS = Path('/sys/kernel/debug/kvm')
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a process holds, and what a leak would make more of."""
+    fds: int
+    threads: int
+    mappings: int
+    rss_kib: int
+
+    @classmethod
+    def of(cls, pid: int) -> 'Usage':
+        proc = Path('/proc', str(pid))
+        rss = next(line for line in (proc / 'status').read_text().splitlines()
+                   if line.startswith('VmRSS:'))
+        return cls(fds=len(os.listdir(proc / 'fd')),
+                   threads=len(os.listdir(proc / 'task')),
+                   mappings=(proc / 'maps').read_text().count('\n'),
+                   rss_kib=int(rss.split()[1]))
+
+
+@dataclass(frozen=True)
+class Vm:
+    """A VM as KVM's debugfs has it. KVM makes the directory with the VM, so
+    no two have the same number."""
+    directory: str
+    number: int
+    exits: int = field(compare=False)
+
+
+def vms_of(pid: int) -> list[Vm]:
+    """The VMs that live in this process; one may go while one looks. Their
+    names begin with the number of the thread that made them."""
+    vms = []
+    for thread in os.listdir(f'/proc/{pid}/task'):
+        for entry in KVM_DEBUGFS.glob(f'{thread}-*'):
+            with contextlib.suppress(FileNotFoundError):
+                vms.append(Vm(entry.name, entry.stat().st_ino,
+                              int((entry / 'exits').read_text())))
+    return vms
+
+
+def thread_names(pid: int) -> list[str]:
+    return sorted(Path(task, 'comm').read_text().strip()
+                  for task in Path('/proc', str(pid), 'task').iterdir())
+
+
+def start_time(pid: int) -> int:
+    """With the number it names a process for ever."""
+    stat = Path('/proc', str(pid), 'stat').read_text()
+    return int(stat.rpartition(')')[2].split()[19])
