@@ -9,18 +9,15 @@ QEMU's own qemu.qmp must be on PYTHONPATH.
 
 import argparse
 import asyncio
-import datetime
 import re
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Awaitable, Iterator, TypeVar
+from typing import Awaitable, TypeVar
 
 import kvm_device
+from kernel_vms import Debugfs, KernelVm, NoDebugfs, Tally
 from qemu.qmp import EventListener, QMPClient, QMPError
 
 T = TypeVar("T")
@@ -44,67 +41,6 @@ class Failure(Exception):
 
 def say(text: str) -> None:
     print(f"quickstart: {text}", file=sys.stderr, flush=True)
-
-
-@dataclass(frozen=True)
-class KernelVm:
-    """One directory of KVM's in debugfs: the kernel makes it with the VM and
-    names it for the process and the fd number."""
-
-    name: str
-    inode: int
-    made: float
-
-    def made_at(self) -> str:
-        at = datetime.datetime.fromtimestamp(self.made)
-        return f"{at:%H:%M:%S.%f}"[:-3]
-
-
-class Debugfs:
-    """Where the kernel shows its VMs."""
-
-    MOUNTED = Path("/sys/kernel/debug")
-
-    def __init__(self) -> None:
-        self.unmount: Path | None = None
-        self.root = self.MOUNTED
-        if not (self.root / "kvm").is_dir():
-            self.root = self.mount()
-        self.kvm = self.root / "kvm"
-        if not self.kvm.is_dir():
-            self.close()
-            raise Failure("this kernel's debugfs has no kvm/, which is what "
-                          "proves that a VM is new: leave --host-kvm out")
-
-    def mount(self) -> Path:
-        here = Path(tempfile.mkdtemp(prefix="kvm-reset-debugfs."))
-        done = subprocess.run(["mount", "-t", "debugfs", "debugfs", here],
-                              capture_output=True, text=True)
-        if done.returncode:
-            here.rmdir()
-            raise Failure("cannot mount debugfs, where the kernel shows its "
-                          f"VMs ({done.stderr.strip()}): leave --host-kvm out")
-        self.unmount = here
-        return here
-
-    def close(self) -> None:
-        if self.unmount:
-            subprocess.run(["umount", self.unmount])
-            self.unmount.rmdir()
-
-    def vms(self, pid: int) -> Iterator[KernelVm]:
-        """Those that ran a guest: one that is only prepared did not."""
-        for path in self.kvm.glob(f"{pid}-*"):
-            try:
-                status = path.stat()
-                exits = int((path / "exits").read_text())
-            except (OSError, ValueError):
-                # It was taken down just now.
-                continue
-            if not exits:
-                continue
-            # A directory's times are of its making and of its first files'.
-            yield KernelVm(path.name, status.st_ino, status.st_mtime)
 
 
 class Guest:
@@ -183,34 +119,11 @@ class Guest:
         self.process.wait()
 
 
-@dataclass
-class Tally:
-    """What has to be another one each time, or the same."""
-
-    boot_ids: list[str] = field(default_factory=list)
-    vms: list[KernelVm] = field(default_factory=list)
-    rebirths: int = 0
-    generation: int = 0
-
-    def problems(self) -> Iterator[str]:
-        resets = len(WAYS)
-        if self.rebirths != resets or self.generation != resets:
-            yield (f"{resets} resets gave {self.rebirths} rebirths, and "
-                   f"QEMU counts {self.generation}")
-        if len(set(self.boot_ids)) != resets + 1:
-            yield f"{resets + 1} boots had {len(set(self.boot_ids))} boot ids"
-        if len({vm.inode for vm in self.vms}) != resets + 1:
-            yield f"the kernel did not show {resets + 1} VMs"
-        made = [vm.made for vm in self.vms]
-        if made != sorted(made):
-            yield "the kernel showed a VM that is older than the one before it"
-
-
 class Show:
     def __init__(self, guest: Guest, debugfs: Debugfs) -> None:
         self.guest = guest
         self.debugfs = debugfs
-        self.tally = Tally()
+        self.tally = Tally(len(WAYS))
         self.pid = guest.process.pid
 
     async def the_vm(self) -> KernelVm:
@@ -316,7 +229,7 @@ async def main() -> None:
 if __name__ == "__main__":
     try:
         asyncio.run(main())
-    except (Failure, kvm_device.Unusable) as failure:
+    except (Failure, NoDebugfs, kvm_device.Unusable) as failure:
         sys.exit(f"quickstart: error: {failure}")
     except QMPError as failure:
         sys.exit(f"quickstart: error: QEMU's monitor: {failure}")

@@ -142,7 +142,7 @@ class Recorder(unittest.TestResult):
     def fail(self, test: Any, err: Any) -> None:
         traceback.print_exception(*err)
         reason = first_line(traceback.format_exception_only(*err[:2])[-1])
-        if isinstance(test, unittest.TestCase) and self.began:
+        if isinstance(test, unittest.TestCase):
             self.verdict = (FAILED, reason)
         else:
             # setUpClass or a module failed: there is no test to blame.
@@ -161,9 +161,12 @@ class Recorder(unittest.TestResult):
         if err:
             self.fail(test, err)
 
-    def addSkip(self, test: unittest.TestCase, reason: str) -> None:
+    def addSkip(self, test: Any, reason: str) -> None:
         super().addSkip(test, reason)
-        self.verdict = (SKIPPED, reason)
+        if isinstance(test, unittest.TestCase):
+            self.verdict = (SKIPPED, reason)
+        else:
+            self.results.append(Result(test.id(), SKIPPED, reason))
 
     def addUnexpectedSuccess(self, test: unittest.TestCase) -> None:
         super().addUnexpectedSuccess(test)
