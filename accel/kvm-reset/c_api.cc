@@ -187,8 +187,10 @@ int kvm_reset_before_run(char **why)
     return done ? 0 : answer(done.error(), why);
 }
 
-void kvm_reset_status(KvmResetStatus *out, char **why_not, char **last_error)
+void kvm_reset_status(KvmResetStatus *out, char **why_not, char **last_error,
+                      char **spare_error)
 {
+    SpareStatus spare = instance().rebirth.spare();
     Recorder &recorder = instance().recorder;
     Status status = instance().rebirth.status();
     std::optional<std::string> blocker = recorder.blocker();
@@ -207,8 +209,12 @@ void kvm_reset_status(KvmResetStatus *out, char **why_not, char **last_error)
         .commit = status.last.commit,
         .hooks = status.last.hooks,
         .total = status.last.total,
+        .used_spare = status.last.spare,
         .retire = status.retire,
         .retiring = status.retiring,
+        .spare = to_string(spare.state),
+        .spare_fds = spare.fds,
+        .spare_duration = spare.duration,
     };
     if (why_not) {
         *why_not = copy_out(blocker.value_or(""));
@@ -216,6 +222,14 @@ void kvm_reset_status(KvmResetStatus *out, char **why_not, char **last_error)
     if (last_error) {
         *last_error = copy_out(status.last_error);
     }
+    if (spare_error) {
+        *spare_error = copy_out(spare.error);
+    }
+}
+
+void kvm_reset_keep_spare(bool wanted)
+{
+    instance().rebirth.keep_spare(wanted);
 }
 
 void kvm_reset_drain(void)

@@ -6,7 +6,11 @@
 
 #include "image.h"
 
+#include <algorithm>
 #include <cerrno>
+#include <iterator>
+#include <ranges>
+#include <utility>
 
 #include "recorder.h"
 
@@ -50,21 +54,44 @@ static LiveArgument live_in(const Entry &entry, const Argument &arg,
     return live;
 }
 
-Result<void> issue(Kernel &kernel, const Entry &entry, const Argument &arg,
-                   int fd, const Image *objects)
+static int call(Kernel &kernel, int fd, uint32_t request, LiveArgument &arg)
 {
-    LiveArgument live = live_in(entry, arg, objects);
     int ret;
 
     do {
-        ret = kernel.ioctl(fd, entry.row->request, live.pass());
+        ret = kernel.ioctl(fd, request, arg.pass());
     } while (ret == -EINTR);
+    return ret;
+}
+
+Result<void> issue(Kernel &kernel, const Entry &entry, int fd,
+                   const Image *objects)
+{
+    LiveArgument live = live_in(entry, entry.arg, objects);
+    int ret = call(kernel, fd, entry.row->request, live);
 
     if (ret < 0) {
         return fail(-ret, "%s", describe(entry).c_str());
     }
     if (entry.row->each_element && ret != 1) {
         return fail(EINVAL, "%s was not taken", describe(entry).c_str());
+    }
+    return {};
+}
+
+Result<void> issue_removal(Kernel &kernel, const Entry &entry, int fd,
+                           const Image *objects)
+{
+    std::optional<TakingAway> removal = taking_away(entry);
+
+    if (!removal) {
+        return fail(ESTALE, "%s cannot be taken back",
+                    describe(entry).c_str());
+    }
+    LiveArgument live = live_in(entry, removal->arg, objects);
+    int ret = call(kernel, fd, removal->request, live);
+    if (ret < 0) {
+        return fail(-ret, "taking away %s", describe(entry).c_str());
     }
     return {};
 }
@@ -76,7 +103,7 @@ int Image::fd(ObjectId object) const
     return found == fds_.end() ? -1 : found->second.get();
 }
 
-int Image::issue_create(const Entry &entry, LiveArgument &arg, int taken)
+int Image::issue_create(const Entry &entry, LiveArgument &arg)
 {
     int target = fd(entry.target);
     bool is_vm = entry.row->creates == FdClass::Vm;
@@ -84,15 +111,11 @@ int Image::issue_create(const Entry &entry, LiveArgument &arg, int taken)
 
     if (is_vm) {
         placeholder = Fd(*kernel_, kernel_->dup(target));
-        if (placeholder.get() != taken) {
+        if (placeholder.get() != taken_) {
             placeholder.reset();
         }
     }
-    int ret;
-    do {
-        ret = kernel_->ioctl(target, entry.row->request, arg.pass());
-    } while (ret == -EINTR);
-
+    int ret = call(*kernel_, target, entry.row->request, arg);
     if (ret >= 0 && entry.row->created_in_arg) {
         ret = int(read_field(arg.bytes, entry.row->created));
     }
@@ -102,10 +125,10 @@ int Image::issue_create(const Entry &entry, LiveArgument &arg, int taken)
     return ret;
 }
 
-Result<void> Image::create(const Entry &entry, int taken)
+Result<void> Image::create(const Entry &entry)
 {
     LiveArgument live = live_in(entry, entry.arg, this);
-    int made = issue_create(entry, live, taken);
+    int made = issue_create(entry, live);
 
     if (made < 0) {
         return fail(-made, "%s", describe(entry).c_str());
@@ -122,34 +145,106 @@ Result<void> Image::replay(const Entry &entry)
                         describe(entry).c_str());
         }
     }
-    return issue(*kernel_, entry, entry.arg, fd(entry.target), this);
+    return issue(*kernel_, entry, fd(entry.target), this);
+}
+
+Result<void> Image::take_away(const Entry &entry)
+{
+    return issue_removal(*kernel_, entry, fd(entry.target), this);
+}
+
+Result<void> Image::open_system(const Snapshot &snapshot)
+{
+    for (const Object &object : snapshot.objects) {
+        if (object.kind == FdClass::Vm && taken_ < 0) {
+            taken_ = object.fd;
+        }
+        if (object.kind == FdClass::System) {
+            int fd = kernel_->open_kvm();
+            if (fd < 0) {
+                return fail(-fd, "cannot open the KVM device anew");
+            }
+            fds_.emplace(object.id, Fd(*kernel_, fd));
+        }
+    }
+    return {};
+}
+
+/* What the journal no longer has, or has in another form. */
+Result<void> Image::forget(const Entry &entry)
+{
+    const Row &row = *entry.row;
+
+    if (row.effect == Effect::Create) {
+        if (row.creates != FdClass::Stats &&
+            row.creates != FdClass::GuestMemfd) {
+            return fail(ESTALE, "%s cannot be taken back",
+                        describe(entry).c_str());
+        }
+        fds_.erase(entry.order);
+        return {};
+    }
+    /* A definition goes with its object, or another one takes its place. */
+    if (row.exclusive || row.effect != Effect::Add || fd(entry.target) < 0) {
+        return {};
+    }
+    return take_away(entry);
+}
+
+Result<void> Image::apply(const Entry &entry)
+{
+    if (entry.row->effect == Effect::Create) {
+        return create(entry);
+    }
+    return entry.row->exclusive ? Result<void>() : replay(entry);
+}
+
+/*
+ * Both lists are in replay order.  All that is gone goes before anything
+ * comes: a slot may lie where another one was.
+ */
+Result<void> Image::follow(const Snapshot &snapshot)
+{
+    std::vector<EntryPtr> gone, come;
+
+    if (version_ == snapshot.version) {
+        return {};
+    }
+    auto less = [](const EntryPtr &a, const EntryPtr &b) {
+        return std::pair(a->order, a->version) <
+               std::pair(b->order, b->version);
+    };
+    std::ranges::set_difference(applied_, snapshot.entries,
+                                std::back_inserter(gone), less);
+    std::ranges::set_difference(snapshot.entries, applied_,
+                                std::back_inserter(come), less);
+
+    for (const EntryPtr &entry : gone | std::views::reverse) {
+        if (Result<void> done = forget(*entry); !done) {
+            return done;
+        }
+    }
+    for (const EntryPtr &entry : come) {
+        if (Result<void> done = apply(*entry); !done) {
+            return done;
+        }
+    }
+    applied_ = snapshot.entries;
+    version_ = snapshot.version;
+    return {};
 }
 
 Result<Image> Image::build(Kernel &kernel, const Snapshot &snapshot,
                            int taken)
 {
-    Image image(kernel);
+    Image image(kernel, taken);
+    Result<void> done = image.open_system(snapshot);
 
-    image.version_ = snapshot.version;
-    for (const Object &object : snapshot.objects) {
-        if (object.kind == FdClass::System) {
-            int fd = kernel.open_kvm();
-            if (fd < 0) {
-                return fail(-fd, "cannot open the KVM device anew");
-            }
-            image.fds_.emplace(object.id, Fd(kernel, fd));
-        }
+    if (done) {
+        done = image.follow(snapshot);
     }
-    for (const EntryPtr &entry : snapshot.entries) {
-        Result<void> done;
-        if (entry->row->effect == Effect::Create) {
-            done = image.create(*entry, taken);
-        } else if (!entry->row->exclusive) {
-            done = image.replay(*entry);
-        }
-        if (!done) {
-            return std::unexpected(done.error());
-        }
+    if (!done) {
+        return std::unexpected(done.error());
     }
     return image;
 }

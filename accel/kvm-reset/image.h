@@ -16,6 +16,7 @@
 #include "error.h"
 #include "journal.h"
 #include "kernel.h"
+#include "removal.h"
 
 namespace kvm_reset {
 
@@ -23,45 +24,63 @@ class Image {
 public:
     /*
      * Opens the KVM device anew and replays @snapshot onto it.  @taken is the
-     * fd number under which KVM created the VM now in use: debugfs names VMs
-     * by it, and two of one name get only one directory.
+     * fd number under which KVM created the VM now in use (-1: the number
+     * that it has): debugfs names VMs by it, and two of one name get only one
+     * directory.
      */
     static Result<Image> build(Kernel &kernel, const Snapshot &snapshot,
                                int taken);
+
+    /*
+     * Brings the image up to date with what changed since.  After a failure
+     * it is of no use: ESTALE says that KVM cannot undo what is gone, so that
+     * only a new image will do.
+     */
+    Result<void> follow(const Snapshot &snapshot);
 
     /* The version of the journal that the image stands for. */
     uint64_t version() const { return version_; }
 
     /* Borrowed; -1 for an object that the image does not have. */
     int fd(ObjectId object) const;
+    size_t fds() const { return fds_.size(); }
 
     /* The number under which KVM created the VM. */
     int vm_number() const { return vm_number_; }
 
-    /* Replays one entry that build() left out. */
+    /* Replays one entry that build() left out, or takes it away again. */
     Result<void> replay(const Entry &entry);
+    Result<void> take_away(const Entry &entry);
 
     /* Closes what is left of it now, not when it goes. */
     void close() { fds_.clear(); }
 
 private:
-    explicit Image(Kernel &kernel) : kernel_(&kernel) {}
+    Image(Kernel &kernel, int taken) : kernel_(&kernel), taken_(taken) {}
 
-    Result<void> create(const Entry &entry, int taken);
-    int issue_create(const Entry &entry, LiveArgument &arg, int taken);
+    Result<void> open_system(const Snapshot &snapshot);
+    Result<void> forget(const Entry &entry);
+    Result<void> apply(const Entry &entry);
+    Result<void> create(const Entry &entry);
+    int issue_create(const Entry &entry, LiveArgument &arg);
 
     Kernel *kernel_;
+    int taken_;
     uint64_t version_ = 0;
     int vm_number_ = -1;
     std::map<ObjectId, Fd> fds_;
+    std::vector<EntryPtr> applied_;     /* in replay order */
 };
 
 /*
- * Issues @entry's ioctl on @fd.  @object_fd gives the number to use for an
- * object that the argument names.  Fails if the kernel takes less than all.
+ * Issues @entry's ioctl, or the one that takes it away, on @fd.  @objects
+ * gives the numbers of the objects that the argument names; nullptr: those
+ * that userspace knows.  Fails if the kernel takes less than all.
  */
-Result<void> issue(Kernel &kernel, const Entry &entry, const Argument &arg,
-                   int fd, const Image *objects);
+Result<void> issue(Kernel &kernel, const Entry &entry, int fd,
+                   const Image *objects);
+Result<void> issue_removal(Kernel &kernel, const Entry &entry, int fd,
+                           const Image *objects);
 
 /* "KVM_CREATE_VCPU 3": the ioctl and what it is about. */
 std::string describe(const Entry &entry);

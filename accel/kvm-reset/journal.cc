@@ -160,6 +160,14 @@ size_t Journal::footprint() const
            by_fd_.size() * (node + sizeof(*by_fd_.begin()));
 }
 
+void Journal::clear()
+{
+    uint64_t clock = next();
+
+    *this = Journal();
+    clock_ = version_ = clock;
+}
+
 Snapshot Journal::snapshot() const
 {
     Snapshot snapshot;

@@ -130,6 +130,9 @@ public:
     void touch() { version_ = next(); }
     void forget_mapping(const void *address);
 
+    /* Forgets everything, but never gives a number twice. */
+    void clear();
+
     /* The next number for an order, a version or a serial. */
     uint64_t next() { return ++clock_; }
 

@@ -92,40 +92,56 @@ Result<Phases> Rebirth::attempt()
     return phases;
 }
 
-Result<Image> Rebirth::prepare(const Snapshot &snapshot)
+/*
+ * With a spare there is little left to do.  Without one the image is built
+ * before the recorder is frozen, so that an ioctl of another thread need not
+ * wait for that.
+ */
+Result<Image> Rebirth::prepare(std::unique_lock<std::mutex> &frozen,
+                               Snapshot &snapshot, Phases &phases)
 {
-    if (vm_number_ < 0) {
-        auto vm = std::ranges::find(snapshot.objects, FdClass::Vm,
-                                    &Object::kind);
-        vm_number_ = vm != snapshot.objects.end() ? vm->fd : -1;
+    Timer timer(recorder_, "prepare", phases.prepare);
+    std::optional<Image> image = spare_.take();
+
+    phases.spare = image.has_value();
+    if (!image) {
+        Result<Image> built = Image::build(recorder_.kernel(),
+                                           recorder_.snapshot(), vm_number_);
+        if (!built) {
+            return built;
+        }
+        image.emplace(std::move(*built));
     }
+    frozen = recorder_.freeze();
+    snapshot = recorder_.frozen_snapshot();
+    if (image->follow(snapshot)) {
+        return std::move(*image);
+    }
+    /* KVM cannot undo everything. */
+    image.reset();
+    phases.spare = false;
     return Image::build(recorder_.kernel(), snapshot, vm_number_);
 }
 
-/*
- * The image is built without the recorder's lock, so that an ioctl of another
- * thread need not wait for it.  If the definition changed meanwhile it is
- * built once more, then under the lock.
- */
 Result<void> Rebirth::commit(Phases &phases)
 {
-    Result<Image> image = std::unexpected(Error{});
+    Result<void> done = try_commit(phases);
+
+    spare_.renew(vm_number_);
+    return done;
+}
+
+Result<void> Rebirth::try_commit(Phases &phases)
+{
     std::unique_lock<std::mutex> frozen;
     Snapshot snapshot;
-    {
-        Timer timer(recorder_, "prepare", phases.prepare);
-        image = prepare(recorder_.snapshot());
-        frozen = recorder_.freeze();
-        snapshot = recorder_.frozen_snapshot();
-        if (image && image->version() != snapshot.version) {
-            image = prepare(snapshot);
-        }
+    Result<Image> image = prepare(frozen, snapshot, phases);
+
+    if (!image) {
+        return std::unexpected(image.error());
     }
     if (auto why = recorder_.frozen_blocker()) {
         return not_restartable(*why);
-    }
-    if (!image) {
-        return std::unexpected(image.error());
     }
 
     int number = image->vm_number();

@@ -4,7 +4,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  *     prepare   open the KVM device anew and replay the journal onto fresh
- *               fds; the old VM still works
+ *               fds, or take the spare for which that was done before; the
+ *               old VM still works
  *     commit    swap the image in; nothing is built here
  *     abort     any failure: the old VM is in place, as it was
  *     retire    the old VM is closed on a thread of its own
@@ -22,6 +23,7 @@
 #include "recorder.h"
 #include "registry.h"
 #include "retirer.h"
+#include "spare.h"
 
 namespace kvm_reset {
 
@@ -32,6 +34,7 @@ struct Phases {
     uint64_t commit = 0;        /* moving exclusive resources and the swap */
     uint64_t hooks = 0;         /* hooks on the new VM */
     uint64_t total = 0;
+    bool spare = false;         /* the image had been prepared before */
 };
 
 struct Status {
@@ -47,7 +50,7 @@ class Rebirth {
 public:
     Rebirth(Recorder &recorder, Registry &registry)
         : recorder_(recorder), registry_(registry),
-          retirer_(recorder.kernel()) {}
+          retirer_(recorder.kernel()), spare_(recorder, retirer_) {}
 
     /*
      * Gives the guest a new VM.  The caller has stopped the vCPUs and keeps
@@ -60,17 +63,28 @@ public:
     Result<void> before_run() { return registry_.run(Phase::BeforeRun); }
 
     Status status() const;
-    /* Waits until no old VM is left. */
-    void drain() { retirer_.drain(); }
+    /* Waits until no old VM is left, and the spare is ready or has failed. */
+    void drain()
+    {
+        retirer_.drain();
+        spare_.settle();
+    }
+
+    /* Whether an image is prepared ahead of need; not so at first. */
+    void keep_spare(bool wanted) { spare_.keep(wanted); }
+    SpareStatus spare() const { return spare_.status(); }
 
 private:
     Result<Phases> attempt();
-    Result<Image> prepare(const Snapshot &snapshot);
+    Result<Image> prepare(std::unique_lock<std::mutex> &frozen,
+                          Snapshot &snapshot, Phases &phases);
     Result<void> commit(Phases &phases);
+    Result<void> try_commit(Phases &phases);
 
     Recorder &recorder_;
     Registry &registry_;
     Retirer retirer_;
+    Spare spare_;
     int vm_number_ = -1;        /* the fd number that debugfs knows the VM by */
     mutable std::mutex mutex_;
     Status status_;

@@ -21,6 +21,23 @@ void Observer::blocked(const std::string &) {}
 void Observer::stale(const std::string &) {}
 void Observer::step(const char *, const std::string &, uint64_t) {}
 
+/* Tells the listener, when it goes, if the definition changed meanwhile. */
+class Recorder::Announcer {
+public:
+    explicit Announcer(const Recorder &recorder)
+        : recorder_(recorder), before_(recorder.journal_.version()) {}
+    ~Announcer()
+    {
+        if (recorder_.listener_ && recorder_.journal_.version() != before_) {
+            recorder_.listener_();
+        }
+    }
+
+private:
+    const Recorder &recorder_;
+    const uint64_t before_;
+};
+
 /* One ioctl on its way to the kernel. */
 struct Recorder::Call {
     const Row *row;
@@ -228,6 +245,7 @@ int Recorder::record(const Call &call, Effect effect)
 {
     const Row &row = *call.row;
     Argument copy = Argument::copy(row, call.arg);
+    Announcer announcer(*this);
     int ret = kernel_.ioctl(call.fd, call.request, call.arg);
 
     if (ret < 0) {
@@ -374,6 +392,7 @@ int Recorder::mmap(void *address, size_t length, int prot, int flags, int fd,
                    int64_t offset, void **mapping)
 {
     std::unique_lock lock(mutex_);
+    Announcer announcer(*this);
     int ret = kernel_.mmap(address, length, prot, flags, fd, offset, mapping);
 
     Object *object = journal_.object_at(fd);
@@ -390,6 +409,7 @@ int Recorder::mmap(void *address, size_t length, int prot, int flags, int fd,
 int Recorder::munmap(void *address, size_t length)
 {
     std::unique_lock lock(mutex_);
+    Announcer announcer(*this);
     int ret = kernel_.munmap(address, length);
 
     if (ret == 0) {
@@ -401,6 +421,7 @@ int Recorder::munmap(void *address, size_t length)
 int Recorder::close(int fd)
 {
     std::unique_lock lock(mutex_);
+    Announcer announcer(*this);
 
     if (const Object *object = journal_.object_at(fd)) {
         if (object->id == vm_ || object->kind == FdClass::System) {
@@ -414,7 +435,7 @@ int Recorder::close(int fd)
 
 void Recorder::end_vm()
 {
-    journal_ = Journal();
+    journal_.clear();
     vm_ = no_object;
     launched_ = false;
     blocker_.reset();
@@ -472,6 +493,18 @@ Snapshot Recorder::frozen_snapshot()
 {
     drop_stale();
     return journal_.snapshot();
+}
+
+Snapshot Recorder::quick_snapshot() const
+{
+    std::unique_lock lock(mutex_);
+    return journal_.snapshot();
+}
+
+void Recorder::on_change(std::function<void()> listener)
+{
+    std::unique_lock lock(mutex_);
+    listener_ = std::move(listener);
 }
 
 size_t Recorder::entries() const

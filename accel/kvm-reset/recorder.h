@@ -16,6 +16,7 @@
 #define KVM_RESET_RECORDER_H
 
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -66,6 +67,15 @@ public:
     /* Drops what userspace closed behind our back, then copies.  Any thread. */
     Snapshot snapshot();
 
+    /* The copy alone: for who looks again before it matters.  Any thread. */
+    Snapshot quick_snapshot() const;
+
+    /*
+     * @listener is called after each change of the definition, on the thread
+     * that made it and with the lock held: it may only leave a note.
+     */
+    void on_change(std::function<void()> listener);
+
     size_t entries() const;
     size_t footprint() const;
     bool recording() const;
@@ -81,6 +91,7 @@ public:
 
 private:
     struct Call;
+    class Announcer;
 
     const Row *row_of(int fd, uint32_t request, ObjectId *target) const;
     JudgeContext context() const;
@@ -105,6 +116,7 @@ private:
     bool launched_ = false;
     std::vector<uint32_t> defining_msrs_;
     std::optional<std::string> blocker_;
+    std::function<void()> listener_;
 };
 
 /* Whether @arg has the fd that @field speaks of. */

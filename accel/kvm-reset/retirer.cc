@@ -6,8 +6,7 @@
 
 #include "retirer.h"
 
-#include <csignal>
-#include <pthread.h>
+#include "quiet_thread.h"
 
 namespace kvm_reset {
 
@@ -23,24 +22,12 @@ Retirer::~Retirer()
     }
 }
 
-/* The process's signals are for its own threads, not for this one. */
-void Retirer::start()
-{
-    sigset_t all, before;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread_ = std::thread([this] { work(); });
-    pthread_setname_np(thread_.native_handle(), "kvm-retire");
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-}
-
 void Retirer::retire(std::vector<Fd> fds)
 {
     std::unique_lock lock(mutex_);
 
     if (!thread_.joinable()) {
-        start();
+        thread_ = start_quiet_thread("kvm-retire", [this] { work(); });
     }
     changed_.wait(lock, [this] { return queue_.size() < bound_; });
     queue_.push_back(std::move(fds));

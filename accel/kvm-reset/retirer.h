@@ -39,7 +39,6 @@ public:
     uint64_t last_duration() const;
 
 private:
-    void start();
     void work();
 
     Kernel &kernel_;

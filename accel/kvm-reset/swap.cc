@@ -12,28 +12,6 @@
 
 namespace kvm_reset {
 
-/* The call that takes away what @entry adds. */
-static Argument taking_away(const Entry &entry)
-{
-    const Removal &removal = entry.row->removal;
-    Argument arg = entry.arg;
-
-    switch (removal.when) {
-    case Removal::When::FlagIsSet:
-        arg.write(removal.field, arg.read(removal.field) | removal.mask);
-        break;
-    case Removal::When::FieldIs:
-        arg.write(removal.field, removal.value);
-        break;
-    case Removal::When::FieldIsZero:
-        arg.write(removal.field, 0);
-        break;
-    case Removal::When::Never:
-        break;
-    }
-    return arg;
-}
-
 Result<void> Swap::perform()
 {
     Result<void> done = keep_old();
@@ -75,8 +53,8 @@ Result<void> Swap::move_exclusive()
             continue;
         }
         const Object *target = snapshot_.object(entry->target);
-        Result<void> done = issue(kernel_, *entry, taking_away(*entry),
-                                  target->fd, nullptr);
+        Result<void> done = issue_removal(kernel_, *entry, target->fd,
+                                          nullptr);
         if (!done) {
             return done;
         }
@@ -150,12 +128,11 @@ Result<void> Swap::undo()
     }
     for (; !given_.empty(); given_.pop_back()) {
         const Entry *entry = given_.back();
-        note(issue(kernel_, *entry, taking_away(*entry),
-                   image_.fd(entry->target), &image_));
+        note(image_.take_away(*entry));
     }
     for (; !taken_.empty(); taken_.pop_back()) {
         const Entry *entry = taken_.back();
-        note(issue(kernel_, *entry, entry->arg,
+        note(issue(kernel_, *entry,
                    snapshot_.object(entry->target)->fd, nullptr));
     }
     old_.clear();

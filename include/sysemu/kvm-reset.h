@@ -158,21 +158,35 @@ typedef struct KvmResetStatus {
     uint64_t commit;
     uint64_t hooks;
     uint64_t total;
+    bool used_spare;            /* the last one had been prepared before */
     uint64_t retire;            /* taking the last old VM down */
     uint64_t retiring;          /* old VMs that are not down yet */
+    const char *spare;          /* "off", "preparing", "ready" or "failed" */
+    uint64_t spare_fds;         /* that the spare holds */
+    uint64_t spare_duration;    /* building the last one */
 } KvmResetStatus;
 
 /**
  * kvm_reset_status - how things stand; any thread
  * @why_not: set to the reason when the VM is not restartable, else to NULL
  * @last_error: set to why the last rebirth failed, or to NULL
- * Either may be NULL.
+ * @spare_error: set to why there is no spare, or to NULL
+ * Each may be NULL.
  */
 void kvm_reset_status(KvmResetStatus *status, char **why_not,
-                      char **last_error);
+                      char **last_error, char **spare_error);
 
 /**
- * kvm_reset_drain - waits until the old VMs are taken down; any thread
+ * kvm_reset_keep_spare - whether the next VM is prepared ahead of need
+ *
+ * It is not, at first.  It is built and kept up to date on a thread of its
+ * own, and costs a second VM's fds and kernel memory.  Any thread.
+ */
+void kvm_reset_keep_spare(bool wanted);
+
+/**
+ * kvm_reset_drain - waits until the old VMs are taken down and the spare is
+ * ready or has failed; any thread
  */
 void kvm_reset_drain(void);
 
@@ -209,7 +223,7 @@ struct ObjectClass;
 /* kvm_reset_init - sets up traces and hooks; from kvm_init() */
 void kvm_reset_init(const char *device);
 
-/* kvm_reset_add_machine_properties - x-change-vmfd-on-reset */
+/* kvm_reset_add_machine_properties - x-change-vmfd-on-reset, kvm-reset-spare */
 void kvm_reset_add_machine_properties(struct ObjectClass *machine_class);
 
 /**

@@ -299,8 +299,11 @@ TEST_F(RebirthTest, WhatIsDefinedWhileTheImageIsBuiltIsInIt)
     ASSERT_TRUE(guest.rebirth.run());
     guest.rebirth.drain();
     std::vector<Told> slots = guest.told(set_user_memory_region);
-    ASSERT_EQ(slots.size(), 1u);
-    EXPECT_EQ(slots[0].bytes[0], 2);
+    ASSERT_EQ(slots.size(), 3u);
+    EXPECT_EQ(slots[1].bytes[0], 1) << "the slot that went";
+    EXPECT_EQ(slots[1].bytes[16], 0);
+    EXPECT_EQ(slots[1].bytes[17], 0);
+    EXPECT_EQ(slots[2].bytes[0], 2);
     EXPECT_EQ(guest.kernel.vms(), 1u);
 }
 

@@ -5,7 +5,11 @@
  */
 
 #include "qemu/osdep.h"
+#include "qapi/qapi-builtin-types.h"
+#include "qapi/qapi-types-common.h"
 #include "qom/object.h"
+#include "system/kvm.h"
+#include "system/system.h"
 #include "sysemu/kvm-reset.h"
 #include "internal.h"
 #include "accel/kvm-reset/trace.h"
@@ -45,22 +49,62 @@ void kvm_reset_init(const char *device)
     kvm_reset_add_qemu_hooks();
 }
 
+static OnOffAuto spare_wanted = ON_OFF_AUTO_AUTO;
+static bool machine_ready;
+
+/* Who does not want new VMs shall not pay for a spare one. */
+static void keep_spare_if_wanted(void)
+{
+    if (machine_ready && kvm_enabled()) {
+        kvm_reset_keep_spare(spare_wanted == ON_OFF_AUTO_ON ||
+                             (spare_wanted == ON_OFF_AUTO_AUTO &&
+                              kvm_reset_wanted));
+    }
+}
+
+static void on_machine_ready(Notifier *notifier, void *data)
+{
+    machine_ready = true;
+    keep_spare_if_wanted();
+}
+
 static bool get_wanted(Object *machine, Error **errp)
 {
-    return kvm_reset_wanted();
+    return kvm_reset_wanted;
 }
 
 static void set_wanted(Object *machine, bool value, Error **errp)
 {
-    kvm_reset_set_wanted(value);
+    kvm_reset_wanted = value;
+    keep_spare_if_wanted();
+}
+
+static int get_spare(Object *machine, Error **errp)
+{
+    return spare_wanted;
+}
+
+static void set_spare(Object *machine, int value, Error **errp)
+{
+    spare_wanted = value;
+    keep_spare_if_wanted();
 }
 
 void kvm_reset_add_machine_properties(struct ObjectClass *machine_class)
 {
+    static Notifier machine_ready_notifier = { .notify = on_machine_ready };
+
     object_class_property_add_bool(machine_class, "x-change-vmfd-on-reset",
                                    get_wanted, set_wanted);
     object_class_property_set_description(machine_class,
         "x-change-vmfd-on-reset",
         "Give the guest a new KVM VM at each reset, as a confidential guest "
         "always gets");
+    object_class_property_add_enum(machine_class, "kvm-reset-spare",
+                                   "OnOffAuto", &OnOffAuto_lookup,
+                                   get_spare, set_spare);
+    object_class_property_set_description(machine_class, "kvm-reset-spare",
+        "Prepare the next KVM VM ahead of a reset; auto: if an ordinary "
+        "guest gets one at each reset");
+    qemu_add_machine_init_done_notifier(&machine_ready_notifier);
 }

@@ -7,6 +7,7 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qapi/qapi-commands-kvm-reset.h"
+#include "qapi/util.h"
 #include "monitor/hmp.h"
 #include "monitor/monitor.h"
 #include "system/kvm.h"
@@ -22,6 +23,7 @@ static KvmRebirthPhases *phases_of(const KvmResetStatus *status)
     phases->hooks = status->hooks;
     phases->total = status->total;
     phases->retire = status->retire;
+    phases->spare = status->used_spare;
     return phases;
 }
 
@@ -33,17 +35,30 @@ static char *as_glib(char *text)
     return copy;
 }
 
+static KvmResetSpare *spare_of(const KvmResetStatus *status, char *error)
+{
+    KvmResetSpare *spare = g_new0(KvmResetSpare, 1);
+
+    spare->state = qapi_enum_parse(&KvmResetSpareState_lookup, status->spare,
+                                   KVM_RESET_SPARE_STATE_FAILED, NULL);
+    spare->error = as_glib(error);
+    spare->fds = status->spare_fds;
+    spare->duration = status->spare_duration;
+    return spare;
+}
+
 KvmResetInfo *qmp_query_kvm_reset(Error **errp)
 {
     KvmResetInfo *info = g_new0(KvmResetInfo, 1);
     KvmResetStatus status;
-    char *why_not, *last_error;
+    char *why_not, *last_error, *spare_error;
 
     if (!kvm_enabled()) {
         info->reason = g_strdup("KVM is not in use");
+        info->spare = g_new0(KvmResetSpare, 1);
         return info;
     }
-    kvm_reset_status(&status, &why_not, &last_error);
+    kvm_reset_status(&status, &why_not, &last_error, &spare_error);
     info->restartable = status.restartable;
     info->reason = as_glib(why_not);
     info->generation = status.generation;
@@ -52,6 +67,7 @@ KvmResetInfo *qmp_query_kvm_reset(Error **errp)
     info->journal_bytes = status.bytes;
     info->retiring = status.retiring;
     info->last_error = as_glib(last_error);
+    info->spare = spare_of(&status, spare_error);
     if (status.generation) {
         info->last = phases_of(&status);
     }
@@ -69,6 +85,10 @@ void hmp_info_kvm_reset(Monitor *mon, const QDict *qdict)
                    info->generation, info->aborted);
     monitor_printf(mon, "journal: %" PRIu64 " entries, %" PRIu64 " bytes\n",
                    info->journal_entries, info->journal_bytes);
+    monitor_printf(mon, "spare: %s%s%s, %" PRIu64 " fds\n",
+                   KvmResetSpareState_str(info->spare->state),
+                   info->spare->error ? ", " : "", info->spare->error ?: "",
+                   info->spare->fds);
     if (info->last_error) {
         monitor_printf(mon, "last failure: %s\n", info->last_error);
     }

@@ -16,17 +16,7 @@
 #include "sysemu/kvm-reset.h"
 #include "internal.h"
 
-static bool rebirth_wanted;     /* x-change-vmfd-on-reset */
-
-bool kvm_reset_wanted(void)
-{
-    return rebirth_wanted;
-}
-
-void kvm_reset_set_wanted(bool wanted)
-{
-    rebirth_wanted = wanted;
-}
+bool kvm_reset_wanted;
 
 bool kvm_reset_possible(void)
 {
@@ -35,7 +25,7 @@ bool kvm_reset_possible(void)
     if (!kvm_enabled()) {
         return false;
     }
-    kvm_reset_status(&status, NULL, NULL);
+    kvm_reset_status(&status, NULL, NULL, NULL);
     return status.restartable;
 }
 
@@ -43,7 +33,7 @@ static void send_event(KvmRebirthOutcome outcome, const char *why)
 {
     KvmResetStatus status;
 
-    kvm_reset_status(&status, NULL, NULL);
+    kvm_reset_status(&status, NULL, NULL, NULL);
     qapi_event_send_kvm_rebirth(status.generation, outcome,
                                 outcome == KVM_REBIRTH_OUTCOME_COMPLETED ?
                                 status.total : 0, why);
@@ -63,7 +53,7 @@ KvmResetOutcome kvm_reset_begin(int cause)
     bool refused;
     int ret;
 
-    if (!kvm_enabled() || !is_reset(cause) || !(needed || rebirth_wanted)) {
+    if (!kvm_enabled() || !is_reset(cause) || !(needed || kvm_reset_wanted)) {
         return KVM_RESET_KEPT;
     }
 

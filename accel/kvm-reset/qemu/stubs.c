@@ -39,6 +39,7 @@ KvmResetInfo *qmp_query_kvm_reset(Error **errp)
     KvmResetInfo *info = g_new0(KvmResetInfo, 1);
 
     info->reason = g_strdup("this target has no KVM");
+    info->spare = g_new0(KvmResetSpare, 1);
     return info;
 }
 

@@ -1,0 +1,205 @@
+/*
+ * The spare
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "spare.h"
+
+#include <chrono>
+#include <functional>
+#include <utility>
+
+#include "quiet_thread.h"
+
+namespace kvm_reset {
+
+using namespace std::chrono_literals;
+
+/* A batch ends when nothing changed for a while, or has become old. */
+constexpr auto quiet_time = 10ms;
+constexpr int most_quiet_times = 10;
+
+const char *to_string(SpareState state)
+{
+    switch (state) {
+    case SpareState::Off:
+        return "off";
+    case SpareState::Preparing:
+        return "preparing";
+    case SpareState::Ready:
+        return "ready";
+    case SpareState::Failed:
+        return "failed";
+    }
+    return "unknown";
+}
+
+Spare::~Spare()
+{
+    recorder_.on_change({});
+    {
+        std::unique_lock lock(mutex_);
+        stopping_ = true;
+    }
+    changed_.notify_all();
+    wake();
+    if (thread_.joinable()) {
+        thread_.join();
+    }
+}
+
+void Spare::keep(bool wanted)
+{
+    std::unique_lock lock(mutex_);
+
+    if (wanted_ == wanted) {
+        return;
+    }
+    wanted_ = wanted;
+    status_ = {};
+    status_.state = wanted ? SpareState::Preparing : SpareState::Off;
+    if (wanted && !thread_.joinable()) {
+        thread_ = start_quiet_thread("kvm-spare", [this] { work(); });
+    }
+    lock.unlock();
+    recorder_.on_change(wanted ? [this] { wake(); }
+                               : std::function<void()>());
+    wake();
+}
+
+/*
+ * On the thread that changed the definition, with the recorder's lock: only
+ * the first change of a batch wakes the thread.
+ */
+void Spare::wake()
+{
+    if (!stale_.exchange(true)) {
+        stale_.notify_one();
+    }
+}
+
+std::optional<Image> Spare::take()
+{
+    std::unique_lock lock(mutex_);
+
+    changed_.wait(lock, [this] { return !busy_; });
+    if (wanted_) {
+        status_.state = SpareState::Preparing;
+    }
+    return std::exchange(image_, std::nullopt);
+}
+
+void Spare::renew(int taken)
+{
+    std::unique_lock lock(mutex_);
+
+    taken_ = taken;
+    lock.unlock();
+    wake();
+}
+
+SpareStatus Spare::status() const
+{
+    std::unique_lock lock(mutex_);
+    SpareStatus status = status_;
+
+    status.fds = image_ ? image_->fds() : 0;
+    return status;
+}
+
+void Spare::settle()
+{
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] {
+        return !thread_.joinable() ||
+               (!busy_ && !gathering_ && !stale_ &&
+                (wanted_ ? status_.state != SpareState::Preparing
+                         : !image_));
+    });
+}
+
+void Spare::work()
+{
+    while (true) {
+        stale_.wait(false);
+
+        std::unique_lock lock(mutex_);
+        if (stopping_) {
+            return;
+        }
+        if (wanted_) {
+            work_once(lock);
+        } else {
+            image_.reset();
+            stale_ = false;
+        }
+        changed_.notify_all();
+    }
+}
+
+void Spare::let_changes_gather(std::unique_lock<std::mutex> &lock)
+{
+    int rounds = 0;
+
+    gathering_ = true;
+    do {
+        stale_ = false;
+        changed_.wait_for(lock, quiet_time, [this] { return stopping_; });
+    } while (stale_ && !stopping_ && ++rounds < most_quiet_times);
+    stale_ = false;
+    gathering_ = false;
+}
+
+void Spare::work_once(std::unique_lock<std::mutex> &lock)
+{
+    let_changes_gather(lock);
+    if (stopping_ || !wanted_) {
+        return;
+    }
+    busy_ = true;
+    std::optional<Image> image = std::exchange(image_, std::nullopt);
+    int taken = taken_;
+    bool followed = false;
+
+    lock.unlock();
+    uint64_t began = recorder_.kernel().now();
+    Result<Image> next = prepare(std::move(image), taken, &followed);
+    uint64_t took = recorder_.kernel().now() - began;
+    lock.lock();
+
+    busy_ = false;
+    status_.error.clear();
+    if (next) {
+        image_.emplace(std::move(*next));
+        status_.state = SpareState::Ready;
+        (followed ? status_.followed : status_.built)++;
+        status_.duration = followed ? status_.duration : took;
+    } else {
+        status_.state = SpareState::Failed;
+        status_.error = next.error().what;
+    }
+    recorder_.observer().step(next ? "spare" : "spare-failed",
+                              status_.error, took);
+}
+
+Result<Image> Spare::prepare(std::optional<Image> image, int taken,
+                             bool *followed)
+{
+    if (auto why = recorder_.blocker()) {
+        return fail(ENOTSUP, "%s", why->c_str());
+    }
+    Snapshot snapshot = recorder_.quick_snapshot();
+    if (snapshot.entries.empty()) {
+        return fail(ENODEV, "no VM was recorded");
+    }
+    *followed = image && image->follow(snapshot);
+    if (*followed) {
+        return std::move(*image);
+    }
+    image.reset();
+    retirer_.drain();
+    return Image::build(recorder_.kernel(), snapshot, taken);
+}
+
+} /* namespace kvm_reset */

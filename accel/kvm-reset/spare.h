@@ -1,0 +1,95 @@
+/*
+ * The spare: an image prepared ahead of need and kept up to date
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * With a spare, all that a reset has to do is to swap.  It is built on a
+ * thread of its own, from a copy of the journal, and follows what changes:
+ * changes are batched, so that whoever makes them pays for waking the thread
+ * once a batch and never waits for it.
+ */
+
+#ifndef KVM_RESET_SPARE_H
+#define KVM_RESET_SPARE_H
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "image.h"
+#include "recorder.h"
+#include "retirer.h"
+
+namespace kvm_reset {
+
+enum class SpareState : uint8_t {
+    Off,                /* not wanted */
+    Preparing,          /* not yet ready */
+    Ready,
+    Failed,             /* tried again when the definition changes */
+};
+
+const char *to_string(SpareState state);
+
+struct SpareStatus {
+    SpareState state = SpareState::Off;
+    std::string error;          /* why it failed */
+    size_t fds = 0;             /* that it holds */
+    uint64_t built = 0;         /* images built since the start */
+    uint64_t followed = 0;      /* batches of changes applied to one */
+    uint64_t duration = 0;      /* building the last one, ns */
+};
+
+class Spare {
+public:
+    /* Old VMs that @retirer has go first, so that two are the most. */
+    Spare(Recorder &recorder, Retirer &retirer)
+        : recorder_(recorder), retirer_(retirer) {}
+    ~Spare();
+
+    /* Whether there shall be one.  Any thread. */
+    void keep(bool wanted);
+
+    /*
+     * The image, if there is one, perhaps not up to date; the caller has it
+     * then.  Waits while the thread is at work on it.
+     */
+    std::optional<Image> take();
+
+    /* @taken: as in Image::build(), for the images to come. */
+    void renew(int taken);
+
+    SpareStatus status() const;
+    /* Waits until it is ready, or has failed, or is not wanted. */
+    void settle();
+
+private:
+    void wake();
+    void work();
+    void work_once(std::unique_lock<std::mutex> &lock);
+    void let_changes_gather(std::unique_lock<std::mutex> &lock);
+    Result<Image> prepare(std::optional<Image> image, int taken,
+                          bool *followed);
+
+    Recorder &recorder_;
+    Retirer &retirer_;
+    std::atomic<bool> stale_ = true;    /* the journal changed since */
+    mutable std::mutex mutex_;
+    std::condition_variable changed_;
+    bool wanted_ = false;
+    bool busy_ = false;         /* the thread has the image */
+    bool gathering_ = false;    /* the thread waits for a batch to end */
+    bool stopping_ = false;
+    int taken_ = -1;
+    std::optional<Image> image_;
+    SpareStatus status_;
+    std::thread thread_;
+};
+
+} /* namespace kvm_reset */
+
+#endif

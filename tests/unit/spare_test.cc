@@ -1,0 +1,238 @@
+/*
+ * The spare: ready before anybody asks, and right whatever changes
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include <map>
+#include <random>
+
+#include <gtest/gtest.h>
+
+#include "guest.h"
+
+using namespace kvm_reset;
+using namespace uapi;
+
+namespace {
+
+/* What stands after everything that the VM was told, slots by id and so on. */
+struct Net {
+    std::map<uint32_t, std::vector<uint8_t>> slots;
+    std::map<uint64_t, std::vector<uint8_t>> ioeventfds;
+    std::map<uint64_t, std::vector<uint8_t>> zones;
+    std::vector<uint8_t> routes;
+    bool operator==(const Net &) const = default;
+
+    static uint64_t word(const Told &told, size_t at, size_t width)
+    {
+        uint64_t value = 0;
+        memcpy(&value, told.bytes.data() + at, width);
+        return value;
+    }
+
+    static Net of(const Guest &guest)
+    {
+        Net net;
+        for (const Told &told : guest.told()) {
+            if (told.request == set_user_memory_region) {
+                net.slots[word(told, 0, 4)] = told.bytes;
+                if (word(told, 16, 8) == 0) {
+                    net.slots.erase(word(told, 0, 4));
+                }
+            } else if (told.request == ioeventfd) {
+                net.ioeventfds[word(told, 8, 8)] = told.bytes;
+                if (word(told, 24, 4) & ioeventfd_deassign) {
+                    net.ioeventfds.erase(word(told, 8, 8));
+                }
+            } else if (told.request == register_coalesced_mmio) {
+                net.zones[word(told, 0, 8)] = told.bytes;
+            } else if (told.request == unregister_coalesced_mmio) {
+                net.zones.erase(word(told, 0, 8));
+            } else if (told.request == set_gsi_routing) {
+                net.routes = told.bytes;
+            }
+        }
+        return net;
+    }
+};
+
+class SpareTest : public ::testing::Test {
+protected:
+    Guest guest;
+    int cpu = guest.vcpu(0);
+
+    void SetUp() override
+    {
+        guest.slot(0, 0x100000);
+        guest.rebirth.keep_spare(true);
+        guest.rebirth.drain();
+    }
+
+    SpareStatus settled()
+    {
+        guest.rebirth.drain();
+        return guest.rebirth.spare();
+    }
+};
+
+TEST_F(SpareTest, AResetWithASpareBuildsNothing)
+{
+    EXPECT_EQ(settled().state, SpareState::Ready);
+    size_t built = guest.kernel.times(create_vm);
+
+    bool during = true;
+    guest.kernel.before_ioctl = [&](int, uint32_t request) {
+        EXPECT_FALSE(during && request == create_vm);
+    };
+    Result<Phases> done = guest.rebirth.run();
+    during = false;
+    ASSERT_TRUE(done);
+    EXPECT_TRUE(done->spare);
+    EXPECT_EQ(settled().state, SpareState::Ready);
+    EXPECT_EQ(guest.kernel.times(create_vm), built + 1);
+    EXPECT_EQ(guest.kernel.vms(), 2u);
+}
+
+TEST_F(SpareTest, WithoutASpareTheImageIsBuiltInsideTheReset)
+{
+    guest.rebirth.keep_spare(false);
+    EXPECT_EQ(settled().state, SpareState::Off);
+    EXPECT_EQ(guest.kernel.vms(), 1u);
+
+    Result<Phases> done = guest.rebirth.run();
+    ASSERT_TRUE(done);
+    EXPECT_FALSE(done->spare);
+    guest.rebirth.drain();
+    EXPECT_EQ(guest.kernel.vms(), 1u);
+}
+
+TEST_F(SpareTest, WhatChangesIsFollowedNotBuiltAnew)
+{
+    uint64_t built = guest.rebirth.spare().built;
+    int event = guest.kernel.eventfd();
+
+    guest.slot(1, 0x2000, 0x100000);
+    guest.ioeventfd(event, 0xc000);
+    EXPECT_EQ(settled().state, SpareState::Ready);
+    guest.slot(1, 0);
+    guest.slot(2, 0x3000, 0x100000);
+    guest.ioeventfd(event, 0xc000, ioeventfd_deassign);
+    EXPECT_EQ(settled().state, SpareState::Ready);
+    EXPECT_EQ(guest.rebirth.spare().built, built);
+
+    Net before = Net::of(guest);
+    ASSERT_TRUE(guest.rebirth.run());
+    EXPECT_EQ(Net::of(guest), before);
+    EXPECT_EQ(before.slots.size(), 2u);
+}
+
+TEST_F(SpareTest, WhatKvmCannotUndoMakesANewOne)
+{
+    int other = guest.vcpu(1);
+    ASSERT_EQ(settled().state, SpareState::Ready);
+    uint64_t built = guest.rebirth.spare().built;
+
+    guest.recorder.close(other);
+    EXPECT_EQ(settled().state, SpareState::Ready);
+    EXPECT_EQ(guest.rebirth.spare().built, built + 1);
+    ASSERT_TRUE(guest.rebirth.run());
+    EXPECT_EQ(guest.told(create_vcpu).size(), 1u);
+}
+
+TEST_F(SpareTest, ABurstOfChangesIsAFewBatches)
+{
+    for (int i = 0; i < 10000; i++) {
+        guest.slot(1, i % 2 ? 0 : 0x1000, 0x100000);
+    }
+    guest.slot(1, 0x4000, 0x100000);
+    SpareStatus spare = settled();
+    EXPECT_EQ(spare.state, SpareState::Ready);
+    EXPECT_LT(spare.built + spare.followed, 500u);
+    ASSERT_TRUE(guest.rebirth.run());
+    EXPECT_EQ(Net::of(guest).slots.size(), 2u);
+}
+
+TEST_F(SpareTest, ASpareThatCannotBeBuiltSaysWhyAndIsTriedAgain)
+{
+    guest.kernel.fail_always(create_vcpu, EBUSY);
+    ASSERT_TRUE(guest.rebirth.run());
+    SpareStatus spare = settled();
+    EXPECT_EQ(spare.state, SpareState::Failed);
+    EXPECT_NE(spare.error.find("KVM_CREATE_VCPU"), std::string::npos);
+    EXPECT_FALSE(guest.rebirth.run());
+
+    guest.kernel.fail_nothing();
+    guest.slot(1, 0x1000, 0x100000);
+    EXPECT_EQ(settled().state, SpareState::Ready);
+    EXPECT_TRUE(guest.rebirth.run());
+}
+
+TEST_F(SpareTest, AFailedSwapCostsTheSpareAndNothingElse)
+{
+    Holdings before = Holdings::of(guest);
+    guest.kernel.fail(FakeKernel::Call::DupOnto, 2, ENOMEM);
+    EXPECT_FALSE(guest.rebirth.run());
+    EXPECT_TRUE(guest.kernel.failed());
+    EXPECT_EQ(settled().state, SpareState::Ready);
+    EXPECT_EQ(Holdings::of(guest).fds.size(), before.fds.size());
+    EXPECT_EQ(guest.kernel.vms(), before.vms);
+    EXPECT_TRUE(guest.rebirth.run());
+}
+
+TEST_F(SpareTest, AVmThatIsClosedTakesItsSpareAlong)
+{
+    guest.recorder.close(cpu);
+    guest.recorder.close(guest.vm);
+    EXPECT_EQ(settled().state, SpareState::Failed);
+    EXPECT_EQ(guest.kernel.vms(), 0u);
+}
+
+TEST_F(SpareTest, WhateverChangesTheNewVmIsAsTheOldOne)
+{
+    std::mt19937 random(20260101);
+    std::vector<int> events;
+    for (int i = 0; i < 8; i++) {
+        events.push_back(guest.kernel.eventfd());
+    }
+    for (int round = 0; round < 60; round++) {
+        for (unsigned i = random() % 12; i > 0; i--) {
+            unsigned n = random() % 8;
+            switch (random() % 5) {
+            case 0:
+                guest.slot(n + 1, 0);
+                break;
+            case 1:
+                guest.slot(n + 1, 0);
+                guest.slot(n + 1, 0x1000 * (1 + random() % 4),
+                           0x1000000 * (n + 1));
+                break;
+            case 2:
+                guest.ioeventfd(events[n], 0xc000 + 4 * n,
+                                random() % 2 ? ioeventfd_deassign : 0);
+                break;
+            case 3:
+                guest.ioctl(guest.vm,
+                            random() % 2 ? register_coalesced_mmio
+                                         : unregister_coalesced_mmio,
+                            Zone{.addr = 0xa0000 + 0x1000 * n,
+                                 .size = 0x1000});
+                break;
+            case 4: {
+                Routing<3> routing;
+                routing.routes[0].pin = random() % 16;
+                guest.ioctl(guest.vm, set_gsi_routing, routing);
+                break;
+            }
+            }
+        }
+        if (random() % 3 == 0) {
+            guest.rebirth.drain();
+        }
+        Net before = Net::of(guest);
+        ASSERT_TRUE(guest.rebirth.run());
+        ASSERT_EQ(Net::of(guest), before) << "round " << round;
+    }
+}
+
+} /* namespace */
