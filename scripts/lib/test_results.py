@@ -175,7 +175,9 @@ class Recorder(unittest.TestResult):
 
 def run_unittest(directory: Path) -> list[Result]:
     sys.path.insert(0, str(directory))
-    suite = unittest.defaultTestLoader.discover(str(directory))
+    # The default loader would remember the directory of another run.
+    suite = unittest.TestLoader().discover(str(directory),
+                                           top_level_dir=str(directory))
     recorder = Recorder()
     suite.run(recorder)
     return recorder.results
