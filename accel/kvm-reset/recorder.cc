@@ -207,13 +207,18 @@ int Recorder::ioctl(int fd, uint32_t request, uintptr_t arg,
     Effect effect = call.row ? effect_of(*call.row, arg, context())
                              : Effect::Foreign;
 
+    int ret;
     if (effect_is_quiet(effect)) {
         lock.unlock();
-        return kernel_.ioctl(fd, request, arg);
-    }
-    int ret = effect == Effect::Foreign ? not_understood(call)
+        ret = kernel_.ioctl(fd, request, arg);
+        if (!call.row->judge) {
+            return ret;
+        }
+    } else {
+        ret = effect == Effect::Foreign ? not_understood(call)
                                         : record(call, effect);
-    lock.unlock();
+        lock.unlock();
+    }
     observer_.seen(fd, request, call.row ? call.row->name : "unknown",
                    effect, ret);
     return ret;

@@ -35,7 +35,10 @@ class Observer {
 public:
     virtual ~Observer() = default;
 
-    /* An ioctl that is not quiet went to the kernel and returned @ret. */
+    /*
+     * An ioctl went to the kernel and returned @ret.  Not told of those that
+     * are quiet whatever their argument.
+     */
     virtual void seen(int fd, uint32_t request, const char *name,
                       Effect effect, int ret);
     virtual void blocked(const std::string &why);
