@@ -14,7 +14,7 @@ uint64_t read_field(std::span<const uint8_t> bytes, Field field)
 {
     uint64_t value = 0;
 
-    if (size_t(field.offset) + field.width <= bytes.size()) {
+    if (field.width && size_t(field.offset) + field.width <= bytes.size()) {
         memcpy(&value, bytes.data() + field.offset, field.width);
     }
     return value;
@@ -22,7 +22,7 @@ uint64_t read_field(std::span<const uint8_t> bytes, Field field)
 
 void write_field(std::span<uint8_t> bytes, Field field, uint64_t value)
 {
-    if (size_t(field.offset) + field.width <= bytes.size()) {
+    if (field.width && size_t(field.offset) + field.width <= bytes.size()) {
         memcpy(bytes.data() + field.offset, &value, field.width);
     }
 }

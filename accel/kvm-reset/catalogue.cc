@@ -70,11 +70,15 @@ constexpr const char *hot[] = {
     "KVM_GET_DEBUGREGS",    "KVM_SET_DEBUGREGS",    "KVM_GET_XCRS",
 };
 
+/*
+ * A row with a judge has an effect of its own that is not quiet, so the judge
+ * need not be looked at: with a sanitizer, g++ takes the address of a function
+ * for something that may be null, and not for a constant.
+ */
 constexpr bool quiet_everywhere(uint32_t request)
 {
     for (const Row &row : table) {
-        if (row.request == request &&
-            (row.judge || !effect_is_quiet(row.effect))) {
+        if (row.request == request && !effect_is_quiet(row.effect)) {
             return false;
         }
     }

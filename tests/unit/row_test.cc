@@ -503,6 +503,16 @@ TEST(RowsTest, EveryRowThatRecordsIsListedHere)
     EXPECT_EQ(recorded, listed);
 }
 
+TEST(RowsTest, ARowWithAJudgeIsNotQuietByItself)
+{
+    for (const Row &row : catalogue()) {
+        EXPECT_FALSE(row.judge && effect_is_quiet(row.effect)) << row.name;
+        EXPECT_FALSE(row.judge &&
+                     kvm_reset_quiet[ioc_number(row.request)] == row.request)
+            << row.name;
+    }
+}
+
 TEST(RowsTest, EveryRulingThatRecordsIsListedHere)
 {
     std::span<const Ruling> rulings[] = {vm_cap_rulings(),
