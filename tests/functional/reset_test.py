@@ -23,6 +23,7 @@ class Reset(SharedGuestTest):
     def test_a_paused_guest_has_its_new_vm_before_it_goes_on(self) -> None:
         guest = self.guest
         guest.qmp('stop')
+        guest.console.skip()
         with self.reborn(guest, boots=False):
             guest.qmp('system_reset')
         self.assertFalse(guest.qmp('query-status')['running'])

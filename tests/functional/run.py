@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import time
-import unittest
+from collections import Counter
 from pathlib import Path
 from typing import Any, Optional
 
@@ -41,7 +41,7 @@ class Job:
         return [name_of(self.cls(method)) for method in self.methods]
 
 
-def find_tests(wanted: re.Pattern[str]) -> list[Job]:
+def find_tests(wanted: re.Pattern[str], done: set[str]) -> list[Job]:
     jobs = []
     for path in sorted(HERE.glob('*_test.py')):
         module = importlib.import_module(path.stem)
@@ -50,10 +50,18 @@ def find_tests(wanted: re.Pattern[str]) -> list[Job]:
                     and cls.__module__ == module.__name__):
                 continue
             methods = [m for m in vars(cls) if m.startswith('test_')
-                       and wanted.search(name_of(cls(m)))]
+                       and wanted.search(name_of(cls(m)))
+                       and name_of(cls(m)) not in done]
             if methods:
                 jobs.append(Job(cls, methods))
     return sorted(jobs, key=lambda job: -job.cls.WEIGHT)
+
+
+def read_results(path: Path) -> list[dict[str, Any]]:
+    """Of an earlier run that was cut short."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 class Worker:
@@ -129,20 +137,21 @@ class Run:
     def __init__(self, jobs: list[Job], args: argparse.Namespace) -> None:
         self.queue = jobs
         self.args = args
-        self.count = dict.fromkeys(WORDS, 0)
+        self.count = Counter(dict.fromkeys(WORDS, 0))
         self.workers: dict[Worker, None] = {}
         self.selector = selectors.DefaultSelector()
-        self.results = open(args.results, 'w') if args.results else None
+        self.count.update(result['outcome']
+                          for result in read_results(args.results))
+        self.results = open(args.results, 'a')
 
     def report(self, name: str, outcome: str, reason: str,
                seconds: float) -> None:
         self.count[outcome] += 1
         print(f'{WORDS[outcome]:4} {name} {seconds:.1f}'
               + (f' [{reason}]' if reason else ''), flush=True)
-        if self.results:
-            print(json.dumps({'name': name, 'outcome': outcome,
-                              'reason': reason, 'seconds': seconds}),
-                  file=self.results, flush=True)
+        print(json.dumps({'name': name, 'outcome': outcome, 'reason': reason,
+                          'seconds': round(seconds, 1)}),
+              file=self.results, flush=True)
 
     def start(self, job: Job) -> None:
         worker = Worker(job, self.args.failures, self.args.scratch)
@@ -200,17 +209,19 @@ class Run:
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument('--filter', default='')
-    parser.add_argument('--results')
+    parser.add_argument('--results', type=Path, required=True,
+                        help='tests that it has already are not run')
     parser.add_argument('--failures', type=Path, required=True)
     parser.add_argument('--scratch', type=Path, required=True)
     parser.add_argument('--jobs', type=int, default=2)
     parser.add_argument('--list', action='store_true')
     args = parser.parse_args()
-    jobs = find_tests(re.compile(args.filter))
+    done = {result['name'] for result in read_results(args.results)}
+    jobs = find_tests(re.compile(args.filter), done)
     if args.list:
         print('\n'.join(name for job in jobs for name in job.names()))
         return 0
-    if not jobs:
+    if not jobs and not done:
         print(f'error: no test matches {args.filter!r}', file=sys.stderr)
         return 2
     shutil.rmtree(args.scratch, ignore_errors=True)

@@ -28,10 +28,13 @@ def name_of(test: unittest.TestCase) -> str:
     return f'{module}.{method}'
 
 
-def short(message: str) -> str:
-    """The last line that says something, of an exception's text."""
-    lines = [line.strip() for line in message.strip().splitlines()]
-    return next((line for line in reversed(lines) if line), '')[:500]
+def short(error: BaseException) -> str:
+    """In one line: the rest of an assertion's text is a picture of it."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    text = next((line for line in lines if line), '') or repr(error)
+    if not isinstance(error, AssertionError):
+        text = f'{type(error).__name__}: {text}'
+    return text[:500]
 
 
 class Result(unittest.TestResult):
@@ -57,7 +60,7 @@ class Result(unittest.TestResult):
         self.say(event='begin', name=name_of(test), limit=limit)
 
     def failed(self, text: str, error: Any) -> None:
-        self._outcome = ('failed', short(str(error) or repr(error)))
+        self._outcome = ('failed', short(error))
         self._text = text
 
     def addFailure(self, test: Any, err: Any) -> None:

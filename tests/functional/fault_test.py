@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Each system call of a rebirth fails once, from outside, and nothing is lost.
+
+strace makes the call fail on the thread that does the reset; which calls these
+are is read off an undisturbed rebirth, between the module's own traces of its
+first and its last step. close() is left out: Linux frees the number whatever
+it returns, which an injected failure does not.
+"""
+
+import errno
+import os
+import re
+import subprocess
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from guest import Guest
+from kvm_reset_test import KvmResetTest, takes
+
+ERRORS = ('ENOMEM', 'EINTR', 'EAGAIN', 'EBUSY', 'EMFILE', 'ENOSPC')
+# All errors for each call take long; else each call has one, in turn.
+ALL = os.environ.get('KVM_RESET_FAULTS') == 'all'
+INJECTABLE = ('ioctl', 'fcntl', 'dup3', 'mmap', 'openat', 'readlink',
+              'epoll_ctl')
+
+CALL = re.compile(r'^(\w+)\((.*)')
+BEGINS = 'kvm_reset_step quiesce'
+ENDS = ('kvm_reset_step hooks', 'kvm_reset_step abort')
+
+
+@dataclass(frozen=True)
+class Call:
+    name: str
+    nth: int            # of its name, since strace was attached
+    text: str
+
+
+class Strace:
+    """strace on one thread, while it is open."""
+
+    def __init__(self, thread: int, log: Path, inject: str = '') -> None:
+        log.unlink(missing_ok=True)
+        self.log = log
+        command = ['strace', '-p', str(thread), '-o', str(log), '-s', '64',
+                   '-e', 'trace=write,' + ','.join(INJECTABLE)]
+        if inject:
+            command += ['-e', f'inject={inject}']
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL)
+        status = Path(f'/proc/{thread}/status')
+        deadline = time.monotonic() + 60
+        while f'TracerPid:\t{self.process.pid}\n' not in status.read_text():
+            if time.monotonic() > deadline or self.process.poll() is not None:
+                raise AssertionError('strace does not attach')
+            time.sleep(0.01)
+
+    def close(self) -> list[str]:
+        self.process.terminate()
+        self.process.wait(60)
+        return self.log.read_text(errors='replace').splitlines()
+
+
+def calls_of_rebirth(lines: list[str]) -> list[Call]:
+    counts: Counter[str] = Counter()
+    calls, inside = [], False
+    for line in lines:
+        match = CALL.match(line)
+        if not match:
+            continue
+        counts[match[1]] += 1
+        if match[1] == 'write':
+            inside = (inside or BEGINS in line) and \
+                not any(end in line for end in ENDS)
+        elif inside:
+            calls.append(Call(match[1], counts[match[1]], line))
+    return calls
+
+
+class Fault(KvmResetTest):
+    WEIGHT = 300 if ALL else 120
+
+    def reset(self, guest: Guest) -> dict[str, object]:
+        guest.drop_events()
+        guest.qmp('system_reset')
+        return guest.wait_rebirth()
+
+    def traced_reset(self, guest: Guest,
+                     inject: str = '') -> tuple[str, list[Call]]:
+        log = Path(self.scratch_file('strace.log'))
+        strace = Strace(guest.pid, log, inject)
+        try:
+            outcome = str(self.reset(guest)['outcome'])
+        finally:
+            lines = strace.close()
+        return outcome, calls_of_rebirth(lines)
+
+    def must_be_whole(self, guest: Guest, holds: tuple[int, ...],
+                      what: str) -> None:
+        """The next reset succeeds, and nothing was left behind."""
+        self.assertEqual(self.reset(guest)['outcome'], 'completed', what)
+        guest.settle()
+        usage = guest.usage()
+        self.assertEqual((usage.fds, usage.threads), holds, what)
+        info = guest.info()
+        self.assertTrue(info['restartable'], what)
+
+    def must_run(self, guest: Guest) -> None:
+        guest.console.skip()
+        guest.qmp('cont')
+        guest.console.wait_for(r'SeaBIOS \(version', 60)
+        guest.qmp('stop')
+
+    def inject(self, guest: Guest, call: Call, error: str) -> str:
+        """How the rebirth ended in which that call failed."""
+        for _ in range(5):
+            aborted = guest.info()['aborted']
+            outcome, calls = self.traced_reset(
+                guest, f'{call.name}:error={error}:when={call.nth}')
+            hit = [c for c in calls if '(INJECTED)' in c.text]
+            if hit:
+                self.assertEqual(guest.info()['aborted'],
+                                 aborted + (outcome != 'completed'))
+                return outcome
+        return 'missed'
+
+    @takes(3600 if ALL else 900)
+    def test_each_system_call_of_a_rebirth_may_fail_once(self) -> None:
+        self.require_file('/usr/bin/strace', 'it makes system calls fail')
+        guest = self.start(machine='q35,kvm-reset-spare=off', firmware=True,
+                           smp='2', memory=64,
+                           args=['-device', 'virtio-rng-pci'])
+        guest.wait_firmware()
+        guest.qmp('stop')
+        for _ in range(3):
+            self.reset(guest)
+        guest.settle()
+        usage = guest.usage()
+        holds = (usage.fds, usage.threads)
+        _, calls = self.traced_reset(guest)
+        self.assertGreater(len(calls), 50, 'a rebirth has more calls')
+
+        table: Counter[tuple[str, str, str]] = Counter()
+        missed = []
+        for number, call in enumerate(calls):
+            errors = ERRORS if ALL else [ERRORS[number % len(ERRORS)]]
+            for error in errors:
+                outcome = self.inject(guest, call, error)
+                what = f'{error} for {call.text} of a rebirth that {outcome}'
+                if outcome == 'missed':
+                    missed.append(what)
+                    continue
+                table[call.name, error, outcome] += 1
+                self.must_be_whole(guest, holds, what)
+            if number % 10 == 9:
+                self.must_run(guest)
+        self.must_run(guest)
+
+        for (name, error, outcome), count in sorted(table.items()):
+            print(f'faults: {name:10} {error:7} {outcome:10} {count}')
+        print(f'faults: {sum(table.values())} failures in {len(calls)} calls, '
+              f'QEMU and the guest alive after each; {len(missed)} missed')
+        self.assertLess(len(missed), len(calls) / 20, missed)
+        self.assertTrue(any(outcome == 'failed' for _, _, outcome in table))
+
+
+assert all(hasattr(errno, error) for error in ERRORS)
