@@ -1,0 +1,221 @@
+/*
+ * On the machine's KVM: recorded ioctls, and a rebirth by its phases
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Without /dev/kvm these are skipped and say so.
+ */
+
+#include <algorithm>
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <benchmark/benchmark.h>
+
+#include "kvm_abi.h"
+#include "rebirth.h"
+#include "recorder.h"
+
+using namespace kvm_reset;
+using namespace uapi;
+
+namespace {
+
+constexpr uint32_t get_vcpu_mmap_size = plain(0x04);
+
+/* A VM with an irqchip, 10 slots and some vCPUs. */
+struct RealGuest {
+    std::unique_ptr<Kernel> kernel = make_system_kernel("/dev/kvm");
+    Observer observer;
+    Recorder recorder{*kernel, observer};
+    Registry registry;
+    Rebirth rebirth{recorder, registry};
+    int kvm = kernel->open_kvm();
+    int vm = recorder.ioctl(kvm, create_vm, 0);
+    size_t run_size = std::max(0, recorder.ioctl(kvm, get_vcpu_mmap_size, 0));
+    int eventfds[2] = {::eventfd(0, 0), ::eventfd(0, 0)};
+    void *memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    std::vector<std::pair<int, void *>> vcpus;
+
+    static constexpr size_t size = 1 << 20;
+
+    explicit RealGuest(unsigned count)
+    {
+        recorder.ioctl(vm, create_irqchip, 0);
+        for (uint32_t i = 0; i < 10; i++) {
+            slot(i, size);
+        }
+        for (unsigned id = 0; id < count && vm >= 0; id++) {
+            int fd = recorder.ioctl(vm, create_vcpu, id);
+            void *run = nullptr;
+            recorder.mmap(nullptr, run_size, PROT_READ | PROT_WRITE,
+                          MAP_SHARED, fd, 0, &run);
+            vcpus.push_back({fd, run});
+        }
+    }
+
+    ~RealGuest()
+    {
+        for (auto [fd, run] : vcpus) {
+            recorder.munmap(run, run_size);
+            recorder.close(fd);
+        }
+        if (vm >= 0) {
+            recorder.close(vm);
+        }
+        if (kvm >= 0) {
+            recorder.close(kvm);
+        }
+        close(eventfds[0]);
+        close(eventfds[1]);
+        munmap(memory, size);
+    }
+
+    int slot(uint32_t id, uint64_t bytes)
+    {
+        Region region{.slot = id, .gpa = uint64_t(id) << 24, .size = bytes,
+                      .hva = uint64_t(memory)};
+        return recorder.ioctl(vm, set_user_memory_region, uintptr_t(&region));
+    }
+
+    bool usable(benchmark::State &state) const
+    {
+        if (vm < 0) {
+            state.SkipWithError("no usable /dev/kvm");
+        }
+        return vm >= 0;
+    }
+
+    int call(bool ours, int fd, uint32_t request, void *arg)
+    {
+        return ours ? recorder.ioctl(fd, request, uintptr_t(arg))
+                    : kernel->ioctl(fd, request, uintptr_t(arg));
+    }
+};
+
+double median(std::vector<uint64_t> &values)
+{
+    std::ranges::sort(values);
+    return values[values.size() / 2];
+}
+
+/*
+ * The same call with and without the recorder, in turn on one VM, since such
+ * calls wait for each other inside KVM.  @change makes the argument of call
+ * @i; what it is about differs by @ours.  Adding and taking away cost
+ * different times in KVM: a median of each, then their mean.
+ */
+template <class Change>
+void recorded(const char *name, uint32_t request, Change change)
+{
+    auto run = [=](benchmark::State &state) {
+        RealGuest guest(2);
+        if (!guest.usable(state)) {
+            return;
+        }
+        std::vector<uint64_t> times[2][2];
+        for (auto _ : state) {
+            for (unsigned i = 0; i < 400; i++) {
+                for (bool ours : {false, true}) {
+                    int fd = request == set_cpuid2 ? guest.vcpus[ours].first
+                                                   : guest.vm;
+                    void *arg = change(guest, i, ours);
+                    uint64_t began = guest.kernel->now();
+                    if (guest.call(ours, fd, request, arg) < 0) {
+                        state.SkipWithError("this KVM refuses the ioctl");
+                        return;
+                    }
+                    times[ours][i % 2].push_back(guest.kernel->now() - began);
+                }
+            }
+        }
+        for (bool ours : {false, true}) {
+            state.counters[ours ? "ours" : "bare"] =
+                (median(times[ours][0]) + median(times[ours][1])) / 2;
+        }
+    };
+    benchmark::RegisterBenchmark((std::string("KVM/") + name).c_str(), run)
+        ->Iterations(1)->Repetitions(1);
+}
+
+[[maybe_unused]] const bool registered = [] {
+    recorded("slot toggle", set_user_memory_region,
+             [](RealGuest &guest, unsigned i, bool ours) -> void * {
+                 static Region region;
+                 region = {.slot = 20u + ours, .gpa = (20ull + ours) << 24,
+                           .size = i % 2 ? 0 : RealGuest::size,
+                           .hva = uint64_t(guest.memory)};
+                 return &region;
+             });
+    recorded("irqfd toggle", irqfd,
+             [](RealGuest &guest, unsigned i, bool ours) -> void * {
+                 static Irqfd what;
+                 what = {.fd = uint32_t(guest.eventfds[ours]), .gsi = 5,
+                         .flags = i % 2 ? irqfd_deassign : 0};
+                 return &what;
+             });
+    recorded("ioeventfd toggle", ioeventfd,
+             [](RealGuest &guest, unsigned i, bool ours) -> void * {
+                 static Ioeventfd what;
+                 what = {.addr = 0xfe000000ull + ours * 0x1000, .len = 4,
+                         .fd = guest.eventfds[ours],
+                         .flags = i % 2 ? ioeventfd_deassign : 0};
+                 return &what;
+             });
+    recorded("32 routes", set_gsi_routing,
+             [](RealGuest &, unsigned i, bool) -> void * {
+                 static Routing<32> routing;
+                 for (uint32_t gsi = 0; gsi < 32; gsi++) {
+                     routing.routes[gsi] = {.gsi = gsi, .type = 2,
+                                            .chip = 0xfee00000};
+                     routing.routes[gsi].rest[0] = 0x20 + i % 100;
+                 }
+                 return &routing;
+             });
+    recorded("CPUID of 50 entries", set_cpuid2,
+             [](RealGuest &, unsigned i, bool) -> void * {
+                 static Cpuid2<50> cpuid;
+                 for (uint32_t leaf = 0; leaf < 50; leaf++) {
+                     cpuid.entries[leaf].function = 0x40000000 + leaf;
+                     cpuid.entries[leaf].eax = i;
+                 }
+                 return &cpuid;
+             });
+    return true;
+}();
+
+/* A rebirth; the counters are medians in milliseconds. */
+void rebirths(benchmark::State &state)
+{
+    RealGuest guest(state.range(0));
+    if (!guest.usable(state)) {
+        return;
+    }
+    std::vector<uint64_t> prepare, commit, total, retire;
+
+    for (auto _ : state) {
+        Result<Phases> done = guest.rebirth.run();
+        if (!done) {
+            state.SkipWithError(done.error().what.c_str());
+            return;
+        }
+        state.PauseTiming();
+        prepare.push_back(done->prepare);
+        commit.push_back(done->commit);
+        total.push_back(done->total);
+        guest.rebirth.drain();
+        retire.push_back(guest.rebirth.status().retire);
+        state.ResumeTiming();
+    }
+    state.counters["prepare"] = median(prepare) / 1e6;
+    state.counters["commit"] = median(commit) / 1e6;
+    state.counters["total"] = median(total) / 1e6;
+    state.counters["retire"] = median(retire) / 1e6;
+}
+BENCHMARK(rebirths)->Name("rebirth")->ArgName("vCPUs")->Arg(2)->Arg(8)
+    ->Iterations(40)->Repetitions(1)->Unit(benchmark::kMillisecond);
+
+} /* namespace */
