@@ -42,8 +42,9 @@ public:
     virtual int close(int fd) = 0;
 
     /*
-     * What the kernel calls the file behind @fd ("anon_inode:kvm-vm", …), or
-     * an empty string when @fd is not open.
+     * What the kernel calls the file behind @fd ("anon_inode:kvm-vm", …), an
+     * empty string when @fd is not open, or "?" when the kernel does not say
+     * (no /proc, no memory): that is no reason to take a file for closed.
      */
     virtual std::string describe(int fd) = 0;
 

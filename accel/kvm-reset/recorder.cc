@@ -480,7 +480,8 @@ void Recorder::drop_stale()
         return false;
     });
     for (const Object &object : journal_.snapshot().objects) {
-        if (!kernel_.describe(object.fd).contains(fd_name(object.kind))) {
+        std::string name = kernel_.describe(object.fd);
+        if (name != "?" && !name.contains(fd_name(object.kind))) {
             observer_.stale(format("fd %d, a %s, was closed unseen",
                                    object.fd, to_string(object.kind)));
             journal_.remove_object(object.id);

@@ -81,7 +81,11 @@ public:
         char target[256];
         ssize_t n = ::readlink(format("/proc/self/fd/%d", fd).c_str(),
                                target, sizeof(target));
-        return n < 0 ? std::string() : std::string(target, n);
+        if (n >= 0) {
+            return std::string(target, n);
+        }
+        bool closed = ::fcntl(fd, F_GETFD) < 0 && errno == EBADF;
+        return closed ? "" : "?";
     }
 
     int watch(int fd) override
@@ -92,7 +96,11 @@ public:
         return control(EPOLL_CTL_ADD, fd);
     }
 
-    bool watched(int fd) override { return control(EPOLL_CTL_MOD, fd) == 0; }
+    bool watched(int fd) override
+    {
+        int ret = control(EPOLL_CTL_MOD, fd);
+        return ret != -ENOENT && ret != -EBADF;
+    }
 
     uint64_t now() override
     {
