@@ -17,7 +17,7 @@ class NoDebugfs(Exception):
 @dataclass(frozen=True)
 class KernelVm:
     """One directory of KVM's in debugfs: the kernel makes it with the VM and
-    names it for the process and the fd number."""
+    names it TASK-FD, for the thread that made the VM and its fd number."""
 
     name: str
     inode: int
@@ -32,6 +32,7 @@ class Debugfs:
     """Where the kernel shows its VMs."""
 
     MOUNTED = Path("/sys/kernel/debug")
+    proc = Path("/proc")
 
     def __init__(self) -> None:
         self.unmount: Path | None = None
@@ -61,8 +62,12 @@ class Debugfs:
             self.unmount.rmdir()
 
     def vms(self, pid: int) -> Iterator[KernelVm]:
-        """Those that ran a guest: one that is only prepared did not."""
-        for path in self.kvm.glob(f"{pid}-*"):
+        """Those of the process that ran a guest: one that is only prepared
+        did not."""
+        tasks = {task.name for task in (self.proc / f"{pid}/task").iterdir()}
+        for path in self.kvm.glob("*-*"):
+            if path.name.split("-")[0] not in tasks:
+                continue
             try:
                 status = path.stat()
                 exits = int((path / "exits").read_text())

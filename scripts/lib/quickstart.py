@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from typing import Awaitable, TypeVar
+from typing import Any, Awaitable, TypeVar
 
 import kvm_device
 from kernel_vms import Debugfs, KernelVm, NoDebugfs, Tally
@@ -30,9 +30,9 @@ READY_LINE = re.compile(r"kvm-reset-guest: ready")
 
 WAYS = ["guest"] * 5 + ["QMP"] * 5
 
-ROW = "{:>5}  {:<8}  {:>10}  {:<12}  {:>8}  {:>9}  {:<10}  {:>6}  {}"
+ROW = "{:>5}  {:<8}  {:>10}  {:<12}  {:>8}  {:>9}  {:<5}  {:<10}  {:>6}  {}"
 HEADINGS = ROW.format("reset", "asked by", "generation", "boot id", "total ms",
-                      "commit ms", "VM", "inode", "made at")
+                      "commit ms", "spare", "VM", "inode", "made at")
 
 
 class Failure(Exception):
@@ -59,7 +59,7 @@ class Guest:
             [args.qemu, "-nodefaults", "-no-user-config", "-display", "none",
              "-name", "kvm-reset-quickstart", "-accel", "kvm",
              "-machine", "q35,x-change-vmfd-on-reset=on", "-cpu", "host",
-             "-smp", "2", "-m", "512", "-bios", "qboot.rom",
+             "-smp", "1", "-m", "512", "-bios", "qboot.rom",
              "-kernel", args.kernel, "-initrd", args.initrd, "-append",
              "console=ttyS0 quiet mitigations=off random.trust_cpu=on",
              "-chardev", f"socket,id=monitor,fd={theirs.fileno()}",
@@ -168,13 +168,14 @@ class Show:
             raise Failure(f"a reset by {way} came from {asked}")
         return asked
 
-    def print_row(self, nr: int, asked: str, last: dict[str, int] | None,
+    def print_row(self, nr: int, asked: str, last: dict[str, Any] | None,
                   generation: int) -> None:
         vm = self.tally.vms[-1]
         print(ROW.format(
             nr, asked, generation, self.tally.boot_ids[-1][:12],
             f"{last['total'] / 1e6:.2f}" if last else "",
             f"{last['commit'] / 1e6:.2f}" if last else "",
+            ("yes" if last["spare"] else "no") if last else "",
             vm.name, vm.inode, vm.made_at()), flush=True)
 
     async def run(self) -> None:
@@ -196,9 +197,10 @@ class Show:
         print(f"""
 {self.tally.rebirths} rebirths, {len(set(self.tally.boot_ids))} boot ids \
 (the first boot's and {len(WAYS)} more), one QEMU process (pid {self.pid}).
-total: the whole rebirth; commit: the part of it that cannot be done ahead.
+total: the whole rebirth; commit: the part of it that cannot be done ahead;
+spare: whether the rest had been done before the reset, on the side.
 VM: the directory of KVM's in debugfs, which the kernel makes with a VM and
-names PID-FD; its inode and the time at which it was made tell VMs apart.""",
+names TASK-FD; its inode and the time at which it was made tell VMs apart.""",
               flush=True)
 
 

@@ -59,22 +59,25 @@ class TheTally(unittest.TestCase):
 
 
 class FakeDebugfs(kernel_vms.Debugfs):
-    def __init__(self, kvm):
-        self.kvm = kvm
+    def __init__(self, root):
+        self.kvm = root / 'kvm'
+        self.proc = root / 'proc'
 
 
 class Debugfs(unittest.TestCase):
-    def test_shows_the_process_s_vms_that_ran_a_guest(self):
+    def test_shows_the_vms_of_all_threads_that_ran_a_guest(self):
         with tempfile.TemporaryDirectory() as scratch:
-            for name, exits in (('7-11', 5), ('7-20', 0), ('8-11', 5)):
-                directory = Path(scratch, name)
-                directory.mkdir()
-                (directory / 'exits').write_text(f'{exits}\n')
-            Path(scratch, '7-30').mkdir()
-            found = list(FakeDebugfs(Path(scratch)).vms(7))
-            self.assertEqual([vm.name for vm in found], ['7-11'])
-            self.assertEqual(found[0].inode,
-                             Path(scratch, '7-11').stat().st_ino)
+            root = Path(scratch)
+            for task in ('7', '9'):
+                (root / 'proc/7/task' / task).mkdir(parents=True)
+            for name, exits in (('7-11', 5), ('9-20', 5), ('9-21', 0),
+                                ('8-11', 5)):
+                (root / 'kvm' / name).mkdir(parents=True)
+                (root / 'kvm' / name / 'exits').write_text(f'{exits}\n')
+            (root / 'kvm/7-30').mkdir()
+            found = list(FakeDebugfs(root).vms(7))
+            self.assertEqual(sorted(vm.name for vm in found),
+                             ['7-11', '9-20'])
 
 
 class TheDevice(unittest.TestCase):
