@@ -27,7 +27,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CONTROL, STDIN, STDOUT, STDERR, NR_PORTS };
+enum {
+    CONTROL,
+    STDIN,
+    STDOUT,
+    STDERR,
+    NR_PORTS
+};
 
 static int port[NR_PORTS];
 
@@ -116,7 +122,7 @@ static void port_open(int nr)
         [STDOUT] = "stdout",
         [STDERR] = "stderr",
     };
-    struct pollfd pfd = { .fd = -1, .events = POLLIN };
+    struct pollfd pfd = {.fd = -1, .events = POLLIN};
     int tries;
 
     /* The kernel learns of the ports, and of the host's end, in its own time. */
@@ -136,7 +142,7 @@ static void port_open(int nr)
 static void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 static void say(const char *fmt, ...)
 {
-    struct pollfd pfd = { .fd = port[CONTROL], .events = POLLOUT };
+    struct pollfd pfd = {.fd = port[CONTROL], .events = POLLOUT};
     char text[128];
     va_list ap;
     int len;
@@ -152,7 +158,7 @@ static void say(const char *fmt, ...)
 /* The control port sends a decimal length, a newline, and so many bytes. */
 static char *job_read(size_t *len)
 {
-    struct pollfd pfd = { .fd = port[CONTROL], .events = POLLIN };
+    struct pollfd pfd = {.fd = port[CONTROL], .events = POLLIN};
     size_t size = 4096, have = 0, want = 0, head = 0;
     char *buf = malloc(size);
 
@@ -191,7 +197,7 @@ static void append(char ***list, size_t *n, char *item)
 /* NUL-terminated strings, whose first letter says what each is. */
 static Job job_parse(char *text, size_t len)
 {
-    Job job = { .cwd = "/" };
+    Job job = {.cwd = "/"};
     size_t argc = 0, envc = 0, rwc = 0;
     char *end = text + len;
 
@@ -251,8 +257,8 @@ static void prepare(const Job *job)
         .tv_nsec = job->time_ns % 1000000000,
     };
     /* As systemd does for services: select() takes no fd above 1024. */
-    struct rlimit files = { 1024, 524288 };
-    struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+    struct rlimit files = {1024, 524288};
+    struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
     int i;
 
     clock_settime(CLOCK_REALTIME, &now);
@@ -271,15 +277,16 @@ static void prepare(const Job *job)
         snprintf(tag, sizeof(tag), "rw%d", i);
         make_dirs(job->rw[i]);
         /* mmap: like none, but files can be mapped for writing. */
-        if (mount(tag, job->rw[i], "9p", 0, "trans=virtio,version=9p2000.L,"
+        if (mount(tag, job->rw[i], "9p", 0,
+                  "trans=virtio,version=9p2000.L,"
                   "msize=512000,cache=mmap")) {
             fail("cannot mount %s: %s", job->rw[i], strerror(errno));
         }
     }
 }
 
-static void __attribute__((noreturn)) run(const Job *job, int in, int out,
-                                          int err)
+static void __attribute__((noreturn))
+run(const Job *job, int in, int out, int err)
 {
     sigset_t none;
     int error;
@@ -353,7 +360,7 @@ static void pump_turn(Pump *pump)
 
 static struct pollfd pump_poll(const Pump *pump)
 {
-    struct pollfd pfd = { .fd = -1 };
+    struct pollfd pfd = {.fd = -1};
 
     if (!pump->ended) {
         bool holds = pump->at < pump->len;
@@ -373,8 +380,7 @@ static bool reap(pid_t child, int *status)
 
     while ((pid = waitpid(-1, &how, WNOHANG)) > 0) {
         if (pid == child) {
-            *status = WIFSIGNALED(how) ? 128 + WTERMSIG(how)
-                                       : WEXITSTATUS(how);
+            *status = WIFSIGNALED(how) ? 128 + WTERMSIG(how) : WEXITSTATUS(how);
             found = true;
         }
     }
@@ -419,10 +425,10 @@ static int serve(pid_t child, int signals)
         if (dead && !(pfd[1].events & POLLOUT) && !(pfd[2].events & POLLOUT)) {
             return status;
         }
-        pfd[3] = (struct pollfd) { .fd = signals, .events = POLLIN };
-        pfd[4] = (struct pollfd) {
-            .fd = pumps[0].ended || pumps[0].limit < UINT64_MAX
-                  ? -1 : port[CONTROL],
+        pfd[3] = (struct pollfd){.fd = signals, .events = POLLIN};
+        pfd[4] = (struct pollfd){
+            .fd = pumps[0].ended || pumps[0].limit < UINT64_MAX ? -1
+                                                                : port[CONTROL],
             .events = POLLIN,
         };
         poll(pfd, 5, -1);

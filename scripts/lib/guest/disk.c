@@ -26,7 +26,11 @@
 #define HEAD_MAGIC "kvm-reset log 1"
 #define BLOCK_MAGIC "kvm-reset block"
 
-enum { BLOCK = 4096, MAX_SLOTS = 1024, MIN_SLOTS = 4 };
+enum {
+    BLOCK = 4096,
+    MAX_SLOTS = 1024,
+    MIN_SLOTS = 4
+};
 
 typedef struct Block {
     char magic[16];

@@ -11,10 +11,10 @@ int main(int argc, char **argv)
         const char *name;
         int (*run)(int argc, char **argv);
     } commands[] = {
-        { "work", command_work },
-        { "out", command_out },
-        { "acpi-reset", command_acpi_reset },
-        { "watchdog", command_watchdog },
+        {"work", command_work},
+        {"out", command_out},
+        {"acpi-reset", command_acpi_reset},
+        {"watchdog", command_watchdog},
     };
     size_t i;
 

@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE = 4096, PAGES = 4096 };
+enum {
+    PAGE = 4096,
+    PAGES = 4096
+};
 
 typedef struct Memory {
     char (*page)[PAGE];
@@ -25,7 +28,8 @@ static void memory_start(Worker *worker)
     int i;
 
     if (!memory || !(memory->page = aligned_alloc(PAGE, PAGE * PAGES))) {
-        work_fail("memory: %d MiB are not to be had", PAGE / 1024 * PAGES / 1024);
+        work_fail("memory: %d MiB are not to be had",
+                  PAGE / 1024 * PAGES / 1024);
     }
     for (i = 0; i < PAGES; i++) {
         pseudo_random(seed_of(0, i), memory->page[i], PAGE);

@@ -18,7 +18,9 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-enum { PAYLOAD = 1000 };
+enum {
+    PAYLOAD = 1000
+};
 
 typedef struct Echo {
     struct icmphdr head;
@@ -54,7 +56,7 @@ static uint16_t checksum(const void *data, size_t len)
 
 static void net_start(Worker *worker)
 {
-    const struct timeval patience = { .tv_sec = 1 };
+    const struct timeval patience = {.tv_sec = 1};
     Net *net = calloc(1, sizeof(*net));
 
     net->fd = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
@@ -100,7 +102,7 @@ static bool receive(Net *net, const Echo *sent)
 static void net_turn(Worker *worker)
 {
     Net *net = worker->state;
-    Echo echo = { .head.type = ICMP_ECHO };
+    Echo echo = {.head.type = ICMP_ECHO};
 
     net->sequence++;
     echo.head.un.echo.id = htons(net->id);

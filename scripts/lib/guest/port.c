@@ -64,7 +64,7 @@ int command_out(int argc, char **argv)
 
 int command_acpi_reset(int argc, char **argv)
 {
-    uint8_t fadt[512] = { 0 };
+    uint8_t fadt[512] = {0};
     uint64_t address;
     uint32_t flags;
     FILE *file = fopen("/sys/firmware/acpi/tables/FACP", "r");

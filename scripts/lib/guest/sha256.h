@@ -5,7 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SHA256_SIZE = 32 };
+enum {
+    SHA256_SIZE = 32
+};
 
 /* FIPS 180-4. */
 void sha256(const void *data, size_t len, uint8_t digest[SHA256_SIZE]);

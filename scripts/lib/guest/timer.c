@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <time.h>
 
-enum { SLEEP_MS = 10 };
+enum {
+    SLEEP_MS = 10
+};
 
 static void timer_turn(Worker *worker)
 {
-    const struct timespec sleep = { .tv_nsec = SLEEP_MS * 1000000 };
+    const struct timespec sleep = {.tv_nsec = SLEEP_MS * 1000000};
     int cpu = worker->count % cpus_online();
     int64_t before, after;
 

@@ -18,7 +18,10 @@
 #include "commands.h"
 
 /* An emulated CPU of a busy machine can stand still for long. */
-enum { MAX_WORKERS = 320, PATIENCE_S = 60 };
+enum {
+    MAX_WORKERS = 320,
+    PATIENCE_S = 60
+};
 
 static Worker workers[MAX_WORKERS];
 static int nr_workers;
@@ -117,7 +120,7 @@ static void add_workers(const WorkKind *kind)
     int n = kind->workers ? kind->workers() : 1, i;
 
     for (i = 0; i < n && nr_workers < MAX_WORKERS; i++) {
-        workers[nr_workers++] = (Worker) { .kind = kind, .index = i };
+        workers[nr_workers++] = (Worker){.kind = kind, .index = i};
     }
 }
 
@@ -144,7 +147,7 @@ int command_work(int argc, char **argv)
     static const WorkKind *const kinds[] = {
         &cpu_work, &memory_work, &timer_work, &disk_work, &net_work,
     };
-    unsigned long last[MAX_WORKERS] = { 0 };
+    unsigned long last[MAX_WORKERS] = {0};
     int64_t moved[MAX_WORKERS];
     long seconds = argc > 1 ? strtol(argv[1], NULL, 10) : 0, n;
     size_t kind;
