@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The VM that is made ahead of a reset."""
+
+import process
+from kvm_reset_test import KvmResetTest
+
+
+class Spare(KvmResetTest):
+    WEIGHT = 25
+
+    def test_the_guest_gets_the_vm_that_was_made_before(self) -> None:
+        guest = self.start(firmware=True, machine='q35,kvm-reset-spare=on')
+        guest.wait_firmware()
+        for _ in range(3):
+            old = guest.running_vm()
+            guest.wait(lambda: guest.info()['spare']['state'] == 'ready', 60,
+                       'the spare')
+            made = [vm for vm in process.vms_of(guest.pid) if vm != old]
+            self.assertEqual(len(made), 1)
+            guest.qmp('stop')
+            with self.reborn(guest, boots=False):
+                guest.qmp('system_reset')
+            self.assertTrue(guest.info()['last']['spare'])
+            guest.qmp('cont')
+            self.assertEqual(guest.running_vm(), made[0])
+
+    def test_without_a_spare_the_vm_is_made_at_the_reset(self) -> None:
+        guest = self.start(firmware=True, machine='q35,kvm-reset-spare=off')
+        guest.wait_firmware()
+        self.assertEqual(guest.info()['spare']['state'], 'off')
+        old = guest.running_vm()
+        self.assertEqual(process.vms_of(guest.pid), [old])
+        with self.reborn(guest, boots=False):
+            guest.qmp('system_reset')
+        guest.wait_firmware()
+        self.assertFalse(guest.info()['last']['spare'])
+        self.assertEqual(len(process.vms_of(guest.pid)), 1)
