@@ -45,9 +45,8 @@ static bool has_pointers(const Row &row, std::span<const uint8_t> bytes)
 {
     const Pointer &pointer = row.pointer;
 
-    return pointer.bits &&
-           (!pointer.when.width ||
-            read_field(bytes, pointer.when) == pointer.is);
+    return pointer.bits && (!pointer.when.width ||
+                            read_field(bytes, pointer.when) == pointer.is);
 }
 
 Argument Argument::copy(const Row &row, uintptr_t arg)
@@ -65,8 +64,7 @@ Argument Argument::copy(const Row &row, uintptr_t arg)
     auto from = reinterpret_cast<const uint8_t *>(arg);
     size_t size = fixed_size(row);
     if (row.tail.element) {
-        size += row.tail.element *
-                read_field({from, size}, row.tail.count);
+        size += row.tail.element * read_field({from, size}, row.tail.count);
     }
     copy.buffer_.assign(from, from + size);
     copy.visible_ = size;

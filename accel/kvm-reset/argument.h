@@ -73,8 +73,8 @@ public:
 
 private:
     struct Link {
-        uint32_t at;            /* of the pointer, in buffer_ */
-        uint32_t to;            /* of what it points to, in buffer_ */
+        uint32_t at; /* of the pointer, in buffer_ */
+        uint32_t to; /* of what it points to, in buffer_ */
         uint32_t length;
         bool operator==(const Link &) const = default;
     };

@@ -101,8 +101,8 @@ static int answer(const Error &error, char **why)
 int kvm_reset_ioctl_recorded(int fd, unsigned long request, void *arg,
                              const void *caller)
 {
-    return answer(instance().recorder.ioctl(fd, request, uintptr_t(arg),
-                                            caller));
+    return answer(
+        instance().recorder.ioctl(fd, request, uintptr_t(arg), caller));
 }
 
 void *kvm_reset_mmap(void *addr, size_t length, int prot, int flags, int fd,

@@ -19,8 +19,7 @@ namespace kvm_reset {
 
 namespace {
 
-template <size_t... sizes>
-constexpr auto join(const Row (&...parts)[sizes])
+template <size_t... sizes> constexpr auto join(const Row (&...parts)[sizes])
 {
     std::array<Row, (sizes + ...)> all;
     auto out = all.begin();
@@ -65,9 +64,15 @@ static_assert(rows_are_unique(), "two rows for one ioctl of one class of fd");
 
 /* Quiet requests that win where another one has the same number. */
 constexpr const char *hot[] = {
-    "KVM_RUN",              "KVM_SIGNAL_MSI",       "KVM_IRQ_LINE",
-    "KVM_IRQ_LINE_STATUS",  "KVM_GET_VCPU_EVENTS",  "KVM_SET_VCPU_EVENTS",
-    "KVM_GET_DEBUGREGS",    "KVM_SET_DEBUGREGS",    "KVM_GET_XCRS",
+    "KVM_RUN",
+    "KVM_SIGNAL_MSI",
+    "KVM_IRQ_LINE",
+    "KVM_IRQ_LINE_STATUS",
+    "KVM_GET_VCPU_EVENTS",
+    "KVM_SET_VCPU_EVENTS",
+    "KVM_GET_DEBUGREGS",
+    "KVM_SET_DEBUGREGS",
+    "KVM_GET_XCRS",
 };
 
 /*
@@ -125,9 +130,8 @@ const Row *find_row(FdClass on, uint32_t request)
 
 const Row *find_row(const char *name)
 {
-    auto found = std::ranges::find_if(table, [&](const Row &row) {
-        return !strcmp(row.name, name);
-    });
+    auto found = std::ranges::find_if(
+        table, [&](const Row &row) { return !strcmp(row.name, name); });
     return found == table.end() ? nullptr : &*found;
 }
 
@@ -209,13 +213,12 @@ const char *to_string(FdRole role)
 
 /* A C array has no other way to start as a copy of a constant one. */
 #define QUIET_4(n) quiet[n], quiet[(n) + 1], quiet[(n) + 2], quiet[(n) + 3]
-#define QUIET_16(n) \
+#define QUIET_16(n)                                                            \
     QUIET_4(n), QUIET_4((n) + 4), QUIET_4((n) + 8), QUIET_4((n) + 12)
-#define QUIET_64(n) \
+#define QUIET_64(n)                                                            \
     QUIET_16(n), QUIET_16((n) + 16), QUIET_16((n) + 32), QUIET_16((n) + 48)
 
 extern "C" constinit const uint32_t kvm_reset_quiet[256] = {
-    QUIET_64(0), QUIET_64(64), QUIET_64(128), QUIET_64(192)
-};
+    QUIET_64(0), QUIET_64(64), QUIET_64(128), QUIET_64(192)};
 
 } /* namespace kvm_reset */

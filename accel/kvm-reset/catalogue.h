@@ -27,48 +27,48 @@ namespace kvm_reset {
 /* What a KVM file descriptor stands for. */
 enum class FdClass : uint8_t {
     None,
-    System,             /* /dev/kvm */
+    System, /* /dev/kvm */
     Vm,
     Vcpu,
-    Device,             /* KVM_CREATE_DEVICE */
-    GuestMemfd,         /* KVM_CREATE_GUEST_MEMFD */
-    Stats,              /* KVM_GET_STATS_FD */
+    Device,     /* KVM_CREATE_DEVICE */
+    GuestMemfd, /* KVM_CREATE_GUEST_MEMFD */
+    Stats,      /* KVM_GET_STATS_FD */
 };
 
 enum class Effect : uint8_t {
-    Query,              /* reads; never recorded */
-    Run,                /* KVM_RUN and its kind */
-    Volatile,           /* sets what a reset puts back by itself */
-    Define,             /* last write per key wins */
-    Add,                /* adds the keyed thing, or takes it away */
-    Remove,             /* takes away what another request added */
-    Create,             /* returns an fd */
-    Launch,             /* a step of a confidential launch, kept in order */
-    Foreign,            /* another architecture's, or not understood: if it
+    Query,    /* reads; never recorded */
+    Run,      /* KVM_RUN and its kind */
+    Volatile, /* sets what a reset puts back by itself */
+    Define,   /* last write per key wins */
+    Add,      /* adds the keyed thing, or takes it away */
+    Remove,   /* takes away what another request added */
+    Create,   /* returns an fd */
+    Launch,   /* a step of a confidential launch, kept in order */
+    Foreign,  /* another architecture's, or not understood: if it
                            is ever seen here, the VM is not restartable */
 };
 
 /* How the third argument of ioctl() is to be understood. */
 enum class ArgKind : uint8_t {
-    None,               /* ignored by the kernel */
-    Value,              /* a number, not a pointer */
-    Struct,             /* a pointer to _IOC_SIZE(request) bytes and, if the
+    None,   /* ignored by the kernel */
+    Value,  /* a number, not a pointer */
+    Struct, /* a pointer to _IOC_SIZE(request) bytes and, if the
                            row says so, what follows or is pointed to */
 };
 
 /* A little-endian unsigned field of an argument; width 0: no such field. */
 struct Field {
     uint16_t offset = 0;
-    uint8_t width = 0;  /* bytes: 1, 2, 4 or 8 */
-    bool inside = false;        /* @offset is in what Pointer points to */
-    uint64_t ignore = 0;        /* bits that do not count, as in a key that
+    uint8_t width = 0;   /* bytes: 1, 2, 4 or 8 */
+    bool inside = false; /* @offset is in what Pointer points to */
+    uint64_t ignore = 0; /* bits that do not count, as in a key that
                                    lies beside an "unassign" flag */
 };
 
 /* A flexible array behind the fixed part: elements × count. */
 struct Tail {
     Field count = {};
-    uint16_t element = 0;       /* bytes; 0: no tail */
+    uint16_t element = 0; /* bytes; 0: no tail */
 };
 
 /*
@@ -82,32 +82,32 @@ struct Tail {
 struct Pointer {
     uint16_t offset = 0;
     Field count = {};
-    uint32_t bits = 0;          /* 0: no pointer */
+    uint32_t bits = 0; /* 0: no pointer */
     uint16_t round = 8;
     uint8_t repeat = 1;
     uint16_t stride = 0;
-    Field when = {};            /* there only if this field equals @is; */
-    uint64_t is = 0;            /* width 0: always */
+    Field when = {}; /* there only if this field equals @is; */
+    uint64_t is = 0; /* width 0: always */
 };
 
 enum class FdRole : uint8_t {
     None,
-    Eventfd,            /* userspace's eventfd: identified, never duplicated */
-    Object,             /* an fd that KVM made for us: another number in an
+    Eventfd, /* userspace's eventfd: identified, never duplicated */
+    Object,  /* an fd that KVM made for us: another number in an
                            image that is not committed yet */
-    File,               /* any other file of userspace's (a VFIO group, …) */
-    Held,               /* one that userspace closes right after the call and
+    File,    /* any other file of userspace's (a VFIO group, …) */
+    Held,    /* one that userspace closes right after the call and
                            the VM keeps: needs a duplicate of our own */
 };
 
 /* An fd inside an argument, there when (flags & mask) == want, or if !mask. */
 struct FdField {
-    uint16_t offset = 0;        /* a 32-bit field unless width says 8 */
+    uint16_t offset = 0; /* a 32-bit field unless width says 8 */
     FdRole role = FdRole::None;
     Field flags = {};
     uint32_t mask = 0;
     uint32_t want = 0;
-    bool inside = false;        /* @offset is in what Pointer points to */
+    bool inside = false; /* @offset is in what Pointer points to */
 };
 
 /* Tells an Add that takes away from one that adds. */
@@ -115,8 +115,8 @@ struct Removal {
     enum class When : uint8_t {
         Never,
         FieldIsZero,
-        FieldIs,                /* @field equals @value */
-        FlagIsSet,              /* @field & @mask */
+        FieldIs,   /* @field equals @value */
+        FlagIsSet, /* @field & @mask */
     } when = When::Never;
     Field field = {};
     uint32_t mask = 0;
@@ -128,7 +128,7 @@ struct Removal {
  * @defining_msr nobody can tell which MSRs define: then all are Foreign.
  */
 struct JudgeContext {
-    bool launched = false;              /* a confidential launch is finished */
+    bool launched = false; /* a confidential launch is finished */
     bool (*defining_msr)(uint32_t index, void *opaque) = nullptr;
     void *opaque = nullptr;
 };
@@ -143,42 +143,42 @@ using Judge = Effect (*)(std::span<const uint8_t> arg, uint64_t value,
                          const JudgeContext &context);
 
 struct Row {
-    const char *name = nullptr;         /* as in <linux/kvm.h> */
-    uint32_t request = 0;               /* the full ioctl number */
+    const char *name = nullptr; /* as in <linux/kvm.h> */
+    uint32_t request = 0;       /* the full ioctl number */
     FdClass on = FdClass::None;
     Effect effect = Effect::Foreign;
     ArgKind arg = ArgKind::None;
-    uint16_t size = 0;                  /* Struct: bytes of the fixed part
+    uint16_t size = 0;               /* Struct: bytes of the fixed part
                                            where _IOC_SIZE does not say; see
                                            fixed_size() */
-    FdClass creates = FdClass::None;    /* Create: what the new fd is */
-    bool created_in_arg = false;        /* Create: the fd is written to
+    FdClass creates = FdClass::None; /* Create: what the new fd is */
+    bool created_in_arg = false;     /* Create: the fd is written to
                                            @created, not returned */
     Field created = {};
-    std::array<Field, 4> key{};         /* Value arguments: the whole value
+    std::array<Field, 4> key{}; /* Value arguments: the whole value
                                            when value_is_key; where a key field
                                            is one of @fds, the file counts and
                                            not its number */
     bool value_is_key = false;
-    uint32_t family = 0;                /* rows that define the same things
+    uint32_t family = 0; /* rows that define the same things
                                            share keys; 0: request */
     Removal removal = {};
-    bool removes_containing = false;    /* Remove: takes away every entry whose
+    bool removes_containing = false; /* Remove: takes away every entry whose
                                            range [key[0], key[0] + key[1])
                                            contains the one given, if the other
                                            key fields are equal */
     Tail tail = {};
     Pointer pointer = {};
     std::array<FdField, 2> fds{};
-    bool each_element = false;          /* every tail element is an entry of
+    bool each_element = false; /* every tail element is an entry of
                                            its own, keyed by key[0] within the
                                            element; the call returns how many
                                            elements it took */
-    bool exclusive = false;             /* two VMs cannot hold it at once */
-    bool latest = false;                /* replayed in order of the last
+    bool exclusive = false;    /* two VMs cannot hold it at once */
+    bool latest = false;       /* replayed in order of the last
                                            definition, not of the first */
     Judge judge = nullptr;
-    const char *note = nullptr;         /* why, where it is not obvious */
+    const char *note = nullptr; /* why, where it is not obvious */
 };
 
 /*

@@ -80,7 +80,7 @@ struct Entry : Row {
     constexpr Entry with_tail(Field count, uint16_t element) const
     {
         Entry row = *this;
-        row.tail = { count, element };
+        row.tail = {count, element};
         return row;
     }
 
@@ -134,21 +134,21 @@ struct Entry : Row {
     constexpr Entry taken_by_zero(Field field) const
     {
         Entry row = *this;
-        row.removal = { Removal::When::FieldIsZero, field };
+        row.removal = {Removal::When::FieldIsZero, field};
         return row;
     }
 
     constexpr Entry taken_by_value(Field field, uint64_t value) const
     {
         Entry row = *this;
-        row.removal = { Removal::When::FieldIs, field, 0, value };
+        row.removal = {Removal::When::FieldIs, field, 0, value};
         return row;
     }
 
     constexpr Entry taken_by_flag(Field flags, uint32_t mask) const
     {
         Entry row = *this;
-        row.removal = { Removal::When::FlagIsSet, flags, mask };
+        row.removal = {Removal::When::FlagIsSet, flags, mask};
         return row;
     }
 
@@ -169,13 +169,13 @@ struct Entry : Row {
 
     constexpr Entry eventfd(uint16_t offset) const
     {
-        return with_fd({ offset, FdRole::Eventfd });
+        return with_fd({offset, FdRole::Eventfd});
     }
 
     constexpr Entry eventfd_if(uint16_t offset, Field flags, uint32_t mask,
                                uint32_t want) const
     {
-        return with_fd({ offset, FdRole::Eventfd, flags, mask, want });
+        return with_fd({offset, FdRole::Eventfd, flags, mask, want});
     }
 
     constexpr Entry exclusively() const
@@ -219,42 +219,42 @@ struct Entry : Row {
 
 constexpr Entry query(FdClass on, const char *name, uint32_t request)
 {
-    return { on, name, request, Effect::Query };
+    return {on, name, request, Effect::Query};
 }
 
 constexpr Entry run(FdClass on, const char *name, uint32_t request)
 {
-    return { on, name, request, Effect::Run };
+    return {on, name, request, Effect::Run};
 }
 
 constexpr Entry passing(FdClass on, const char *name, uint32_t request)
 {
-    return { on, name, request, Effect::Volatile };
+    return {on, name, request, Effect::Volatile};
 }
 
 constexpr Entry define(FdClass on, const char *name, uint32_t request)
 {
-    return { on, name, request, Effect::Define };
+    return {on, name, request, Effect::Define};
 }
 
 constexpr Entry add(FdClass on, const char *name, uint32_t request)
 {
-    return { on, name, request, Effect::Add };
+    return {on, name, request, Effect::Add};
 }
 
 constexpr Entry remove(FdClass on, const char *name, uint32_t request)
 {
-    return { on, name, request, Effect::Remove };
+    return {on, name, request, Effect::Remove};
 }
 
 constexpr Entry create(FdClass on, const char *name, uint32_t request)
 {
-    return { on, name, request, Effect::Create };
+    return {on, name, request, Effect::Create};
 }
 
 constexpr Entry launch(FdClass on, const char *name, uint32_t request)
 {
-    return { on, name, request, Effect::Launch };
+    return {on, name, request, Effect::Launch};
 }
 
 constexpr Entry foreign(FdClass on, const char *name, uint32_t request,

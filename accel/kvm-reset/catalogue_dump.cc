@@ -68,7 +68,7 @@ void add_pointer_facts(Object &facts, const Pointer &pointer)
     if (!pointer.bits) {
         return;
     }
-    facts.field("pointer", { pointer.offset, 8 });
+    facts.field("pointer", {pointer.offset, 8});
     facts.field("pointer.count", pointer.count);
     if (!pointer.count.width) {
         facts.number("pointer.bits", pointer.bits);
@@ -146,8 +146,8 @@ void print_row(const Row &row)
     object.number("request", row.request);
     object.text("effect", to_string(row.effect));
     object.truth("judged", row.judge);
-    object.truth("recorded", row.effect != Effect::Foreign &&
-                             !effect_is_quiet(row.effect));
+    object.truth("recorded",
+                 row.effect != Effect::Foreign && !effect_is_quiet(row.effect));
     object.truth("quiet",
                  kvm_reset_quiet[ioc_number(row.request)] == row.request);
     object.text("argument", to_string(row.arg));
@@ -176,8 +176,10 @@ void print_rulings(const char *judge, std::span<const Ruling> rulings)
 int main(int argc, char **argv)
 {
     if (argc > 1) {
-        fprintf(stderr, "%s: error: takes no arguments; prints the catalogue "
-                        "as JSON lines\n", argv[0]);
+        fprintf(stderr,
+                "%s: error: takes no arguments; prints the catalogue "
+                "as JSON lines\n",
+                argv[0]);
         return 1;
     }
     for (const Row &row : catalogue()) {

@@ -76,10 +76,8 @@ inline constexpr Row s390[] = {
 inline constexpr Row given_up[] = {
     foreign(System, "__KVM_DEPRECATED_MAIN_W_0x06", iow(0x06, 8),
             "tracing of 2008"),
-    foreign(System, "__KVM_DEPRECATED_MAIN_0x07", io(0x07),
-            "tracing of 2008"),
-    foreign(System, "__KVM_DEPRECATED_MAIN_0x08", io(0x08),
-            "tracing of 2008"),
+    foreign(System, "__KVM_DEPRECATED_MAIN_0x07", io(0x07), "tracing of 2008"),
+    foreign(System, "__KVM_DEPRECATED_MAIN_0x08", io(0x08), "tracing of 2008"),
     foreign(Vm, "KVM_SET_MEMORY_REGION", iow(0x40, 24),
             "memory that the kernel allocates"),
     foreign(Vm, "KVM_SET_MEMORY_ALIAS", iow(0x43, 32), "memory aliases"),

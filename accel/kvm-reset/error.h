@@ -13,19 +13,18 @@
 namespace kvm_reset {
 
 struct Error {
-    int code = 0;       /* a positive errno */
-    std::string what;   /* what failed, on what, and why: a whole sentence */
+    int code = 0;     /* a positive errno */
+    std::string what; /* what failed, on what, and why: a whole sentence */
 };
 
 template <class T> using Result = std::expected<T, Error>;
 
 /* printf into a string. */
-__attribute__((format(printf, 1, 2)))
-std::string format(const char *fmt, ...);
+__attribute__((format(printf, 1, 2))) std::string format(const char *fmt, ...);
 
 /* An Error whose sentence ends in the errno's name and meaning. */
-__attribute__((format(printf, 2, 3)))
-std::unexpected<Error> fail(int code, const char *fmt, ...);
+__attribute__((format(printf, 2, 3))) std::unexpected<Error>
+fail(int code, const char *fmt, ...);
 
 } /* namespace kvm_reset */
 

@@ -27,8 +27,7 @@ std::string describe(const Entry &entry)
     for (Field field : row.key) {
         if (field.width) {
             field.offset += row.each_element ? fixed_size(row) : 0;
-            text += format(" %#llx",
-                           (unsigned long long)entry.arg.read(field));
+            text += format(" %#llx", (unsigned long long)entry.arg.read(field));
         }
     }
     return text;
@@ -85,8 +84,7 @@ Result<void> issue_removal(Kernel &kernel, const Entry &entry, int fd,
     std::optional<TakingAway> removal = taking_away(entry);
 
     if (!removal) {
-        return fail(ESTALE, "%s cannot be taken back",
-                    describe(entry).c_str());
+        return fail(ESTALE, "%s cannot be taken back", describe(entry).c_str());
     }
     LiveArgument live = live_in(entry, removal->arg, objects);
     int ret = call(kernel, fd, removal->request, live);
@@ -234,8 +232,7 @@ Result<void> Image::follow(const Snapshot &snapshot)
     return {};
 }
 
-Result<Image> Image::build(Kernel &kernel, const Snapshot &snapshot,
-                           int taken)
+Result<Image> Image::build(Kernel &kernel, const Snapshot &snapshot, int taken)
 {
     Image image(kernel, taken);
     Result<void> done = image.open_system(snapshot);

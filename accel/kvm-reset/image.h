@@ -69,7 +69,7 @@ private:
     uint64_t version_ = 0;
     int vm_number_ = -1;
     std::map<ObjectId, Fd> fds_;
-    std::vector<EntryPtr> applied_;     /* in replay order */
+    std::vector<EntryPtr> applied_; /* in replay order */
 };
 
 /*

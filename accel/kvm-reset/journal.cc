@@ -14,8 +14,8 @@ namespace kvm_reset {
 
 size_t KeyHash::operator()(const Key &key) const
 {
-    static_assert(std::has_unique_object_representations_v<
-                      decltype(key.fields)>);
+    static_assert(
+        std::has_unique_object_representations_v<decltype(key.fields)>);
     std::string_view fields(reinterpret_cast<const char *>(&key.fields),
                             sizeof(key.fields));
     size_t hash = std::hash<std::string_view>{}(fields);

@@ -50,17 +50,17 @@ struct Mapping {
 struct Object {
     ObjectId id = no_object;
     FdClass kind = FdClass::None;
-    int fd = -1;                /* the number that userspace knows */
+    int fd = -1; /* the number that userspace knows */
     std::vector<Mapping> mappings{};
 };
 
 struct Entry {
     const Row *row = nullptr;
-    ObjectId target = no_object;        /* whose fd the ioctl is issued on */
+    ObjectId target = no_object; /* whose fd the ioctl is issued on */
     Argument arg;
-    std::array<FileId, 2> files{};      /* for the row's Eventfd fields */
-    std::array<ObjectId, 2> objects{};  /* for the row's Object fields */
-    std::shared_ptr<Fd> held{};         /* for a Held field */
+    std::array<FileId, 2> files{};     /* for the row's Eventfd fields */
+    std::array<ObjectId, 2> objects{}; /* for the row's Object fields */
+    std::shared_ptr<Fd> held{};        /* for a Held field */
     uint64_t order = 0;
     uint64_t version = 0;
 };
@@ -72,7 +72,7 @@ struct Key {
     ObjectId target = no_object;
     uint32_t family = 0;
     std::array<uint64_t, 4> fields{};
-    uint64_t serial = 0;        /* not 0: never equal to another key */
+    uint64_t serial = 0; /* not 0: never equal to another key */
     bool operator==(const Key &) const = default;
 };
 

@@ -22,43 +22,43 @@ constexpr auto Foreign = Effect::Foreign;
  * X86_DISABLE_EXITS add to what an earlier call set; nobody makes two.
  */
 constexpr Ruling vm_caps[] = {
-    { 116, "KVM_CAP_DISABLE_QUIRKS", Define },
-    { 121, "KVM_CAP_SPLIT_IRQCHIP", Define },
-    { 128, "KVM_CAP_MAX_VCPU_ID", Define },
-    { 129, "KVM_CAP_X2APIC_API", Define },
-    { 143, "KVM_CAP_X86_DISABLE_EXITS", Define },
-    { 159, "KVM_CAP_MSR_PLATFORM_INFO", Define },
-    { 164, "KVM_CAP_EXCEPTION_PAYLOAD", Define },
-    { 168, "KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2", Define },
-    { 182, "KVM_CAP_HALT_POLL", Define },
-    { 188, "KVM_CAP_X86_USER_SPACE_MSR", Define },
-    { 192, "KVM_CAP_DIRTY_LOG_RING", Define },
-    { 193, "KVM_CAP_X86_BUS_LOCK_EXIT", Define },
-    { 196, "KVM_CAP_SGX_ATTRIBUTE", Define, "args[0] is a file" },
-    { 197, "KVM_CAP_VM_COPY_ENC_CONTEXT_FROM", Foreign,
-      "needs another VM, which may be gone" },
-    { 201, "KVM_CAP_EXIT_HYPERCALL", Define },
-    { 204, "KVM_CAP_EXIT_ON_EMULATION_FAILURE", Define },
-    { 206, "KVM_CAP_VM_MOVE_ENC_CONTEXT_FROM", Foreign,
-      "takes another VM's context, which is gone then" },
-    { 212, "KVM_CAP_PMU_CAPABILITY", Define },
-    { 213, "KVM_CAP_DISABLE_QUIRKS2", Define },
-    { 218, "KVM_CAP_X86_TRIPLE_FAULT_EVENT", Define },
-    { 219, "KVM_CAP_X86_NOTIFY_VMEXIT", Define },
-    { 220, "KVM_CAP_VM_DISABLE_NX_HUGE_PAGES", Define },
-    { 223, "KVM_CAP_DIRTY_LOG_RING_ACQ_REL", Define },
-    { 225, "KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP", Define },
-    { 237, "KVM_CAP_X86_APIC_BUS_CYCLES_NS", Define },
+    {116, "KVM_CAP_DISABLE_QUIRKS", Define},
+    {121, "KVM_CAP_SPLIT_IRQCHIP", Define},
+    {128, "KVM_CAP_MAX_VCPU_ID", Define},
+    {129, "KVM_CAP_X2APIC_API", Define},
+    {143, "KVM_CAP_X86_DISABLE_EXITS", Define},
+    {159, "KVM_CAP_MSR_PLATFORM_INFO", Define},
+    {164, "KVM_CAP_EXCEPTION_PAYLOAD", Define},
+    {168, "KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2", Define},
+    {182, "KVM_CAP_HALT_POLL", Define},
+    {188, "KVM_CAP_X86_USER_SPACE_MSR", Define},
+    {192, "KVM_CAP_DIRTY_LOG_RING", Define},
+    {193, "KVM_CAP_X86_BUS_LOCK_EXIT", Define},
+    {196, "KVM_CAP_SGX_ATTRIBUTE", Define, "args[0] is a file"},
+    {197, "KVM_CAP_VM_COPY_ENC_CONTEXT_FROM", Foreign,
+     "needs another VM, which may be gone"},
+    {201, "KVM_CAP_EXIT_HYPERCALL", Define},
+    {204, "KVM_CAP_EXIT_ON_EMULATION_FAILURE", Define},
+    {206, "KVM_CAP_VM_MOVE_ENC_CONTEXT_FROM", Foreign,
+     "takes another VM's context, which is gone then"},
+    {212, "KVM_CAP_PMU_CAPABILITY", Define},
+    {213, "KVM_CAP_DISABLE_QUIRKS2", Define},
+    {218, "KVM_CAP_X86_TRIPLE_FAULT_EVENT", Define},
+    {219, "KVM_CAP_X86_NOTIFY_VMEXIT", Define},
+    {220, "KVM_CAP_VM_DISABLE_NX_HUGE_PAGES", Define},
+    {223, "KVM_CAP_DIRTY_LOG_RING_ACQ_REL", Define},
+    {225, "KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP", Define},
+    {237, "KVM_CAP_X86_APIC_BUS_CYCLES_NS", Define},
 };
 
 constexpr Ruling vcpu_caps[] = {
-    { 123, "KVM_CAP_HYPERV_SYNIC", Define },
-    { 148, "KVM_CAP_HYPERV_SYNIC2", Define },
-    { 163, "KVM_CAP_HYPERV_ENLIGHTENED_VMCS", Define,
-      "the kernel writes the version to where args[0] points" },
-    { 175, "KVM_CAP_HYPERV_DIRECT_TLBFLUSH", Define },
-    { 190, "KVM_CAP_ENFORCE_PV_FEATURE_CPUID", Define },
-    { 199, "KVM_CAP_HYPERV_ENFORCE_CPUID", Define },
+    {123, "KVM_CAP_HYPERV_SYNIC", Define},
+    {148, "KVM_CAP_HYPERV_SYNIC2", Define},
+    {163, "KVM_CAP_HYPERV_ENLIGHTENED_VMCS", Define,
+     "the kernel writes the version to where args[0] points"},
+    {175, "KVM_CAP_HYPERV_DIRECT_TLBFLUSH", Define},
+    {190, "KVM_CAP_ENFORCE_PV_FEATURE_CPUID", Define},
+    {199, "KVM_CAP_HYPERV_ENFORCE_CPUID", Define},
 };
 
 /*
@@ -67,31 +67,31 @@ constexpr Ruling vcpu_caps[] = {
  * closes it and sets it up again.
  */
 constexpr Ruling xen_hvm_types[] = {
-    { 0, "KVM_XEN_ATTR_TYPE_LONG_MODE", Define },
-    { 1, "KVM_XEN_ATTR_TYPE_SHARED_INFO", Volatile },
-    { 2, "KVM_XEN_ATTR_TYPE_UPCALL_VECTOR", Define },
-    { 3, "KVM_XEN_ATTR_TYPE_EVTCHN", Volatile },
-    { 4, "KVM_XEN_ATTR_TYPE_XEN_VERSION", Define },
-    { 5, "KVM_XEN_ATTR_TYPE_RUNSTATE_UPDATE_FLAG", Define },
-    { 6, "KVM_XEN_ATTR_TYPE_SHARED_INFO_HVA", Volatile },
+    {0, "KVM_XEN_ATTR_TYPE_LONG_MODE", Define},
+    {1, "KVM_XEN_ATTR_TYPE_SHARED_INFO", Volatile},
+    {2, "KVM_XEN_ATTR_TYPE_UPCALL_VECTOR", Define},
+    {3, "KVM_XEN_ATTR_TYPE_EVTCHN", Volatile},
+    {4, "KVM_XEN_ATTR_TYPE_XEN_VERSION", Define},
+    {5, "KVM_XEN_ATTR_TYPE_RUNSTATE_UPDATE_FLAG", Define},
+    {6, "KVM_XEN_ATTR_TYPE_SHARED_INFO_HVA", Volatile},
 };
 
 constexpr Ruling xen_vcpu_types[] = {
-    { 0, "KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO", Volatile },
-    { 1, "KVM_XEN_VCPU_ATTR_TYPE_VCPU_TIME_INFO", Volatile },
-    { 2, "KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_ADDR", Volatile },
-    { 3, "KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_CURRENT", Volatile },
-    { 4, "KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_DATA", Volatile },
-    { 5, "KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_ADJUST", Volatile },
-    { 6, "KVM_XEN_VCPU_ATTR_TYPE_VCPU_ID", Define },
-    { 7, "KVM_XEN_VCPU_ATTR_TYPE_TIMER", Volatile },
-    { 8, "KVM_XEN_VCPU_ATTR_TYPE_UPCALL_VECTOR", Define },
-    { 9, "KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO_HVA", Volatile },
+    {0, "KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO", Volatile},
+    {1, "KVM_XEN_VCPU_ATTR_TYPE_VCPU_TIME_INFO", Volatile},
+    {2, "KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_ADDR", Volatile},
+    {3, "KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_CURRENT", Volatile},
+    {4, "KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_DATA", Volatile},
+    {5, "KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_ADJUST", Volatile},
+    {6, "KVM_XEN_VCPU_ATTR_TYPE_VCPU_ID", Define},
+    {7, "KVM_XEN_VCPU_ATTR_TYPE_TIMER", Volatile},
+    {8, "KVM_XEN_VCPU_ATTR_TYPE_UPCALL_VECTOR", Define},
+    {9, "KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO_HVA", Volatile},
 };
 
 /* nullopt: the argument is too short to hold the field. */
-std::optional<uint64_t> field_at(std::span<const uint8_t> arg,
-                                   size_t offset, size_t width)
+std::optional<uint64_t> field_at(std::span<const uint8_t> arg, size_t offset,
+                                 size_t width)
 {
     if (offset + width > arg.size()) {
         return std::nullopt;
@@ -105,9 +105,8 @@ std::optional<uint64_t> field_at(std::span<const uint8_t> arg,
 
 Effect rule(std::span<const Ruling> rulings, std::optional<uint64_t> value)
 {
-    auto found = std::ranges::find_if(rulings, [&](const Ruling &ruling) {
-        return value == ruling.value;
-    });
+    auto found = std::ranges::find_if(
+        rulings, [&](const Ruling &ruling) { return value == ruling.value; });
     return found == rulings.end() ? Foreign : found->effect;
 }
 
@@ -188,7 +187,7 @@ Effect judge_one_reg(std::span<const uint8_t> arg, uint64_t,
     case type_msr:
         return rule_msr(*id, context);
     case type_kvm:
-        return Volatile;        /* a register that is no MSR: the guest's SSP */
+        return Volatile; /* a register that is no MSR: the guest's SSP */
     default:
         return Foreign;
     }
@@ -217,8 +216,7 @@ Effect judge_vcpu_attr(std::span<const uint8_t> arg, uint64_t,
     constexpr uint64_t tsc_ctrl = 0;
     constexpr uint64_t tsc_offset = 0;
 
-    if (field_at(arg, 4, 4) == tsc_ctrl &&
-        field_at(arg, 8, 8) == tsc_offset) {
+    if (field_at(arg, 4, 4) == tsc_ctrl && field_at(arg, 8, 8) == tsc_offset) {
         return Volatile;
     }
     return Foreign;

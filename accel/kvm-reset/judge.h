@@ -20,7 +20,7 @@ namespace kvm_reset {
 /* One value that a judge knows. */
 struct Ruling {
     uint64_t value = 0;
-    const char *name = nullptr;         /* as in <linux/kvm.h> */
+    const char *name = nullptr; /* as in <linux/kvm.h> */
     Effect effect = Effect::Foreign;
     const char *note = nullptr;
 };

@@ -71,7 +71,8 @@ public:
     Fd() = default;
     Fd(Kernel &kernel, int fd) : kernel_(&kernel), fd_(fd) {}
     Fd(Fd &&other) noexcept
-        : kernel_(other.kernel_), fd_(std::exchange(other.fd_, -1)) {}
+        : kernel_(other.kernel_), fd_(std::exchange(other.fd_, -1))
+    {}
     Fd &operator=(Fd &&other) noexcept
     {
         std::swap(kernel_, other.kernel_);

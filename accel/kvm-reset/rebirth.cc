@@ -20,7 +20,8 @@ class Timer {
 public:
     Timer(Recorder &recorder, const char *step, uint64_t &duration)
         : recorder_(recorder), step_(step), duration_(duration),
-          began_(recorder.kernel().now()) {}
+          began_(recorder.kernel().now())
+    {}
     ~Timer()
     {
         uint64_t took = recorder_.kernel().now() - began_;

@@ -29,28 +29,29 @@ namespace kvm_reset {
 
 /* Durations in nanoseconds. */
 struct Phases {
-    uint64_t quiesce = 0;       /* hooks before anything is touched */
-    uint64_t prepare = 0;       /* building the image */
-    uint64_t commit = 0;        /* moving exclusive resources and the swap */
-    uint64_t hooks = 0;         /* hooks on the new VM */
+    uint64_t quiesce = 0; /* hooks before anything is touched */
+    uint64_t prepare = 0; /* building the image */
+    uint64_t commit = 0;  /* moving exclusive resources and the swap */
+    uint64_t hooks = 0;   /* hooks on the new VM */
     uint64_t total = 0;
-    bool spare = false;         /* the image had been prepared before */
+    bool spare = false; /* the image had been prepared before */
 };
 
 struct Status {
-    uint64_t generation = 0;    /* rebirths that were committed */
-    uint64_t aborted = 0;       /* rebirths that failed */
-    std::string last_error;     /* why the last one failed; empty: it did not */
-    Phases last;                /* of the last one that was committed */
-    uint64_t retire = 0;        /* taking the last retired VM down, ns */
-    size_t retiring = 0;        /* old VMs that are not down yet */
+    uint64_t generation = 0; /* rebirths that were committed */
+    uint64_t aborted = 0;    /* rebirths that failed */
+    std::string last_error;  /* why the last one failed; empty: it did not */
+    Phases last;             /* of the last one that was committed */
+    uint64_t retire = 0;     /* taking the last retired VM down, ns */
+    size_t retiring = 0;     /* old VMs that are not down yet */
 };
 
 class Rebirth {
 public:
     Rebirth(Recorder &recorder, Registry &registry)
-        : recorder_(recorder), registry_(registry),
-          retirer_(recorder.kernel()), spare_(recorder, retirer_) {}
+        : recorder_(recorder), registry_(registry), retirer_(recorder.kernel()),
+          spare_(recorder, retirer_)
+    {}
 
     /*
      * Gives the guest a new VM.  The caller has stopped the vCPUs and keeps
@@ -85,7 +86,7 @@ private:
     Registry &registry_;
     Retirer retirer_;
     Spare spare_;
-    int vm_number_ = -1;        /* the fd number that debugfs knows the VM by */
+    int vm_number_ = -1; /* the fd number that debugfs knows the VM by */
     mutable std::mutex mutex_;
     Status status_;
 };

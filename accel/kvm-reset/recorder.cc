@@ -13,19 +13,25 @@
 #include "arch.h"
 #include "caller.h"
 #include "error.h"
+#include "meaning.h"
 
 namespace kvm_reset {
 
-void Observer::seen(int, uint32_t, const char *, Effect, int) {}
-void Observer::blocked(const std::string &) {}
-void Observer::stale(const std::string &) {}
-void Observer::step(const char *, const std::string &, uint64_t) {}
+void Observer::seen(int, uint32_t, const char *, Effect, int)
+{}
+void Observer::blocked(const std::string &)
+{}
+void Observer::stale(const std::string &)
+{}
+void Observer::step(const char *, const std::string &, uint64_t)
+{}
 
 /* Tells the listener, when it goes, if the definition changed meanwhile. */
 class Recorder::Announcer {
 public:
     explicit Announcer(const Recorder &recorder)
-        : recorder_(recorder), before_(recorder.journal_.version()) {}
+        : recorder_(recorder), before_(recorder.journal_.version())
+    {}
     ~Announcer()
     {
         if (recorder_.listener_ && recorder_.journal_.version() != before_) {
@@ -50,8 +56,7 @@ struct Recorder::Call {
 
 Recorder::Recorder(Kernel &kernel, Observer &observer)
     : kernel_(kernel), observer_(observer), files_(kernel)
-{
-}
+{}
 
 /* The words that tell, in an fd's name, what KVM made it for. */
 static const char *fd_name(FdClass kind)
@@ -72,64 +77,6 @@ static const char *fd_name(FdClass kind)
     default:
         return "";
     }
-}
-
-/* The visible bytes of an argument where the caller has it. */
-static std::span<const uint8_t> caller_bytes(const Row &row, uintptr_t arg)
-{
-    if (row.arg != ArgKind::Struct || !arg) {
-        return {};
-    }
-    auto from = reinterpret_cast<const uint8_t *>(arg);
-    size_t size = fixed_size(row);
-    size_t tail = row.tail.element *
-                  read_field({from, size}, row.tail.count);
-    return {from, size + tail};
-}
-
-static Key key_of(const Row &row, ObjectId target, const Argument &arg)
-{
-    Key key{.target = target,
-            .family = row.family ? row.family : row.request};
-
-    if (row.value_is_key) {
-        key.fields[0] = arg.value();
-    }
-    for (size_t i = 0; i < row.key.size(); i++) {
-        Field field = row.key[i];
-        if (!field.width) {
-            break;
-        }
-        if (row.each_element) {
-            field.offset += fixed_size(row);
-        }
-        key.fields[i] = arg.read(field) & ~field.ignore;
-    }
-    return key;
-}
-
-static bool takes_away(const Row &row, const Argument &arg)
-{
-    uint64_t field = arg.read(row.removal.field);
-
-    switch (row.removal.when) {
-    case Removal::When::FieldIsZero:
-        return field == 0;
-    case Removal::When::FlagIsSet:
-        return field & row.removal.mask;
-    case Removal::When::FieldIs:
-        return field == row.removal.value;
-    case Removal::When::Never:
-        break;
-    }
-    return false;
-}
-
-bool fd_field_present(const FdField &field, const Argument &arg)
-{
-    return field.role != FdRole::None &&
-           (!field.mask ||
-            (arg.read(field.flags) & field.mask) == field.want);
 }
 
 const Row *Recorder::row_of(int fd, uint32_t request, ObjectId *target) const
@@ -156,33 +103,6 @@ static bool quiet_everywhere(uint32_t request)
     return known;
 }
 
-/*
- * The effect of this very call.  Of a call whose elements are entries of
- * their own, the effect of the first element that matters.
- */
-static Effect effect_of(const Row &row, uintptr_t arg,
-                        const JudgeContext &context)
-{
-    if (!row.judge) {
-        return row.effect;
-    }
-    std::span<const uint8_t> bytes = caller_bytes(row, arg);
-    if (!row.each_element) {
-        return row.judge(bytes, arg, context);
-    }
-
-    size_t fixed = fixed_size(row);
-    for (size_t at = fixed; at + row.tail.element <= bytes.size();
-         at += row.tail.element) {
-        Effect effect = row.judge(bytes.subspan(at, row.tail.element), arg,
-                                  context);
-        if (!effect_is_quiet(effect)) {
-            return effect;
-        }
-    }
-    return Effect::Volatile;
-}
-
 static bool defining_msr(uint32_t index, void *opaque)
 {
     auto msrs = static_cast<const std::vector<uint32_t> *>(opaque);
@@ -197,12 +117,15 @@ JudgeContext Recorder::context() const
             .opaque = const_cast<std::vector<uint32_t> *>(&defining_msrs_)};
 }
 
-int Recorder::ioctl(int fd, uint32_t request, uintptr_t arg,
-                    const void *caller)
+int Recorder::ioctl(int fd, uint32_t request, uintptr_t arg, const void *caller)
 {
     std::unique_lock lock(mutex_);
-    Call call{.row = nullptr, .target = no_object, .fd = fd,
-              .request = request, .arg = arg, .caller = caller};
+    Call call{.row = nullptr,
+              .target = no_object,
+              .fd = fd,
+              .request = request,
+              .arg = arg,
+              .caller = caller};
     call.row = row_of(fd, request, &call.target);
     Effect effect = call.row ? effect_of(*call.row, arg, context())
                              : Effect::Foreign;
@@ -219,8 +142,8 @@ int Recorder::ioctl(int fd, uint32_t request, uintptr_t arg,
                                         : record(call, effect);
         lock.unlock();
     }
-    observer_.seen(fd, request, call.row ? call.row->name : "unknown",
-                   effect, ret);
+    observer_.seen(fd, request, call.row ? call.row->name : "unknown", effect,
+                   ret);
     return ret;
 }
 
@@ -232,9 +155,9 @@ int Recorder::not_understood(const Call &call)
         return ret;
     }
     std::string what = call.row
-        ? std::string(call.row->name)
-        : format("ioctl %#x (KVM number %#x)", call.request,
-                 ioc_number(call.request));
+                         ? std::string(call.row->name)
+                         : format("ioctl %#x (KVM number %#x)", call.request,
+                                  ioc_number(call.request));
     if (call.row && call.row->note) {
         what += format(" (%s)", call.row->note);
     }
@@ -277,9 +200,8 @@ void Recorder::begin_vm(const Call &call, Argument arg, int vm)
     if (arch()) {
         defining_msrs_ = arch()->defining_msrs(kernel_, call.fd);
     }
-    Object &system = journal_.add_object({.id = journal_.next(),
-                                          .kind = FdClass::System,
-                                          .fd = call.fd});
+    Object &system = journal_.add_object(
+        {.id = journal_.next(), .kind = FdClass::System, .fd = call.fd});
     Call made = call;
     made.target = system.id;
     vm_ = add_created(made, std::move(arg), vm);
@@ -298,7 +220,8 @@ ObjectId Recorder::add_created(const Call &call, Argument arg, int ret)
         journal_.remove_object(closed->id);
     }
 
-    Key key{.target = call.target, .family = row.request,
+    Key key{.target = call.target,
+            .family = row.request,
             .serial = journal_.next()};
     EntryPtr entry = journal_.put(
         key, {.row = &row, .target = call.target, .arg = std::move(arg)});
@@ -306,8 +229,7 @@ ObjectId Recorder::add_created(const Call &call, Argument arg, int ret)
     return entry->order;
 }
 
-void Recorder::apply_elements(const Call &call, const Argument &copy,
-                              int taken)
+void Recorder::apply_elements(const Call &call, const Argument &copy, int taken)
 {
     const Row &row = *call.row;
     size_t fixed = fixed_size(row);
@@ -316,8 +238,8 @@ void Recorder::apply_elements(const Call &call, const Argument &copy,
     for (int i = 0; i < count; i++) {
         Argument one = copy.element(row, i);
         Effect effect = row.judge
-            ? row.judge(one.bytes().subspan(fixed), 0, context())
-            : row.effect;
+                          ? row.judge(one.bytes().subspan(fixed), 0, context())
+                          : row.effect;
         if (!effect_is_quiet(effect)) {
             apply_one(call, std::move(one), effect);
         }
@@ -340,7 +262,8 @@ void Recorder::apply_one(const Call &call, Argument arg, Effect effect)
     if (effect == Effect::Launch) {
         key.serial = journal_.next();
         block_locked(format("%s began a confidential launch, which this "
-                            "version does not replay", row.name));
+                            "version does not replay",
+                            row.name));
     }
 
     Entry entry{.row = &row, .target = call.target, .arg = std::move(arg)};
@@ -354,8 +277,8 @@ void Recorder::apply_one(const Call &call, Argument arg, Effect effect)
         if (field.role == FdRole::Eventfd) {
             Result<FileId> file = files_.identify(fd);
             if (!file) {
-                block_locked(format("%s: %s", row.name,
-                                    file.error().what.c_str()));
+                block_locked(
+                    format("%s: %s", row.name, file.error().what.c_str()));
                 return;
             }
             entry.files[i] = *file;
@@ -365,8 +288,9 @@ void Recorder::apply_one(const Call &call, Argument arg, Effect effect)
         } else if (field.role == FdRole::Held) {
             int held = kernel_.dup(fd);
             if (held < 0) {
-                block_locked(fail(-held, "%s: cannot keep fd %d", row.name,
-                                  fd).error().what);
+                block_locked(fail(-held, "%s: cannot keep fd %d", row.name, fd)
+                                 .error()
+                                 .what);
                 return;
             }
             entry.held = std::make_shared<Fd>(kernel_, held);
@@ -482,8 +406,8 @@ void Recorder::drop_stale()
     for (const Object &object : journal_.snapshot().objects) {
         std::string name = kernel_.describe(object.fd);
         if (name != "?" && !name.contains(fd_name(object.kind))) {
-            observer_.stale(format("fd %d, a %s, was closed unseen",
-                                   object.fd, to_string(object.kind)));
+            observer_.stale(format("fd %d, a %s, was closed unseen", object.fd,
+                                   to_string(object.kind)));
             journal_.remove_object(object.id);
         }
     }

@@ -39,8 +39,8 @@ public:
      * An ioctl went to the kernel and returned @ret.  Not told of those that
      * are quiet whatever their argument.
      */
-    virtual void seen(int fd, uint32_t request, const char *name,
-                      Effect effect, int ret);
+    virtual void seen(int fd, uint32_t request, const char *name, Effect effect,
+                      int ret);
     virtual void blocked(const std::string &why);
     virtual void stale(const std::string &what);
     /* A step of a rebirth: its name, what it was about, and a duration. */
@@ -105,8 +105,7 @@ private:
     ObjectId add_created(const Call &call, Argument arg, int ret);
     void apply_elements(const Call &call, const Argument &copy, int taken);
     void apply_one(const Call &call, Argument arg, Effect effect);
-    void remove_containing(const Row &row, ObjectId target,
-                           const Key &inner);
+    void remove_containing(const Row &row, ObjectId target, const Key &inner);
     void drop_stale();
     void block_locked(std::string why);
 
@@ -121,9 +120,6 @@ private:
     std::optional<std::string> blocker_;
     std::function<void()> listener_;
 };
-
-/* Whether @arg has the fd that @field speaks of. */
-bool fd_field_present(const FdField &field, const Argument &arg);
 
 } /* namespace kvm_reset */
 

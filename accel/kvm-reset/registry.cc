@@ -65,8 +65,10 @@ static std::vector<Hook> put_in_order(std::vector<Hook> &waiting)
 Result<void> Registry::add(Hook hook)
 {
     if (hook.name.empty() || hook.phases.empty() || !hook.run) {
-        return fail(EINVAL, "hook '%s' has no name, no phase or nothing to "
-                            "run", hook.name.c_str());
+        return fail(EINVAL,
+                    "hook '%s' has no name, no phase or nothing to "
+                    "run",
+                    hook.name.c_str());
     }
     if (std::ranges::find(hooks_, hook.name, &Hook::name) != hooks_.end()) {
         return fail(EEXIST, "hook '%s' is registered already",
@@ -92,9 +94,8 @@ Result<void> Registry::add(Hook hook)
 
 bool Registry::remove(const std::string &name)
 {
-    return std::erase_if(hooks_, [&name](const Hook &hook) {
-        return hook.name == name;
-    });
+    return std::erase_if(
+        hooks_, [&name](const Hook &hook) { return hook.name == name; });
 }
 
 Result<void> Registry::run(Phase phase)
@@ -106,11 +107,11 @@ Result<void> Registry::run(Phase phase)
         Result<void> done = hooks_[i].run(phase);
         if (!done) {
             undo_first(i, phase);
-            return std::unexpected(Error{
-                done.error().code,
-                format("hook '%s' failed in phase %s: %s",
-                       hooks_[i].name.c_str(), to_string(phase),
-                       done.error().what.c_str())});
+            return std::unexpected(
+                Error{done.error().code,
+                      format("hook '%s' failed in phase %s: %s",
+                             hooks_[i].name.c_str(), to_string(phase),
+                             done.error().what.c_str())});
         }
     }
     return {};

@@ -22,11 +22,11 @@
 namespace kvm_reset {
 
 enum class Phase : uint8_t {
-    Quiesce,    /* the guest is stopped, the old VM is still in place */
-    NewVm,      /* the new VM is in place */
-    NewVcpus,   /* the VM's hooks have run; now for what is per vCPU */
-    BeforeRun,  /* devices are reset, the guest is about to run; no way back */
-    Aborted,    /* the old VM is in place again, or still */
+    Quiesce,   /* the guest is stopped, the old VM is still in place */
+    NewVm,     /* the new VM is in place */
+    NewVcpus,  /* the VM's hooks have run; now for what is per vCPU */
+    BeforeRun, /* devices are reset, the guest is about to run; no way back */
+    Aborted,   /* the old VM is in place again, or still */
 };
 
 constexpr unsigned phase_count = 5;

@@ -25,7 +25,8 @@ namespace kvm_reset {
 class Retirer {
 public:
     explicit Retirer(Kernel &kernel, size_t bound = 4)
-        : kernel_(kernel), bound_(bound) {}
+        : kernel_(kernel), bound_(bound)
+    {}
     /* Waits for what is under way and closes the rest. */
     ~Retirer();
 

@@ -63,8 +63,7 @@ void Spare::keep(bool wanted)
         thread_ = start_quiet_thread("kvm-spare", [this] { work(); });
     }
     lock.unlock();
-    recorder_.on_change(wanted ? [this] { wake(); }
-                               : std::function<void()>());
+    recorder_.on_change(wanted ? [this] { wake(); } : std::function<void()>());
     wake();
 }
 
@@ -114,8 +113,7 @@ void Spare::settle()
     changed_.wait(lock, [this] {
         return !thread_.joinable() ||
                (!busy_ && !gathering_ && !stale_ &&
-                (wanted_ ? status_.state != SpareState::Preparing
-                         : !image_));
+                (wanted_ ? status_.state != SpareState::Preparing : !image_));
     });
 }
 
@@ -179,8 +177,8 @@ void Spare::work_once(std::unique_lock<std::mutex> &lock)
         status_.state = SpareState::Failed;
         status_.error = next.error().what;
     }
-    recorder_.observer().step(next ? "spare" : "spare-failed",
-                              status_.error, took);
+    recorder_.observer().step(next ? "spare" : "spare-failed", status_.error,
+                              took);
 }
 
 Result<Image> Spare::prepare(std::optional<Image> image, int taken,

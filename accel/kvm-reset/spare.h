@@ -27,28 +27,29 @@
 namespace kvm_reset {
 
 enum class SpareState : uint8_t {
-    Off,                /* not wanted */
-    Preparing,          /* not yet ready */
+    Off,       /* not wanted */
+    Preparing, /* not yet ready */
     Ready,
-    Failed,             /* tried again when the definition changes */
+    Failed, /* tried again when the definition changes */
 };
 
 const char *to_string(SpareState state);
 
 struct SpareStatus {
     SpareState state = SpareState::Off;
-    std::string error;          /* why it failed */
-    size_t fds = 0;             /* that it holds */
-    uint64_t built = 0;         /* images built since the start */
-    uint64_t followed = 0;      /* batches of changes applied to one */
-    uint64_t duration = 0;      /* building the last one, ns */
+    std::string error;     /* why it failed */
+    size_t fds = 0;        /* that it holds */
+    uint64_t built = 0;    /* images built since the start */
+    uint64_t followed = 0; /* batches of changes applied to one */
+    uint64_t duration = 0; /* building the last one, ns */
 };
 
 class Spare {
 public:
     /* Old VMs that @retirer has go first, so that two are the most. */
     Spare(Recorder &recorder, Retirer &retirer)
-        : recorder_(recorder), retirer_(retirer) {}
+        : recorder_(recorder), retirer_(retirer)
+    {}
     ~Spare();
 
     /* Whether there shall be one.  Any thread. */
@@ -77,12 +78,12 @@ private:
 
     Recorder &recorder_;
     Retirer &retirer_;
-    std::atomic<bool> stale_ = true;    /* the journal changed since */
+    std::atomic<bool> stale_ = true; /* the journal changed since */
     mutable std::mutex mutex_;
     std::condition_variable changed_;
     bool wanted_ = false;
-    bool busy_ = false;         /* the thread has the image */
-    bool gathering_ = false;    /* the thread waits for a batch to end */
+    bool busy_ = false;      /* the thread has the image */
+    bool gathering_ = false; /* the thread waits for a batch to end */
     bool stopping_ = false;
     int taken_ = -1;
     std::optional<Image> image_;

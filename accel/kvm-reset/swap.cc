@@ -37,8 +37,8 @@ Result<void> Swap::keep_old()
     for (const Object &object : snapshot_.objects) {
         int fd = kernel_.dup(object.fd);
         if (fd < 0) {
-            return fail(-fd, "cannot keep the old VM's fd %d (%s)",
-                        object.fd, to_string(object.kind));
+            return fail(-fd, "cannot keep the old VM's fd %d (%s)", object.fd,
+                        to_string(object.kind));
         }
         old_.emplace_back(kernel_, fd);
     }
@@ -53,8 +53,7 @@ Result<void> Swap::move_exclusive()
             continue;
         }
         const Object *target = snapshot_.object(entry->target);
-        Result<void> done = issue_removal(kernel_, *entry, target->fd,
-                                          nullptr);
+        Result<void> done = issue_removal(kernel_, *entry, target->fd, nullptr);
         if (!done) {
             return done;
         }
@@ -94,8 +93,8 @@ Result<void> Swap::put_in_place()
             ret = kernel_.dup_onto(fresh, object.fd);
         } while (ret == -EINTR || ret == -EBUSY);
         if (ret < 0) {
-            return fail(-ret, "putting the new fd %d (%s) in place",
-                        object.fd, to_string(object.kind));
+            return fail(-ret, "putting the new fd %d (%s) in place", object.fd,
+                        to_string(object.kind));
         }
         placed_++;
         if (Result<void> mapped = map(object, fresh); !mapped) {
@@ -132,8 +131,8 @@ Result<void> Swap::undo()
     }
     for (; !taken_.empty(); taken_.pop_back()) {
         const Entry *entry = taken_.back();
-        note(issue(kernel_, *entry,
-                   snapshot_.object(entry->target)->fd, nullptr));
+        note(issue(kernel_, *entry, snapshot_.object(entry->target)->fd,
+                   nullptr));
     }
     old_.clear();
     image_.close();

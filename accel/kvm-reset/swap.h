@@ -26,7 +26,8 @@ class Swap {
 public:
     Swap(Kernel &kernel, Snapshot snapshot, Image image)
         : kernel_(kernel), snapshot_(std::move(snapshot)),
-          image_(std::move(image)) {}
+          image_(std::move(image))
+    {}
     Swap(const Swap &) = delete;
 
     /*
@@ -56,10 +57,10 @@ private:
     Kernel &kernel_;
     Snapshot snapshot_;
     Image image_;
-    std::vector<Fd> old_;               /* by index in snapshot_.objects */
-    std::vector<const Entry *> taken_;  /* exclusive, gone from the old VM */
-    std::vector<const Entry *> given_;  /* … and in the new one */
-    size_t placed_ = 0;                 /* objects whose fd was replaced */
+    std::vector<Fd> old_;              /* by index in snapshot_.objects */
+    std::vector<const Entry *> taken_; /* exclusive, gone from the old VM */
+    std::vector<const Entry *> given_; /* … and in the new one */
+    size_t placed_ = 0;                /* objects whose fd was replaced */
 };
 
 } /* namespace kvm_reset */

@@ -64,10 +64,7 @@ public:
         return result(::munmap(addr, length));
     }
 
-    int dup(int fd) override
-    {
-        return result(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
-    }
+    int dup(int fd) override { return result(::fcntl(fd, F_DUPFD_CLOEXEC, 3)); }
 
     int dup_onto(int from, int onto) override
     {
@@ -79,8 +76,8 @@ public:
     std::string describe(int fd) override
     {
         char target[256];
-        ssize_t n = ::readlink(format("/proc/self/fd/%d", fd).c_str(),
-                               target, sizeof(target));
+        ssize_t n = ::readlink(format("/proc/self/fd/%d", fd).c_str(), target,
+                               sizeof(target));
         if (n >= 0) {
             return std::string(target, n);
         }
@@ -90,9 +87,8 @@ public:
 
     int watch(int fd) override
     {
-        std::call_once(epoll_once_, [this] {
-            epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
-        });
+        std::call_once(epoll_once_,
+                       [this] { epoll_ = ::epoll_create1(EPOLL_CLOEXEC); });
         return control(EPOLL_CTL_ADD, fd);
     }
 

@@ -52,8 +52,8 @@ int kvm_reset_ioctl_recorded(int fd, unsigned long request, void *arg,
 static inline __attribute__((always_inline)) int
 kvm_reset_ioctl(int fd, unsigned long request, void *arg)
 {
-    if (__builtin_expect(kvm_reset_quiet[request & 0xff] ==
-                         (uint32_t)request, 1)) {
+    if (__builtin_expect(kvm_reset_quiet[request & 0xff] == (uint32_t)request,
+                         1)) {
         return ioctl(fd, request, arg);
     }
     return kvm_reset_ioctl_recorded(fd, request, arg,
@@ -149,21 +149,21 @@ int kvm_reset_before_run(char **why);
 /* Durations are in nanoseconds. */
 typedef struct KvmResetStatus {
     bool restartable;
-    uint64_t generation;        /* VMs before this one */
-    uint64_t aborted;           /* rebirths that failed */
-    uint64_t entries;           /* in the journal */
-    uint64_t bytes;             /* that the journal takes */
-    uint64_t quiesce;           /* phases of the last rebirth */
+    uint64_t generation; /* VMs before this one */
+    uint64_t aborted;    /* rebirths that failed */
+    uint64_t entries;    /* in the journal */
+    uint64_t bytes;      /* that the journal takes */
+    uint64_t quiesce;    /* phases of the last rebirth */
     uint64_t prepare;
     uint64_t commit;
     uint64_t hooks;
     uint64_t total;
-    bool used_spare;            /* the last one had been prepared before */
-    uint64_t retire;            /* taking the last old VM down */
-    uint64_t retiring;          /* old VMs that are not down yet */
-    const char *spare;          /* "off", "preparing", "ready" or "failed" */
-    uint64_t spare_fds;         /* that the spare holds */
-    uint64_t spare_duration;    /* building the last one */
+    bool used_spare;         /* the last one had been prepared before */
+    uint64_t retire;         /* taking the last old VM down */
+    uint64_t retiring;       /* old VMs that are not down yet */
+    const char *spare;       /* "off", "preparing", "ready" or "failed" */
+    uint64_t spare_fds;      /* that the spare holds */
+    uint64_t spare_duration; /* building the last one */
 } KvmResetStatus;
 
 /**
@@ -173,8 +173,8 @@ typedef struct KvmResetStatus {
  * @spare_error: set to why there is no spare, or to NULL
  * Each may be NULL.
  */
-void kvm_reset_status(KvmResetStatus *status, char **why_not,
-                      char **last_error, char **spare_error);
+void kvm_reset_status(KvmResetStatus *status, char **why_not, char **last_error,
+                      char **spare_error);
 
 /**
  * kvm_reset_keep_spare - whether the next VM is prepared ahead of need
@@ -199,8 +199,8 @@ void kvm_reset_drain(void);
  * handed on to a trace.
  */
 typedef struct KvmResetTrace {
-    void (*seen)(int fd, uint32_t request, const char *name,
-                 const char *effect, int ret);
+    void (*seen)(int fd, uint32_t request, const char *name, const char *effect,
+                 int ret);
     void (*blocked)(const char *why);
     void (*stale)(const char *what);
     void (*step)(const char *name, const char *what, uint64_t ns);

@@ -37,7 +37,8 @@ static int carry_dirty_pages(void *opaque, KvmResetPhase phase, char **why)
         }
         return 0;
     }
-    CPU_FOREACH(cpu) {
+    CPU_FOREACH(cpu)
+    {
         cpu->kvm_fetch_index = 0;
     }
     return 0;
@@ -48,7 +49,8 @@ static const KvmResetHook hooks[] = {
         .name = "coalesced-mmio",
         .phases = 1u << KVM_RESET_PHASE_QUIESCE,
         .run = drain_coalesced,
-    }, {
+    },
+    {
         .name = "dirty-pages",
         .phases = 1u << KVM_RESET_PHASE_QUIESCE |
                   1u << KVM_RESET_PHASE_NEW_VCPUS,

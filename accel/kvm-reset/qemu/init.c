@@ -56,9 +56,9 @@ static bool machine_ready;
 static void keep_spare_if_wanted(void)
 {
     if (machine_ready && kvm_enabled()) {
-        kvm_reset_keep_spare(spare_wanted == ON_OFF_AUTO_ON ||
-                             (spare_wanted == ON_OFF_AUTO_AUTO &&
-                              kvm_reset_wanted));
+        kvm_reset_keep_spare(
+            spare_wanted == ON_OFF_AUTO_ON ||
+            (spare_wanted == ON_OFF_AUTO_AUTO && kvm_reset_wanted));
     }
 }
 
@@ -92,18 +92,19 @@ static void set_spare(Object *machine, int value, Error **errp)
 
 void kvm_reset_add_machine_properties(struct ObjectClass *machine_class)
 {
-    static Notifier machine_ready_notifier = { .notify = on_machine_ready };
+    static Notifier machine_ready_notifier = {.notify = on_machine_ready};
 
     object_class_property_add_bool(machine_class, "x-change-vmfd-on-reset",
                                    get_wanted, set_wanted);
-    object_class_property_set_description(machine_class,
-        "x-change-vmfd-on-reset",
+    object_class_property_set_description(
+        machine_class, "x-change-vmfd-on-reset",
         "Give the guest a new KVM VM at each reset, as a confidential guest "
         "always gets");
     object_class_property_add_enum(machine_class, "kvm-reset-spare",
-                                   "OnOffAuto", &OnOffAuto_lookup,
-                                   get_spare, set_spare);
-    object_class_property_set_description(machine_class, "kvm-reset-spare",
+                                   "OnOffAuto", &OnOffAuto_lookup, get_spare,
+                                   set_spare);
+    object_class_property_set_description(
+        machine_class, "kvm-reset-spare",
         "Prepare the next KVM VM ahead of a reset; auto: if an ordinary "
         "guest gets one at each reset");
     qemu_add_machine_init_done_notifier(&machine_ready_notifier);

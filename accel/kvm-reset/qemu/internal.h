@@ -13,5 +13,4 @@ extern bool kvm_reset_wanted;
 /* Registers what QEMU itself caches of the kernel's state. */
 void kvm_reset_add_qemu_hooks(void);
 
-
 #endif

@@ -79,8 +79,8 @@ void hmp_info_kvm_reset(Monitor *mon, const QDict *qdict)
     g_autoptr(KvmResetInfo) info = qmp_query_kvm_reset(NULL);
 
     monitor_printf(mon, "restartable: %s%s%s\n",
-                   info->restartable ? "yes" : "no",
-                   info->reason ? ", " : "", info->reason ?: "");
+                   info->restartable ? "yes" : "no", info->reason ? ", " : "",
+                   info->reason ?: "");
     monitor_printf(mon, "generation: %" PRIu64 " (%" PRIu64 " failed)\n",
                    info->generation, info->aborted);
     monitor_printf(mon, "journal: %" PRIu64 " entries, %" PRIu64 " bytes\n",
@@ -98,15 +98,15 @@ void hmp_info_kvm_reset(Monitor *mon, const QDict *qdict)
             const char *name;
             uint64_t ns;
         } phases[] = {
-            { "quiesce", last->quiesce }, { "prepare", last->prepare },
-            { "commit", last->commit }, { "hooks", last->hooks },
-            { "total", last->total }, { "retire", last->retire },
+            {"quiesce", last->quiesce}, {"prepare", last->prepare},
+            {"commit", last->commit},   {"hooks", last->hooks},
+            {"total", last->total},     {"retire", last->retire},
         };
 
         monitor_printf(mon, "last rebirth:");
         for (int i = 0; i < ARRAY_SIZE(phases); i++) {
-            monitor_printf(mon, "%s %s %.3f ms", i ? "," : "",
-                           phases[i].name, phases[i].ns / 1e6);
+            monitor_printf(mon, "%s %s %.3f ms", i ? "," : "", phases[i].name,
+                           phases[i].ns / 1e6);
         }
         monitor_printf(mon, "\n");
     }

@@ -34,9 +34,9 @@ static void send_event(KvmRebirthOutcome outcome, const char *why)
     KvmResetStatus status;
 
     kvm_reset_status(&status, NULL, NULL, NULL);
-    qapi_event_send_kvm_rebirth(status.generation, outcome,
-                                outcome == KVM_REBIRTH_OUTCOME_COMPLETED ?
-                                status.total : 0, why);
+    qapi_event_send_kvm_rebirth(
+        status.generation, outcome,
+        outcome == KVM_REBIRTH_OUTCOME_COMPLETED ? status.total : 0, why);
 }
 
 static bool is_reset(ShutdownCause cause)
@@ -67,11 +67,13 @@ KvmResetOutcome kvm_reset_begin(int cause)
         return KVM_RESET_REBORN;
     }
 
-    send_event(refused ? KVM_REBIRTH_OUTCOME_REFUSED :
-               KVM_REBIRTH_OUTCOME_FAILED, why);
+    send_event(refused ? KVM_REBIRTH_OUTCOME_REFUSED
+                       : KVM_REBIRTH_OUTCOME_FAILED,
+               why);
     if (needed) {
         error_report("kvm-reset: %s; the guest is stopped on its old VM, "
-                     "and may be reset again", why);
+                     "and may be reset again",
+                     why);
         vm_stop(RUN_STATE_INTERNAL_ERROR);
         return KVM_RESET_REFUSED;
     }
@@ -89,8 +91,8 @@ static void put_full_state(CPUState *cpu, run_on_cpu_data failed)
         if (!err) {
             error_setg_errno(&err, -ret, "KVM refused it");
         }
-        error_reportf_err(err, "kvm-reset: reset state of vCPU %d: ",
-                          cpu->cpu_index);
+        error_reportf_err(
+            err, "kvm-reset: reset state of vCPU %d: ", cpu->cpu_index);
         *(bool *)failed.host_ptr = true;
     }
     cpu->vcpu_dirty = false;
@@ -103,7 +105,8 @@ void kvm_reset_finish(void)
     CPUState *cpu;
 
     if (cpus_are_resettable()) {
-        CPU_FOREACH(cpu) {
+        CPU_FOREACH(cpu)
+        {
             run_on_cpu(cpu, put_full_state, RUN_ON_CPU_HOST_PTR(&failed));
         }
     }

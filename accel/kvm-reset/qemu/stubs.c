@@ -11,8 +11,7 @@
 #include "sysemu/kvm-reset.h"
 
 void kvm_reset_add_machine_properties(struct ObjectClass *machine_class)
-{
-}
+{}
 
 bool kvm_reset_possible(void)
 {

@@ -1,0 +1,87 @@
+/*
+ * What a call means, by its row and its argument
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "meaning.h"
+
+namespace kvm_reset {
+
+std::span<const uint8_t> caller_bytes(const Row &row, uintptr_t arg)
+{
+    if (row.arg != ArgKind::Struct || !arg) {
+        return {};
+    }
+    auto from = reinterpret_cast<const uint8_t *>(arg);
+    size_t size = fixed_size(row);
+    size_t tail = row.tail.element * read_field({from, size}, row.tail.count);
+    return {from, size + tail};
+}
+
+Key key_of(const Row &row, ObjectId target, const Argument &arg)
+{
+    Key key{.target = target, .family = row.family ? row.family : row.request};
+
+    if (row.value_is_key) {
+        key.fields[0] = arg.value();
+    }
+    for (size_t i = 0; i < row.key.size(); i++) {
+        Field field = row.key[i];
+        if (!field.width) {
+            break;
+        }
+        if (row.each_element) {
+            field.offset += fixed_size(row);
+        }
+        key.fields[i] = arg.read(field) & ~field.ignore;
+    }
+    return key;
+}
+
+bool takes_away(const Row &row, const Argument &arg)
+{
+    uint64_t field = arg.read(row.removal.field);
+
+    switch (row.removal.when) {
+    case Removal::When::FieldIsZero:
+        return field == 0;
+    case Removal::When::FlagIsSet:
+        return field & row.removal.mask;
+    case Removal::When::FieldIs:
+        return field == row.removal.value;
+    case Removal::When::Never:
+        break;
+    }
+    return false;
+}
+
+bool fd_field_present(const FdField &field, const Argument &arg)
+{
+    return field.role != FdRole::None &&
+           (!field.mask || (arg.read(field.flags) & field.mask) == field.want);
+}
+
+Effect effect_of(const Row &row, uintptr_t arg, const JudgeContext &context)
+{
+    if (!row.judge) {
+        return row.effect;
+    }
+    std::span<const uint8_t> bytes = caller_bytes(row, arg);
+    if (!row.each_element) {
+        return row.judge(bytes, arg, context);
+    }
+
+    size_t fixed = fixed_size(row);
+    for (size_t at = fixed; at + row.tail.element <= bytes.size();
+         at += row.tail.element) {
+        Effect effect = row.judge(bytes.subspan(at, row.tail.element), arg,
+                                  context);
+        if (!effect_is_quiet(effect)) {
+            return effect;
+        }
+    }
+    return Effect::Volatile;
+}
+
+} /* namespace kvm_reset */

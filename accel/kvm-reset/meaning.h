@@ -1,0 +1,39 @@
+/*
+ * What a call means, by its row and its argument
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef KVM_RESET_MEANING_H
+#define KVM_RESET_MEANING_H
+
+#include <cstdint>
+#include <span>
+
+#include "argument.h"
+#include "catalogue.h"
+#include "journal.h"
+
+namespace kvm_reset {
+
+/* The visible bytes of an argument where the caller has it. */
+std::span<const uint8_t> caller_bytes(const Row &row, uintptr_t arg);
+
+/*
+ * The effect of this very call.  Of a call whose elements are entries of
+ * their own, the effect of the first element that matters.
+ */
+Effect effect_of(const Row &row, uintptr_t arg, const JudgeContext &context);
+
+/* What the call is about. */
+Key key_of(const Row &row, ObjectId target, const Argument &arg);
+
+/* Whether an Add takes away. */
+bool takes_away(const Row &row, const Argument &arg);
+
+/* Whether @arg has the fd that @field speaks of. */
+bool fd_field_present(const FdField &field, const Argument &arg);
+
+} /* namespace kvm_reset */
+
+#endif
