@@ -95,7 +95,8 @@ public:
     bool watched(int fd) override
     {
         int ret = control(EPOLL_CTL_MOD, fd);
-        return ret != -ENOENT && ret != -EBADF;
+        /* EPERM: the number is now a file that nobody can poll. */
+        return ret != -ENOENT && ret != -EBADF && ret != -EPERM;
     }
 
     uint64_t now() override
