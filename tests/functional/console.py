@@ -57,7 +57,7 @@ class Console:
                 if left <= 0 or self._closed:
                     why = 'it was closed' if self._closed else f'{timeout} s'
                     raise Silence(f'{why}: the console did not say {pattern!r};'
-                                  f' its last words: {self._text[-300:]!r}')
+                                  f' its last words: {self._text[-120:]!r}')
                 self._changed.wait(left)
 
     def skip(self) -> None:

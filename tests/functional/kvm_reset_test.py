@@ -73,8 +73,8 @@ class KvmResetTest(QemuSystemTest):
         for event in TRACES:
             line += ['-trace', event]
         if not firmware:
-            line += ['-kernel', KERNEL if packed else KERNEL_ELF, '-initrd', INITRD,
-                     '-append', f'{QUICK_KERNEL} {append}']
+            line += ['-kernel', KERNEL if packed else KERNEL_ELF,
+                     '-initrd', INITRD, '-append', f'{QUICK_KERNEL} {append}']
         return line + list(args)
 
     @contextlib.contextmanager

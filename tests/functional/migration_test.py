@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Guests that go to another QEMU, and get new VMs before, meanwhile and after."""
+"""Guests that go to another QEMU, with new VMs before, meanwhile and after."""
 
 from pathlib import Path
 

@@ -11,20 +11,22 @@ from guest import Guest
 from kvm_reset_test import KvmResetTest
 
 BLOCK = 4096
+# Of the guest's log, after its head. It reads them all when it starts.
+SLOTS = 64
 # As the guest's log has it: magic, number, data, SHA-256 of what is before.
 MAGIC = b'kvm-reset block\0'
 WORK_LINE = r'work ok n=\d+ [^\n]*disk=(\d+)'
 
 
-def blocks_of(image: Path) -> dict[int, int]:
-    """The slot of each whole block in a raw image, by the block's number."""
-    found = {}
+def blocks_of(image: Path) -> set[int]:
+    """The numbers of the whole blocks in a raw image."""
+    found = set()
     with image.open('rb') as file:
-        for slot, data in enumerate(iter(lambda: file.read(BLOCK), b'')):
+        for data in iter(lambda: file.read(BLOCK), b''):
             body, digest = data[:-32], data[-32:]
             if body.startswith(MAGIC) and \
                     hashlib.sha256(body).digest() == digest:
-                found[int.from_bytes(body[16:24], 'little')] = slot
+                found.add(int.from_bytes(body[16:24], 'little'))
     return found
 
 
@@ -34,7 +36,7 @@ class Virtio(KvmResetTest):
     def disk(self, name: str = 'disk.raw') -> Path:
         path = Path(self.scratch_file(name))
         with path.open('wb') as file:
-            file.truncate(8 << 20)
+            file.truncate((1 + SLOTS) * BLOCK)
         return path
 
     def acknowledged(self, guest: Guest, at_least: int) -> int:
@@ -70,8 +72,9 @@ class Virtio(KvmResetTest):
         guest.vm.kill()
         blocks = blocks_of(image)
         self.assertGreaterEqual(max(blocks), written)
-        for number in range(max(1, max(blocks) - 500), written + 1):
-            self.assertIn(number, blocks, 'a block is lost')
+        # One more may have been under way, in the slot of the oldest.
+        oldest = max(1, max(blocks) - SLOTS + 2)
+        self.assertLessEqual(set(range(oldest, written + 1)), blocks)
 
     def test_no_acknowledged_write_is_lost_in_a_reset(self) -> None:
         image = self.disk()

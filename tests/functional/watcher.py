@@ -4,8 +4,9 @@ recorded: strace's log of each thread has both, since a trace event is a write
 to QEMU's log.
 
 In a thread a recorded ioctl is followed by its kvm_reset_seen, before any
-other, and so is one that might have been, by its argument. What kvm-reset itself issues is not recorded, and known by where it comes
-from: its own threads, and the reset, from its "quiesce" to its "commit".
+other, and so is one that might have been, by its argument. What kvm-reset
+itself issues is not recorded, and known by where it comes from: its own
+threads, and the reset, from its "quiesce" to its "commit".
 """
 
 import json
