@@ -5,6 +5,7 @@
 
     test_results.py add FILE NAME OUTCOME SECONDS [REASON]
     test_results.py junit FILE PREFIX XML...    of googletest and of meson
+    test_results.py bench FILE JSON             of scripts/bench
     test_results.py unittest FILE DIRECTORY     runs Python's tests
     test_results.py summary FILE...             status 1 unless all is well
 """
@@ -118,6 +119,27 @@ def of_junit(path: Path, prefix: str) -> list[Result]:
     return results
 
 
+def of_bench(path: Path) -> list[Result]:
+    """Each cost that has a target is a test."""
+    try:
+        lines = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        return [Result("bench", FAILED,
+                       f"it left no results that can be read: {error}")]
+    results = []
+    for line in lines:
+        name, target = f"bench: {line['name']}", line["target"]
+        if line["why_skipped"]:
+            results.append(Result(name, SKIPPED, line["why_skipped"]))
+        elif target is not None:
+            outcome = PASSED if line["verdict"] == "pass" else FAILED
+            reason = (f"{line['value']:.2f} {line['unit']}".rstrip()
+                      + f", and no more than {target:g} is allowed")
+            results.append(Result(name, outcome,
+                                  reason if outcome == FAILED else ""))
+    return results
+
+
 class Recorder(unittest.TestResult):
     """Collects a Result for each test, sub-tests within it."""
 
@@ -208,6 +230,8 @@ def main(words: list[str]) -> int:
         case ["junit", file, prefix, *xml] if xml:
             write(Path(file), [r for path in xml
                                for r in of_junit(Path(path), prefix)])
+        case ["bench", file, measured]:
+            write(Path(file), of_bench(Path(measured)))
         case ["unittest", file, directory]:
             results = run_unittest(Path(directory))
             write(Path(file), results)

@@ -3,6 +3,7 @@
 
 import contextlib
 import io
+import json
 import sys
 import tempfile
 import unittest
@@ -133,6 +134,19 @@ class Counting(unittest.TestCase):
         path.write_text('{"name": "b", "outcome": "fine"}\n')
         self.assertEqual([r.outcome for r in test_results.read(path)],
                          ['failed'])
+
+    def test_a_cost_with_a_target_is_a_test(self):
+        path = self.scratch / 'bench.json'
+        line = {'name': 'quiet', 'unit': 'ns', 'value': 2.5, 'target': 2.0,
+                'why_skipped': '', 'verdict': 'FAIL'}
+        path.write_text(json.dumps([
+            line, line | {'value': 1.0, 'verdict': 'pass'},
+            line | {'target': None, 'verdict': ''},
+            line | {'why_skipped': 'no KVM', 'verdict': 'skipped: no KVM'}]))
+        self.assertEqual(
+            [(r.outcome, r.reason) for r in test_results.of_bench(path)],
+            [('failed', '2.50 ns, and no more than 2 is allowed'),
+             ('passed', ''), ('skipped', 'no KVM')])
 
     def test_python_s_tests_are_counted(self):
         directory = self.scratch / 'tests'
