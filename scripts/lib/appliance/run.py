@@ -19,7 +19,11 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-BOOT_TIMEOUT = 180
+# Starting takes seconds, and 20 at most on a machine that is busy all over.
+# On one, about one start in a hundred was seen to hang in early boot; as the
+# command has not begun by then, another try does no harm.
+BOOT_TIMEOUT = 90
+BOOT_TRIES = 3
 TIMED_OUT = 124
 BROKEN = 125
 
@@ -34,6 +38,9 @@ OOPS = re.compile(r"(Oops: .*|BUG: .*|general protection fault.*|"
 DOUBT = re.compile(r"(WARNING: .*|BUG: .*|INFO: task .* blocked .*)")
 
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 class Ended(Exception):
     """The run is over with a status, and perhaps a reason to print."""
 
@@ -41,6 +48,8 @@ class Ended(Exception):
         super().__init__(why)
         self.status = status
         self.why = why
+        # What the kernel complained about meanwhile.
+        self.doubts: list[str] = []
 
 
 def say(text: str) -> None:
@@ -49,6 +58,10 @@ def say(text: str) -> None:
 
 def qemu_escape(path: str) -> str:
     return path.replace(",", ",,")
+
+
+class NotStarted(Ended):
+    """The command has not begun, so that another try does no harm."""
 
 
 class Appliance:
@@ -189,7 +202,8 @@ class Appliance:
             if self.running:
                 raise Ended(TIMED_OUT, "timed out: the command did not end in "
                             f"{self.args.timeout} s and was killed")
-            raise Ended(BROKEN, f"it did not start in {BOOT_TIMEOUT} s")
+            raise NotStarted(BROKEN, f"it did not start in {BOOT_TIMEOUT} s; "
+                             f"see {self.log}")
         reads = [self.port["control"], self.port["stdout"],
                  self.port["stderr"]]
         writes = []
@@ -232,6 +246,9 @@ class Appliance:
         oops, panic = OOPS.search(text), PANIC.search(text)
         if oops or panic:
             words = [m.group(1).strip() for m in (panic, oops) if m]
+            if not self.running:
+                raise NotStarted(BROKEN, "its kernel panicked at start: "
+                                 f"{'; '.join(words)}; see {self.log}")
             return f"its kernel panicked: {'; '.join(words)}; see {self.log}"
         said = self.qemu_log.read_text(errors="replace").strip().splitlines()
         said = [s for s in said if "TCG doesn't support requested" not in s]
@@ -272,29 +289,40 @@ def on_signal(number: int, _frame: object) -> NoReturn:
     raise Ended(128 + number)
 
 
-def main() -> int:
-    args = parse()
-    log = args.log_dir / f"appliance-{os.getpid()}.log"
-    log.write_bytes(b"")
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, on_signal)
+def attempt(args: argparse.Namespace, log: Path) -> Ended:
+    """Runs the command in a new appliance, and says how that ended."""
     appliance = None
     try:
         appliance = Appliance(args, log)
         appliance.run()
     except Ended as end:
         ended = end
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    # From here on, it is over in any case.
+    for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
     if appliance:
         appliance.stop()
+        ended.doubts = appliance.doubts()
+    return ended
+
+
+def main() -> int:
+    args = parse()
+    log = args.log_dir / f"appliance-{os.getpid()}.log"
+    for left in reversed(range(BOOT_TRIES)):
+        log.write_bytes(b"")
+        for number in ENDING:
+            signal.signal(number, on_signal)
+        ended = attempt(args, log)
+        if not (left and isinstance(ended, NotStarted)):
+            break
+        say(f"trying again, since {ended.why}")
     if ended.why:
         say(f"error: {ended.why}")
-    doubts = appliance.doubts() if appliance else []
-    if doubts and ended.status != BROKEN:
-        say(f"its kernel complained, {len(doubts)} times, first: {doubts[0]}; "
-            f"see {log}")
-    if not (ended.status or doubts):
+    if ended.doubts and ended.status != BROKEN:
+        say(f"its kernel complained, {len(ended.doubts)} times, first: "
+            f"{ended.doubts[0]}; see {log}")
+    if not (ended.status or ended.doubts):
         log.unlink()
         log.with_suffix(".qemu").unlink(missing_ok=True)
     return ended.status
