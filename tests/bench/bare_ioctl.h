@@ -61,8 +61,8 @@ private:
         return 0;
     }
 
-    std::unique_ptr<kvm_reset::Kernel> real_ =
-        kvm_reset::make_system_kernel("/dev/kvm");
+    std::unique_ptr<kvm_reset::Kernel> real_ = kvm_reset::make_system_kernel(
+        "/dev/kvm");
     int next_ = 1000;
 };
 

@@ -45,9 +45,9 @@ struct BareGuest {
     }
 };
 
-void recorded(const char *name, uint32_t request, void (*change)(BareGuest &,
-              void *arg, unsigned i), int BareGuest::*target, size_t size,
-              void (*init)(void *arg))
+void recorded(const char *name, uint32_t request,
+              void (*change)(BareGuest &, void *arg, unsigned i),
+              int BareGuest::*target, size_t size, void (*init)(void *arg))
 {
     for (bool ours : {false, true}) {
         benchmark::RegisterBenchmark(
@@ -60,9 +60,8 @@ void recorded(const char *name, uint32_t request, void (*change)(BareGuest &,
                 unsigned i = 0;
                 for (auto _ : state) {
                     change(guest, arg.data(), i++);
-                    benchmark::DoNotOptimize(
-                        guest.call(ours, guest.*target, request,
-                                   uintptr_t(arg.data())));
+                    benchmark::DoNotOptimize(guest.call(
+                        ours, guest.*target, request, uintptr_t(arg.data())));
                 }
                 if (guest.recorder.blocker()) {
                     state.SkipWithError(guest.recorder.blocker()->c_str());
@@ -71,45 +70,60 @@ void recorded(const char *name, uint32_t request, void (*change)(BareGuest &,
     }
 }
 
-template <class T> T &as(void *arg) { return *static_cast<T *>(arg); }
+template <class T> T &as(void *arg)
+{
+    return *static_cast<T *>(arg);
+}
 
 [[maybe_unused]] const bool registered = [] {
-    recorded("slot toggle", set_user_memory_region,
-             [](BareGuest &, void *arg, unsigned i) {
-                 as<Region>(arg).size = i % 2 ? 0 : 0x1000;
-             }, &BareGuest::vm, sizeof(Region), [](void *) {});
-    recorded("irqfd toggle", irqfd,
-             [](BareGuest &guest, void *arg, unsigned i) {
-                 as<Irqfd>(arg).fd = guest.eventfd;
-                 as<Irqfd>(arg).flags = i % 2 ? irqfd_deassign : 0;
-             }, &BareGuest::vm, sizeof(Irqfd), [](void *) {});
-    recorded("ioeventfd toggle", ioeventfd,
-             [](BareGuest &guest, void *arg, unsigned i) {
-                 as<Ioeventfd>(arg).fd = guest.eventfd;
-                 as<Ioeventfd>(arg).flags = i % 2 ? ioeventfd_deassign : 0;
-             }, &BareGuest::vm, sizeof(Ioeventfd), [](void *) {});
-    recorded("32 routes", set_gsi_routing,
-             [](BareGuest &, void *arg, unsigned i) {
-                 as<Routing<32>>(arg).routes[31].pin = i;
-             }, &BareGuest::vm, sizeof(Routing<32>),
-             [](void *arg) { as<Routing<32>>(arg) = {}; });
-    recorded("CPUID of 50 entries", set_cpuid2,
-             [](BareGuest &, void *arg, unsigned i) {
-                 as<Cpuid2<50>>(arg).entries[49].eax = i;
-             }, &BareGuest::vcpu, sizeof(Cpuid2<50>),
-             [](void *arg) { as<Cpuid2<50>>(arg) = {}; });
-    recorded("capability", enable_cap,
-             [](BareGuest &, void *arg, unsigned i) {
-                 as<EnableCap>(arg).args[0] = i;
-             }, &BareGuest::vm, sizeof(EnableCap),
-             [](void *arg) { as<EnableCap>(arg).cap = 116; });
-    recorded("feature MSR", set_msrs,
-             [](BareGuest &, void *arg, unsigned i) {
-                 as<Msrs<1>>(arg).msrs[0].data = i;
-             }, &BareGuest::vcpu, sizeof(Msrs<1>),
-             [](void *arg) {
-                 as<Msrs<1>>(arg) = {.msrs = {{.index = 0x10a}}};
-             });
+    recorded(
+        "slot toggle", set_user_memory_region,
+        [](BareGuest &, void *arg, unsigned i) {
+            as<Region>(arg).size = i % 2 ? 0 : 0x1000;
+        },
+        &BareGuest::vm, sizeof(Region), [](void *) {});
+    recorded(
+        "irqfd toggle", irqfd,
+        [](BareGuest &guest, void *arg, unsigned i) {
+            as<Irqfd>(arg).fd = guest.eventfd;
+            as<Irqfd>(arg).flags = i % 2 ? irqfd_deassign : 0;
+        },
+        &BareGuest::vm, sizeof(Irqfd), [](void *) {});
+    recorded(
+        "ioeventfd toggle", ioeventfd,
+        [](BareGuest &guest, void *arg, unsigned i) {
+            as<Ioeventfd>(arg).fd = guest.eventfd;
+            as<Ioeventfd>(arg).flags = i % 2 ? ioeventfd_deassign : 0;
+        },
+        &BareGuest::vm, sizeof(Ioeventfd), [](void *) {});
+    recorded(
+        "32 routes", set_gsi_routing,
+        [](BareGuest &, void *arg, unsigned i) {
+            as<Routing<32>>(arg).routes[31].pin = i;
+        },
+        &BareGuest::vm, sizeof(Routing<32>),
+        [](void *arg) { as<Routing<32>>(arg) = {}; });
+    recorded(
+        "CPUID of 50 entries", set_cpuid2,
+        [](BareGuest &, void *arg, unsigned i) {
+            as<Cpuid2<50>>(arg).entries[49].eax = i;
+        },
+        &BareGuest::vcpu, sizeof(Cpuid2<50>),
+        [](void *arg) { as<Cpuid2<50>>(arg) = {}; });
+    recorded(
+        "capability", enable_cap,
+        [](BareGuest &, void *arg, unsigned i) {
+            as<EnableCap>(arg).args[0] = i;
+        },
+        &BareGuest::vm, sizeof(EnableCap),
+        [](void *arg) { as<EnableCap>(arg).cap = 116; });
+    recorded(
+        "feature MSR", set_msrs,
+        [](BareGuest &, void *arg, unsigned i) {
+            as<Msrs<1>>(arg).msrs[0].data = i;
+        },
+        &BareGuest::vcpu, sizeof(Msrs<1>),
+        [](void *arg) { as<Msrs<1>>(arg) = {.msrs = {{.index = 0x10a}}}; });
     return true;
 }();
 

@@ -74,7 +74,8 @@ void toggles(benchmark::State &state)
     auto toggle = [&](unsigned i) {
         Region region{.slot = 1, .size = i % 2 ? 0u : 0x1000u};
         recorder.ioctl(vm, set_user_memory_region, uintptr_t(&region));
-        Irqfd irq{.fd = uint32_t(eventfd), .gsi = 5,
+        Irqfd irq{.fd = uint32_t(eventfd),
+                  .gsi = 5,
                   .flags = i % 2 ? irqfd_deassign : 0};
         recorder.ioctl(vm, irqfd, uintptr_t(&irq));
         routing.routes[1].pin = i;
@@ -87,17 +88,20 @@ void toggles(benchmark::State &state)
         for (unsigned i = 1; i <= count; i++) {
             toggle(i);
         }
-        state.counters["grown bytes"] =
-            double(recorder.footprint()) - double(bytes);
-        state.counters["grown entries"] =
-            double(recorder.entries()) - double(entries);
+        state.counters["grown bytes"] = double(recorder.footprint()) -
+                                        double(bytes);
+        state.counters["grown entries"] = double(recorder.entries()) -
+                                          double(entries);
     }
     close(eventfd);
     if (recorder.blocker()) {
         state.SkipWithError(recorder.blocker()->c_str());
     }
 }
-BENCHMARK(toggles)->Name("journal/10 million toggles")->Iterations(1)
-    ->Repetitions(1)->Unit(benchmark::kSecond);
+BENCHMARK(toggles)
+    ->Name("journal/10 million toggles")
+    ->Iterations(1)
+    ->Repetitions(1)
+    ->Unit(benchmark::kSecond);
 
 } /* namespace */

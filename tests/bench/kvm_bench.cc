@@ -51,8 +51,8 @@ struct RealGuest {
         for (unsigned id = 0; id < count && vm >= 0; id++) {
             int fd = recorder.ioctl(vm, create_vcpu, id);
             void *run = nullptr;
-            recorder.mmap(nullptr, run_size, PROT_READ | PROT_WRITE,
-                          MAP_SHARED, fd, 0, &run);
+            recorder.mmap(nullptr, run_size, PROT_READ | PROT_WRITE, MAP_SHARED,
+                          fd, 0, &run);
             vcpus.push_back({fd, run});
         }
     }
@@ -76,7 +76,9 @@ struct RealGuest {
 
     int slot(uint32_t id, uint64_t bytes)
     {
-        Region region{.slot = id, .gpa = uint64_t(id) << 24, .size = bytes,
+        Region region{.slot = id,
+                      .gpa = uint64_t(id) << 24,
+                      .size = bytes,
                       .hva = uint64_t(memory)};
         return recorder.ioctl(vm, set_user_memory_region, uintptr_t(&region));
     }
@@ -135,19 +137,22 @@ void recorded(const char *name, uint32_t request, Change change)
             }
         }
         for (bool ours : {false, true}) {
-            state.counters[ours ? "ours" : "bare"] =
-                (median(times[ours][0]) + median(times[ours][1])) / 2;
+            state.counters[ours ? "ours" : "bare"] = (median(times[ours][0]) +
+                                                      median(times[ours][1])) /
+                                                     2;
         }
     };
     benchmark::RegisterBenchmark((std::string("KVM/") + name).c_str(), run)
-        ->Iterations(1)->Repetitions(1);
+        ->Iterations(1)
+        ->Repetitions(1);
 }
 
 [[maybe_unused]] const bool registered = [] {
     recorded("slot toggle", set_user_memory_region,
              [](RealGuest &guest, unsigned i, bool ours) -> void * {
                  static Region region;
-                 region = {.slot = 20u + ours, .gpa = (20ull + ours) << 24,
+                 region = {.slot = 20u + ours,
+                           .gpa = (20ull + ours) << 24,
                            .size = i % 2 ? 0 : RealGuest::size,
                            .hva = uint64_t(guest.memory)};
                  return &region;
@@ -155,14 +160,16 @@ void recorded(const char *name, uint32_t request, Change change)
     recorded("irqfd toggle", irqfd,
              [](RealGuest &guest, unsigned i, bool ours) -> void * {
                  static Irqfd what;
-                 what = {.fd = uint32_t(guest.eventfds[ours]), .gsi = 5,
+                 what = {.fd = uint32_t(guest.eventfds[ours]),
+                         .gsi = 5,
                          .flags = i % 2 ? irqfd_deassign : 0};
                  return &what;
              });
     recorded("ioeventfd toggle", ioeventfd,
              [](RealGuest &guest, unsigned i, bool ours) -> void * {
                  static Ioeventfd what;
-                 what = {.addr = 0xfe000000ull + ours * 0x1000, .len = 4,
+                 what = {.addr = 0xfe000000ull + ours * 0x1000,
+                         .len = 4,
                          .fd = guest.eventfds[ours],
                          .flags = i % 2 ? ioeventfd_deassign : 0};
                  return &what;
@@ -171,8 +178,8 @@ void recorded(const char *name, uint32_t request, Change change)
              [](RealGuest &, unsigned i, bool) -> void * {
                  static Routing<32> routing;
                  for (uint32_t gsi = 0; gsi < 32; gsi++) {
-                     routing.routes[gsi] = {.gsi = gsi, .type = 2,
-                                            .chip = 0xfee00000};
+                     routing.routes[gsi] = {
+                         .gsi = gsi, .type = 2, .chip = 0xfee00000};
                      routing.routes[gsi].rest[0] = 0x20 + i % 100;
                  }
                  return &routing;
@@ -217,7 +224,13 @@ void rebirths(benchmark::State &state)
     state.counters["total"] = median(total) / 1e6;
     state.counters["retire"] = median(retire) / 1e6;
 }
-BENCHMARK(rebirths)->Name("rebirth")->ArgName("vCPUs")->Arg(2)->Arg(8)
-    ->Iterations(40)->Repetitions(1)->Unit(benchmark::kMillisecond);
+BENCHMARK(rebirths)
+    ->Name("rebirth")
+    ->ArgName("vCPUs")
+    ->Arg(2)
+    ->Arg(8)
+    ->Iterations(40)
+    ->Repetitions(1)
+    ->Unit(benchmark::kMillisecond);
 
 } /* namespace */

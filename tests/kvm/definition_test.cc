@@ -111,23 +111,28 @@ private:
     {
         struct {
             uint32_t cap;
-            uint64_t mask;      /* of the values that may be asked for */
+            uint64_t mask; /* of the values that may be asked for */
         } caps[] = {
-            {KVM_CAP_X86_USER_SPACE_MSR, 7}, {KVM_CAP_EXCEPTION_PAYLOAD, 1},
-            {KVM_CAP_MSR_PLATFORM_INFO, 1}, {KVM_CAP_X86_DISABLE_EXITS, 2},
-            {KVM_CAP_HALT_POLL, 0xffff}, {KVM_CAP_X2APIC_API, 3},
+            {KVM_CAP_X86_USER_SPACE_MSR, 7},
+            {KVM_CAP_EXCEPTION_PAYLOAD, 1},
+            {KVM_CAP_MSR_PLATFORM_INFO, 1},
+            {KVM_CAP_X86_DISABLE_EXITS, 2},
+            {KVM_CAP_HALT_POLL, 0xffff},
+            {KVM_CAP_X2APIC_API, 3},
             {KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, 1},
             {KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1},
-            {KVM_CAP_X86_BUS_LOCK_EXIT, 1}, {KVM_CAP_PMU_CAPABILITY, 1},
+            {KVM_CAP_X86_BUS_LOCK_EXIT, 1},
+            {KVM_CAP_PMU_CAPABILITY, 1},
             {KVM_CAP_X86_TRIPLE_FAULT_EVENT, 1},
-            {KVM_CAP_DISABLE_QUIRKS2, 0x1f}, {KVM_CAP_MAX_VCPU_ID, 63},
+            {KVM_CAP_DISABLE_QUIRKS2, 0x1f},
+            {KVM_CAP_MAX_VCPU_ID, 63},
         };
         std::ranges::shuffle(caps, random_);
         for (auto &cap : caps) {
             if (chance(50) && guest_.has(cap.cap) > 0) {
                 uint64_t value = cap.cap == KVM_CAP_MAX_VCPU_ID
-                                     ? number(8, 64)
-                                     : number(0, cap.mask) & cap.mask;
+                                   ? number(8, 64)
+                                   : number(0, cap.mask) & cap.mask;
                 guest_.enable_cap(guest_.vm, cap.cap, value);
             }
         }
@@ -164,8 +169,8 @@ private:
 
     int set_slot(uint32_t id, uint32_t flags)
     {
-        return guest_.slot(id, place_[id], memory_[id].size(),
-                           memory_[id].at(), flags);
+        return guest_.slot(id, place_[id], memory_[id].size(), memory_[id].at(),
+                           flags);
     }
 
     void change_a_slot()
@@ -180,8 +185,8 @@ private:
             break;
         case 1:
             if (!present_[id]) {
-                present_[id] = set_slot(id, chance(50) ? KVM_MEM_READONLY
-                                                       : 0) == 0;
+                present_[id] = set_slot(id,
+                                        chance(50) ? KVM_MEM_READONLY : 0) == 0;
             }
             break;
         case 2:
@@ -189,7 +194,7 @@ private:
                 set_slot(id, chance(50) ? KVM_MEM_LOG_DIRTY_PAGES : 0);
             }
             break;
-        case 3:         /* moves it */
+        case 3: /* moves it */
             if (present_[id]) {
                 uint64_t old = place_[id];
                 place_[id] = id * 0x1000000 + number(0, 200) * 0x10000;
@@ -315,7 +320,7 @@ private:
             if (chance(70)) {
                 guest_.irqfd(bell.fd(), gsi, KVM_IRQFD_FLAG_DEASSIGN);
             }
-            irqfds_.pop_back();         /* … or closes it, without a word */
+            irqfds_.pop_back(); /* … or closes it, without a word */
         }
     }
 
@@ -326,8 +331,8 @@ private:
             uint64_t addr = (flags & KVM_IOEVENTFD_FLAG_PIO ? 0xc000
                                                             : 0xd0000000) +
                             number(0, 63) * 4;
-            uint64_t match = flags & KVM_IOEVENTFD_FLAG_DATAMATCH
-                                 ? number(0, 3) : 0;
+            uint64_t match = flags & KVM_IOEVENTFD_FLAG_DATAMATCH ? number(0, 3)
+                                                                  : 0;
             Doorbell bell;
             if (guest_.ioeventfd(bell.fd(), addr, 4, flags, match) == 0) {
                 ioeventfds_.push_back({std::move(bell), addr, match, flags});
@@ -346,8 +351,9 @@ private:
         kvm_coalesced_mmio_zone zone = {};
         zone.addr = 0xe0000000 + number(0, 7) * 0x1000;
         zone.size = 0x1000;
-        guest_.ioctl(guest_.vm, chance(60) ? KVM_REGISTER_COALESCED_MMIO
-                                           : KVM_UNREGISTER_COALESCED_MMIO,
+        guest_.ioctl(guest_.vm,
+                     chance(60) ? KVM_REGISTER_COALESCED_MMIO
+                                : KVM_UNREGISTER_COALESCED_MMIO,
                      &zone);
     }
 
@@ -389,8 +395,7 @@ protected:
             definer.before_vcpus();
             definer.make_vcpus();
             definer.live();
-            ASSERT_FALSE(guest.recorder.blocker())
-                << *guest.recorder.blocker();
+            ASSERT_FALSE(guest.recorder.blocker()) << *guest.recorder.blocker();
             Readings before = read_back(guest);
             ASSERT_NO_FATAL_FAILURE(guest.reborn());
             ASSERT_NO_FATAL_FAILURE(expect_equal(before, read_back(guest)));

@@ -36,7 +36,7 @@ public:
     Code &load(uint32_t address)
     {
         segment(address);
-        return emit({0x66, 0x31, 0xc0,          /* xor %eax, %eax */
+        return emit({0x66, 0x31, 0xc0, /* xor %eax, %eax */
                      0xa0, low(address & 15), 0});
     }
 
@@ -65,14 +65,16 @@ private:
 
     Code &emit(std::initializer_list<uint8_t> bytes)
     {
-        bytes_.insert(bytes_.end(), bytes);
+        for (uint8_t byte : bytes) {
+            bytes_.push_back(byte);
+        }
         return *this;
     }
 
     Code &emit32(uint32_t value)
     {
-        return emit({low(value), high(value), low(value >> 16),
-                     high(value >> 16)});
+        return emit(
+            {low(value), high(value), low(value >> 16), high(value >> 16)});
     }
 
     void segment(uint32_t address)

@@ -38,7 +38,7 @@ std::string no_kvm()
     return why;
 }
 
-/* --- FailingKernel --------------------------------------------------------- */
+/* --- FailingKernel -------------------------------------------------------- */
 
 void FailingKernel::fail(unsigned nth, int code)
 {
@@ -69,12 +69,12 @@ int FailingKernel::ioctl(int fd, uint32_t request, uintptr_t arg)
     return refuses() ? -code_ : real_->ioctl(fd, request, arg);
 }
 
-int FailingKernel::mmap(void *addr, size_t length, int prot, int flags,
-                        int fd, int64_t offset, void **mapping)
+int FailingKernel::mmap(void *addr, size_t length, int prot, int flags, int fd,
+                        int64_t offset, void **mapping)
 {
-    return refuses() ? -code_
-                     : real_->mmap(addr, length, prot, flags, fd, offset,
-                                   mapping);
+    return refuses()
+             ? -code_
+             : real_->mmap(addr, length, prot, flags, fd, offset, mapping);
 }
 
 int FailingKernel::munmap(void *addr, size_t length)
@@ -92,7 +92,7 @@ int FailingKernel::dup_onto(int from, int onto)
     return refuses() ? -code_ : real_->dup_onto(from, onto);
 }
 
-/* --- Memory ---------------------------------------------------------------- */
+/* --- Memory --------------------------------------------------------------- */
 
 Memory::Memory(size_t size) : size_(size)
 {
@@ -103,8 +103,7 @@ Memory::Memory(size_t size) : size_(size)
 
 Memory::Memory(Memory &&other) noexcept
     : bytes_(std::exchange(other.bytes_, nullptr)), size_(other.size_)
-{
-}
+{}
 
 Memory::~Memory()
 {
@@ -113,7 +112,7 @@ Memory::~Memory()
     }
 }
 
-/* --- KvmGuest -------------------------------------------------------------- */
+/* --- KvmGuest ------------------------------------------------------------- */
 
 KvmGuest::KvmGuest(unsigned long type)
 {
@@ -156,7 +155,8 @@ Vcpu &KvmGuest::add_vcpu(unsigned id)
     EXPECT_GE(vcpu.fd, 0) << strerror(-vcpu.fd);
     void *run = nullptr;
     EXPECT_EQ(recorder.mmap(nullptr, run_size_, PROT_READ | PROT_WRITE,
-                            MAP_SHARED, vcpu.fd, 0, &run), 0);
+                            MAP_SHARED, vcpu.fd, 0, &run),
+              0);
     vcpu.run = static_cast<kvm_run *>(run);
     vcpus.push_back(vcpu);
     return vcpus.back();
@@ -258,8 +258,7 @@ uint32_t KvmGuest::report(Vcpu &vcpu, const Code &code)
     if (reason == KVM_EXIT_IO) {
         EXPECT_EQ(vcpu.run->io.port, Code::end_port);
         memcpy(&result,
-               reinterpret_cast<uint8_t *>(vcpu.run) +
-                   vcpu.run->io.data_offset,
+               reinterpret_cast<uint8_t *>(vcpu.run) + vcpu.run->io.data_offset,
                std::min<size_t>(4, vcpu.run->io.size));
     }
     return result;
@@ -271,9 +270,10 @@ void KvmGuest::reborn()
     ASSERT_TRUE(done) << done.error().what;
 }
 
-/* --- Doorbell -------------------------------------------------------------- */
+/* --- Doorbell ------------------------------------------------------------- */
 
-Doorbell::Doorbell() : fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
+Doorbell::Doorbell() : fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC))
+{}
 
 Doorbell::~Doorbell()
 {
@@ -294,14 +294,14 @@ uint64_t Doorbell::rung() const
     return read(fd_, &count, sizeof(count)) == sizeof(count) ? count : 0;
 }
 
-/* --- Reading back ---------------------------------------------------------- */
+/* --- Reading back --------------------------------------------------------- */
 
 std::vector<uint32_t> feature_msrs(KvmGuest &guest)
 {
     auto list = flexible<kvm_msr_list>(1024, 4);
     list->nmsrs = 1024;
-    if (guest.ioctl(guest.kvm, KVM_GET_MSR_FEATURE_INDEX_LIST,
-                    list.get()) < 0) {
+    if (guest.ioctl(guest.kvm, KVM_GET_MSR_FEATURE_INDEX_LIST, list.get()) <
+        0) {
         return {};
     }
     return {list->indices, list->indices + list->nmsrs};
@@ -330,7 +330,7 @@ void read_pit(KvmGuest &guest, Readings &all)
     int ret = guest.ioctl(guest.vm, KVM_GET_PIT2, &pit);
 
     for (kvm_pit_channel_state &channel : pit.channels) {
-        channel.count_load_time = 0;    /* when it was made */
+        channel.count_load_time = 0; /* when it was made */
     }
     all["PIT2"] = ret < 0 ? bytes_of(ret) : bytes_of(pit);
 }
@@ -348,8 +348,7 @@ void read_vm(KvmGuest &guest, Readings &all)
     guest.ioctl(guest.vm, KVM_GET_CLOCK, &clock);
     all["CLOCK flags"] = bytes_of(clock.flags);
     all["VM TSC_KHZ"] = bytes_of(guest.ioctl(guest.vm, KVM_GET_TSC_KHZ));
-    all["NR_MMU_PAGES"] = bytes_of(guest.ioctl(guest.vm,
-                                               KVM_GET_NR_MMU_PAGES));
+    all["NR_MMU_PAGES"] = bytes_of(guest.ioctl(guest.vm, KVM_GET_NR_MMU_PAGES));
     for (int cap = 0; cap < 300; cap++) {
         all[format("CHECK_EXTENSION %d", cap)] = bytes_of(guest.has(cap));
     }
@@ -358,15 +357,16 @@ void read_vm(KvmGuest &guest, Readings &all)
 void read_msrs(KvmGuest &guest, Readings &all, const std::string &who, int fd)
 {
     std::vector<uint32_t> indices = feature_msrs(guest);
-    indices.push_back(0x179);   /* MCG_CAP: what KVM_X86_SETUP_MCE says */
+    indices.push_back(0x179); /* MCG_CAP: what KVM_X86_SETUP_MCE says */
 
     for (uint32_t index : indices) {
         auto one = flexible<kvm_msrs>(1, sizeof(kvm_msr_entry));
         one->nmsrs = 1;
         one->entries[0].index = index;
         int ret = guest.ioctl(fd, KVM_GET_MSRS, one.get());
-        all[who + format("MSR %#x", index)] =
-            ret == 1 ? bytes_of(one->entries[0].data) : bytes_of(ret);
+        all[who + format("MSR %#x", index)] = ret == 1
+                                                ? bytes_of(one->entries[0].data)
+                                                : bytes_of(ret);
     }
 }
 
@@ -376,16 +376,14 @@ void read_vcpu(KvmGuest &guest, Readings &all, const std::string &who, int fd)
     cpuid->nent = 256;
     guest.ioctl(fd, KVM_GET_CPUID2, cpuid.get());
     auto from = reinterpret_cast<uint8_t *>(cpuid->entries);
-    all[who + "CPUID2"] = {from,
-                           from + cpuid->nent * sizeof(kvm_cpuid_entry2)};
+    all[who + "CPUID2"] = {from, from + cpuid->nent * sizeof(kvm_cpuid_entry2)};
 
     all[who + "TSC_KHZ"] = bytes_of(guest.ioctl(fd, KVM_GET_TSC_KHZ));
     read_one<kvm_regs>(guest, all, who + "REGS", fd, KVM_GET_REGS);
     read_one<kvm_sregs>(guest, all, who + "SREGS", fd, KVM_GET_SREGS);
     read_one<kvm_fpu>(guest, all, who + "FPU", fd, KVM_GET_FPU);
     read_one<kvm_lapic_state>(guest, all, who + "LAPIC", fd, KVM_GET_LAPIC);
-    read_one<kvm_mp_state>(guest, all, who + "MP_STATE", fd,
-                           KVM_GET_MP_STATE);
+    read_one<kvm_mp_state>(guest, all, who + "MP_STATE", fd, KVM_GET_MP_STATE);
     read_one<kvm_vcpu_events>(guest, all, who + "VCPU_EVENTS", fd,
                               KVM_GET_VCPU_EVENTS);
     read_one<kvm_debugregs>(guest, all, who + "DEBUGREGS", fd,

@@ -47,8 +47,8 @@ public:
 private:
     bool refuses();
 
-    std::unique_ptr<kvm_reset::Kernel> real_ =
-        kvm_reset::make_system_kernel("/dev/kvm");
+    std::unique_ptr<kvm_reset::Kernel> real_ = kvm_reset::make_system_kernel(
+        "/dev/kvm");
     unsigned countdown_ = 0;
     int code_ = 0;
     bool failed_ = false;
@@ -162,11 +162,11 @@ std::vector<uint32_t> feature_msrs(KvmGuest &guest);
 size_t open_fds();
 
 /* For SetUp(): skips the test, with the reason, where there is no KVM. */
-#define SKIP_WITHOUT_KVM()                       \
-    do {                                         \
-        if (std::string why = no_kvm(); !why.empty()) { \
-            GTEST_SKIP() << why;                 \
-        }                                        \
+#define SKIP_WITHOUT_KVM()                                                     \
+    do {                                                                       \
+        if (std::string why = no_kvm(); !why.empty()) {                        \
+            GTEST_SKIP() << why;                                               \
+        }                                                                      \
     } while (0)
 
 #endif

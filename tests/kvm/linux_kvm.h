@@ -52,7 +52,7 @@ struct kvm_userspace_memory_region2 {
     uint32_t pad1;
     uint64_t pad2[14];
 };
-#define KVM_SET_USER_MEMORY_REGION2 \
+#define KVM_SET_USER_MEMORY_REGION2                                            \
     _IOW(KVMIO, 0x49, struct kvm_userspace_memory_region2)
 
 struct kvm_memory_attributes {
@@ -61,7 +61,8 @@ struct kvm_memory_attributes {
     uint64_t attributes;
     uint64_t flags;
 };
-#define KVM_SET_MEMORY_ATTRIBUTES _IOW(KVMIO, 0xd2, struct kvm_memory_attributes)
+#define KVM_SET_MEMORY_ATTRIBUTES                                              \
+    _IOW(KVMIO, 0xd2, struct kvm_memory_attributes)
 #endif
 
 /* A struct with room for what follows it, on the heap and zero. */
@@ -76,8 +77,8 @@ template <class T> using Flexible = std::unique_ptr<T, FreeIt<T>>;
 
 template <class T> Flexible<T> flexible(size_t elements, size_t element)
 {
-    return Flexible<T>(static_cast<T *>(
-        calloc(1, sizeof(T) + elements * element)));
+    return Flexible<T>(
+        static_cast<T *>(calloc(1, sizeof(T) + elements * element)));
 }
 
 #endif

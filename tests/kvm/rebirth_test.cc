@@ -49,8 +49,7 @@ struct Whole {
         Vcpu &vcpu = guest.vcpus[0];
         *memory.at(3) = 99;
         EXPECT_EQ(guest.report(vcpu, Code().load(0x80003).end()), 99u);
-        EXPECT_EQ(guest.report(vcpu, Code().cpuid(0x40000100).end()),
-                  0xabcdu);
+        EXPECT_EQ(guest.report(vcpu, Code().cpuid(0x40000100).end()), 0xabcdu);
         guest.report(vcpu, Code().store(0xd0000, 1).end());
         EXPECT_EQ(door.rung(), 1u);
 
@@ -103,11 +102,10 @@ TEST_F(RealRebirthTest, EverySingleFailingCallLeavesTheOldVmWhole)
 TEST_F(RealRebirthTest, AHookThatFailsBringsTheOldVmBackWhole)
 {
     Whole whole;
-    whole.guest.registry.add({.name = "fails",
-                              .phases = {Phase::NewVcpus},
-                              .run = [](Phase) -> Result<void> {
-                                  return fail(EIO, "on purpose");
-                              }});
+    whole.guest.registry.add(
+        {.name = "fails",
+         .phases = {Phase::NewVcpus},
+         .run = [](Phase) -> Result<void> { return fail(EIO, "on purpose"); }});
     size_t fds = open_fds();
     for (int i = 0; i < 3; i++) {
         EXPECT_FALSE(whole.guest.rebirth.run());
@@ -147,7 +145,7 @@ TEST_F(RealRebirthTest, ManyInARowLeakNeitherFdsNorMappings)
     EXPECT_EQ(whole.guest.rebirth.status().generation, 51u);
 }
 
-/* --- Through the C surface ------------------------------------------------- */
+/* --- Through the C surface ------------------------------------------------ */
 
 TEST_F(RealRebirthTest, TheCSurfaceGivesTheGuestANewVm)
 {
@@ -158,9 +156,8 @@ TEST_F(RealRebirthTest, TheCSurfaceGivesTheGuestANewVm)
     int vcpu = kvm_reset_ioctl(vm, KVM_CREATE_VCPU, nullptr);
     ASSERT_GE(vcpu, 0);
     int size = kvm_reset_ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, nullptr);
-    auto run = static_cast<kvm_run *>(
-        kvm_reset_mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED,
-                       vcpu, 0));
+    auto run = static_cast<kvm_run *>(kvm_reset_mmap(
+        nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0));
     ASSERT_NE(run, MAP_FAILED);
     Memory memory(0x10000);
     kvm_userspace_memory_region region = {};

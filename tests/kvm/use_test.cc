@@ -55,14 +55,14 @@ protected:
     }
 };
 
-#define SKIP_UNLESS(guest, cap)                                          \
-    do {                                                                 \
-        if ((guest).has(cap) <= 0) {                                     \
-            GTEST_SKIP() << "this KVM lacks " #cap;                      \
-        }                                                                \
+#define SKIP_UNLESS(guest, cap)                                                \
+    do {                                                                       \
+        if ((guest).has(cap) <= 0) {                                           \
+            GTEST_SKIP() << "this KVM lacks " #cap;                            \
+        }                                                                      \
     } while (0)
 
-/* --- Interrupts ------------------------------------------------------------ */
+/* --- Interrupts ----------------------------------------------------------- */
 
 TEST_F(UseTest, AnIrqfdRaisesItsInterrupt)
 {
@@ -144,7 +144,7 @@ TEST_F(UseTest, ARouteLeadsAnIrqfdToItsVector)
     });
 }
 
-/* --- Doorbells ------------------------------------------------------------- */
+/* --- Doorbells ------------------------------------------------------------ */
 
 TEST_F(UseTest, AnIoeventfdOnAPortFiresForItsValueOnly)
 {
@@ -152,9 +152,10 @@ TEST_F(UseTest, AnIoeventfdOnAPortFiresForItsValueOnly)
     Doorbell bell;
     guest.add_memory();
     Vcpu &vcpu = guest.add_vcpu(0);
-    ASSERT_EQ(guest.ioeventfd(bell.fd(), 0xc000, 1,
-                              KVM_IOEVENTFD_FLAG_PIO |
-                                  KVM_IOEVENTFD_FLAG_DATAMATCH, 3), 0);
+    ASSERT_EQ(guest.ioeventfd(
+                  bell.fd(), 0xc000, 1,
+                  KVM_IOEVENTFD_FLAG_PIO | KVM_IOEVENTFD_FLAG_DATAMATCH, 3),
+              0);
 
     on_each_vm(guest, [&] {
         guest.report(vcpu, Code().out(0xc000, 3).out(0xc000, 3).end());
@@ -187,8 +188,8 @@ TEST_F(UseTest, ADoorbellTakenAwayStaysAway)
     guest.add_memory();
     Vcpu &vcpu = guest.add_vcpu(0);
     ASSERT_EQ(guest.ioeventfd(bell.fd(), 0xd0004, 1), 0);
-    ASSERT_EQ(guest.ioeventfd(bell.fd(), 0xd0004, 1,
-                              KVM_IOEVENTFD_FLAG_DEASSIGN), 0);
+    ASSERT_EQ(
+        guest.ioeventfd(bell.fd(), 0xd0004, 1, KVM_IOEVENTFD_FLAG_DEASSIGN), 0);
 
     on_each_vm(guest, [&] {
         EXPECT_EQ(guest.run(vcpu, Code().store(0xd0004, 9).end()),
@@ -222,7 +223,7 @@ TEST_F(UseTest, ACoalescedZoneCollects)
     });
 }
 
-/* --- Memory ---------------------------------------------------------------- */
+/* --- Memory --------------------------------------------------------------- */
 
 TEST_F(UseTest, ASlotsMemoryIsWhatTheGuestSees)
 {
@@ -265,8 +266,7 @@ TEST_F(UseTest, AReadOnlySlotIsReadAndNotWritten)
     Memory memory(0x1000);
     guest.add_memory();
     Vcpu &vcpu = guest.add_vcpu(0);
-    ASSERT_EQ(guest.slot(3, 0x80000, 0x1000, memory.at(), KVM_MEM_READONLY),
-              0);
+    ASSERT_EQ(guest.slot(3, 0x80000, 0x1000, memory.at(), KVM_MEM_READONLY), 0);
     *memory.at(8) = 55;
 
     on_each_vm(guest, [&] {
@@ -284,8 +284,9 @@ TEST_F(UseTest, ASlotsDirtyPagesAreLogged)
     guest.add_memory();
     Vcpu &vcpu = guest.add_vcpu(0);
     ASSERT_EQ(guest.slot(3, 0x80000, 0x4000, memory.at()), 0);
-    ASSERT_EQ(guest.slot(3, 0x80000, 0x4000, memory.at(),
-                         KVM_MEM_LOG_DIRTY_PAGES), 0);
+    ASSERT_EQ(
+        guest.slot(3, 0x80000, 0x4000, memory.at(), KVM_MEM_LOG_DIRTY_PAGES),
+        0);
 
     on_each_vm(guest, [&] {
         uint64_t bitmap = 0;
@@ -309,13 +310,14 @@ TEST_F(UseTest, TheDirtyRingIsAtItsAddress)
     guest.add_memory();
     Vcpu &vcpu = guest.add_vcpu(0);
     void *at;
-    ASSERT_EQ(guest.recorder.mmap(nullptr, size, PROT_READ | PROT_WRITE,
-                                  MAP_SHARED, vcpu.fd,
-                                  KVM_DIRTY_LOG_PAGE_OFFSET * getpagesize(),
-                                  &at), 0);
+    ASSERT_EQ(guest.recorder.mmap(
+                  nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu.fd,
+                  KVM_DIRTY_LOG_PAGE_OFFSET * getpagesize(), &at),
+              0);
     auto ring = static_cast<volatile kvm_dirty_gfn *>(at);
-    ASSERT_EQ(guest.slot(3, 0x80000, 0x4000, memory.at(),
-                         KVM_MEM_LOG_DIRTY_PAGES), 0);
+    ASSERT_EQ(
+        guest.slot(3, 0x80000, 0x4000, memory.at(), KVM_MEM_LOG_DIRTY_PAGES),
+        0);
 
     on_each_vm(guest, [&] {
         EXPECT_EQ(ring[0].flags, 0u);
@@ -356,8 +358,7 @@ TEST_F(UseTest, GuestMemfdAndItsSlotAreTheNewVms)
     attributes.address = 0x100000;
     attributes.size = 0x10000;
     attributes.attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE;
-    ASSERT_EQ(guest.ioctl(guest.vm, KVM_SET_MEMORY_ATTRIBUTES, &attributes),
-              0);
+    ASSERT_EQ(guest.ioctl(guest.vm, KVM_SET_MEMORY_ATTRIBUTES, &attributes), 0);
 
     on_each_vm(guest, [&] {
         /* The slot holds this very memfd: binding it twice is refused. */
@@ -370,7 +371,7 @@ TEST_F(UseTest, GuestMemfdAndItsSlotAreTheNewVms)
     guest.recorder.close(memfd);
 }
 
-/* --- CPUs ------------------------------------------------------------------ */
+/* --- CPUs ----------------------------------------------------------------- */
 
 TEST_F(UseTest, TheGuestSeesItsCpuid)
 {
@@ -392,10 +393,11 @@ TEST_F(UseTest, TheMsrFilterExitsToUserspace)
     SKIP_UNLESS(guest, KVM_CAP_X86_USER_SPACE_MSR);
     guest.add_memory();
     ASSERT_EQ(guest.enable_cap(guest.vm, KVM_CAP_X86_USER_SPACE_MSR,
-                               KVM_MSR_EXIT_REASON_FILTER), 0);
+                               KVM_MSR_EXIT_REASON_FILTER),
+              0);
     Vcpu &vcpu = guest.add_vcpu(0);
     {
-        uint8_t bitmap[8] = {0xfe};     /* the first one is denied */
+        uint8_t bitmap[8] = {0xfe}; /* the first one is denied */
         kvm_msr_filter filter = {};
         filter.ranges[0].flags = KVM_MSR_FILTER_READ;
         filter.ranges[0].nmsrs = 8;
@@ -457,12 +459,14 @@ TEST_F(UseTest, TheStatisticsAreOfTheNewVm)
         size_t size = sizeof(kvm_stats_desc) + header.name_size;
         for (uint32_t i = 0; i < header.num_desc; i++) {
             auto desc = flexible<kvm_stats_desc>(header.name_size + 1, 1);
-            EXPECT_EQ(pread(stats, desc.get(), size,
-                            header.desc_offset + i * size), ssize_t(size));
+            EXPECT_EQ(
+                pread(stats, desc.get(), size, header.desc_offset + i * size),
+                ssize_t(size));
             if (!strcmp(desc->name, "exits")) {
                 uint64_t value = 0;
-                EXPECT_EQ(pread(stats, &value, 8,
-                                header.data_offset + desc->offset), 8);
+                EXPECT_EQ(
+                    pread(stats, &value, 8, header.data_offset + desc->offset),
+                    8);
                 return value;
             }
         }

@@ -29,8 +29,7 @@ TEST(ArgumentTest, AReplayPointsIntoItsOwnCopy)
 {
     uint8_t bitmap[16] = {1, 2, 3};
     uapi::MsrFilter filter;
-    filter.ranges[4] = {.flags = 1, .count = 128, .base = 9,
-                        .bitmap = bitmap};
+    filter.ranges[4] = {.flags = 1, .count = 128, .base = 9, .bitmap = bitmap};
     Argument copy = Argument::copy(msr_filter_row(), uintptr_t(&filter));
 
     LiveArgument one = copy.live(), two = copy.live();
@@ -87,8 +86,7 @@ TEST(ArgumentTest, AnElementIsAnArgumentWithThatOneAlone)
     Argument copy = Argument::copy(msrs, uintptr_t(&arg));
     EXPECT_EQ(copy.elements(msrs), 3u);
     uapi::Msrs<1> second{.msrs = {{2, 0, 20}}};
-    EXPECT_EQ(copy.element(msrs, 1),
-              Argument::copy(msrs, uintptr_t(&second)));
+    EXPECT_EQ(copy.element(msrs, 1), Argument::copy(msrs, uintptr_t(&second)));
 }
 
 TEST(ArgumentTest, AValueIsNoPointer)

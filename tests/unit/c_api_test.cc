@@ -53,8 +53,12 @@ struct Counter {
 
     KvmResetHook hook(const char *name, unsigned phases)
     {
-        return {.name = name, .after = nullptr, .phases = phases,
-                .run = run, .undo = undo, .opaque = this};
+        return {.name = name,
+                .after = nullptr,
+                .phases = phases,
+                .run = run,
+                .undo = undo,
+                .opaque = this};
     }
 };
 
@@ -114,8 +118,8 @@ TEST(CApiTest, MmapMunmapAndCloseWorkOnAnyFile)
 {
     int fd = memfd_create("test", 0);
     ASSERT_EQ(ftruncate(fd, 4096), 0);
-    void *at = kvm_reset_mmap(nullptr, 4096, PROT_READ | PROT_WRITE,
-                              MAP_SHARED, fd, 0);
+    void *at = kvm_reset_mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED,
+                              fd, 0);
     ASSERT_NE(at, MAP_FAILED);
     strcpy(static_cast<char *>(at), "here");
     EXPECT_EQ(kvm_reset_munmap(at, 4096), 0);
@@ -138,8 +142,7 @@ TEST(CApiTest, WithoutAVmThereIsNothingToRestart)
     EXPECT_GE(status.aborted, 2u);
     EXPECT_EQ(status.entries, 0u);
     EXPECT_EQ(take(why_not), "no VM was recorded");
-    EXPECT_NE(take(last_error).find("no VM was recorded"),
-              std::string::npos);
+    EXPECT_NE(take(last_error).find("no VM was recorded"), std::string::npos);
     kvm_reset_status(&status, nullptr, nullptr, nullptr);
     kvm_reset_drain();
 }

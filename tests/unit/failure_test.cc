@@ -103,8 +103,8 @@ std::string name_of(const ::testing::TestParamInfo<int> &info)
 }
 
 INSTANTIATE_TEST_SUITE_P(, FailureTest,
-                         ::testing::Values(ENOMEM, EINTR, EAGAIN, EBUSY,
-                                           EMFILE, ENOSPC),
+                         ::testing::Values(ENOMEM, EINTR, EAGAIN, EBUSY, EMFILE,
+                                           ENOSPC),
                          name_of);
 
 /* A hook fails on the new VM, and then a call of the way back does. */

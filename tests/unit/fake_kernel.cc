@@ -17,7 +17,7 @@
 
 struct FakeKernel::Vm {
     std::vector<Told> told;
-    std::map<std::string, uint64_t> made;       /* roles, by first use */
+    std::map<std::string, uint64_t> made; /* roles, by first use */
     std::set<uint64_t> vcpus;
     std::set<uint32_t> slots;
     std::set<std::pair<uint64_t, uint32_t>> irqfds;
@@ -28,8 +28,8 @@ struct FakeKernel::Vm {
 };
 
 struct FakeKernel::File {
-    std::string name;           /* as /proc/self/fd shows it */
-    std::string role;           /* within its VM */
+    std::string name; /* as /proc/self/fd shows it */
+    std::string role; /* within its VM */
     uint64_t serial;
     std::shared_ptr<Vm> vm;
 };
@@ -56,7 +56,7 @@ void PrintTo(const Told &told, std::ostream *out)
 FakeKernel::FakeKernel() = default;
 FakeKernel::~FakeKernel() = default;
 
-/* --- Failing on demand ----------------------------------------------------- */
+/* --- Failing on demand ---------------------------------------------------- */
 
 void FakeKernel::fail(unsigned nth, int code)
 {
@@ -76,16 +76,19 @@ void FakeKernel::fail(uint32_t request, unsigned nth, int code)
 {
     std::unique_lock lock(mutex_);
     failed_ = false;
-    failure_ = {.of_request = true, .request = request, .countdown = nth,
-                .code = code};
+    failure_ = {
+        .of_request = true, .request = request, .countdown = nth, .code = code};
 }
 
 void FakeKernel::fail_always(uint32_t request, int code)
 {
     std::unique_lock lock(mutex_);
     failed_ = false;
-    failure_ = {.of_request = true, .always = true, .request = request,
-                .countdown = 1, .code = code};
+    failure_ = {.of_request = true,
+                .always = true,
+                .request = request,
+                .countdown = 1,
+                .code = code};
 }
 
 void FakeKernel::fail_nothing()
@@ -110,8 +113,7 @@ unsigned FakeKernel::calls() const
 int FakeKernel::refused(Call call, uint32_t request)
 {
     calls_++;
-    if (!failure_.countdown ||
-        (failure_.of_call && failure_.call != call) ||
+    if (!failure_.countdown || (failure_.of_call && failure_.call != call) ||
         (failure_.of_request && failure_.request != request)) {
         return 0;
     }
@@ -126,7 +128,7 @@ int FakeKernel::refused(Call call, uint32_t request)
     return failure_.code;
 }
 
-/* --- Files ----------------------------------------------------------------- */
+/* --- Files ---------------------------------------------------------------- */
 
 int FakeKernel::lowest() const
 {
@@ -166,13 +168,11 @@ void FakeKernel::release(FilePtr file)
     if (!file || file.use_count() > 1) {
         return;
     }
-    std::erase_if(watches_, [&](auto &watch) {
-        return watch.second == file->serial;
-    });
+    std::erase_if(watches_,
+                  [&](auto &watch) { return watch.second == file->serial; });
     for (auto &vm : living()) {
-        std::erase_if(vm->irqfds, [&](auto &irqfd) {
-            return irqfd.first == file->serial;
-        });
+        std::erase_if(vm->irqfds,
+                      [&](auto &irqfd) { return irqfd.first == file->serial; });
     }
 }
 
@@ -258,8 +258,8 @@ std::string FakeKernel::describe(int fd)
     return file ? file->name : "";
 }
 
-int FakeKernel::mmap(void *addr, size_t length, int, int flags, int fd,
-                     int64_t, void **mapping)
+int FakeKernel::mmap(void *addr, size_t length, int, int flags, int fd, int64_t,
+                     void **mapping)
 {
     std::unique_lock lock(mutex_);
     if (int code = refused(Call::Mmap)) {
@@ -326,7 +326,7 @@ uint64_t FakeKernel::now()
     return clock_ += 1000;
 }
 
-/* --- What a call says ------------------------------------------------------ */
+/* --- What a call says ----------------------------------------------------- */
 
 static uint64_t field(uintptr_t arg, size_t offset, size_t width)
 {
@@ -394,9 +394,9 @@ Told FakeKernel::describe_call(const File &file, uint32_t request,
         uint32_t request;
         size_t count_at, element;
     } tails[] = {
-        {set_gsi_routing, 0, 48}, {set_msrs, 0, 16}, {set_cpuid, 0, 24},
-        {set_cpuid2, 0, 40}, {set_signal_mask, 0, 1},
-        {set_pmu_event_filter, 4, 8},
+        {set_gsi_routing, 0, 48}, {set_msrs, 0, 16},
+        {set_cpuid, 0, 24},       {set_cpuid2, 0, 40},
+        {set_signal_mask, 0, 1},  {set_pmu_event_filter, 4, 8},
     };
     for (auto &tail : tails) {
         if (tail.request == request) {
@@ -407,8 +407,7 @@ Told FakeKernel::describe_call(const File &file, uint32_t request,
     told.bytes.assign(from, from + size);
 
     auto follow = [&](size_t offset, size_t length) {
-        auto address = reinterpret_cast<const uint8_t *>(
-            field(arg, offset, 8));
+        auto address = reinterpret_cast<const uint8_t *>(field(arg, offset, 8));
         memset(told.bytes.data() + offset, 0, 8);
         if (address && length) {
             told.pointed.emplace_back(address, address + length);
@@ -457,7 +456,7 @@ Told FakeKernel::describe_call(const File &file, uint32_t request,
     return told;
 }
 
-/* --- KVM ------------------------------------------------------------------- */
+/* --- KVM ------------------------------------------------------------------ */
 
 int FakeKernel::ioctl(int fd, uint32_t request, uintptr_t arg)
 {
@@ -511,8 +510,8 @@ int FakeKernel::perform(File &file, uint32_t request, uintptr_t arg)
     } else if (request == uapi::set_msrs) {
         return std::min<int>(field(arg, 0, 4), takes_msrs);
     } else if (request == uapi::get_stats_fd) {
-        return install(make("anon_inode:kvm-vcpu-stats:0", file.vm,
-                            file.role + " stats"));
+        return install(
+            make("anon_inode:kvm-vcpu-stats:0", file.vm, file.role + " stats"));
     }
     return 0;
 }
@@ -546,8 +545,8 @@ int FakeKernel::on_vm(std::shared_ptr<Vm> vm, uint32_t request, uintptr_t arg)
             return -EEXIST;
         }
         std::string id = std::to_string(arg);
-        return install(make(("anon_inode:kvm-vcpu:" + id).c_str(), vm,
-                            "vcpu " + id));
+        return install(
+            make(("anon_inode:kvm-vcpu:" + id).c_str(), vm, "vcpu " + id));
     }
     case uapi::create_irqchip:
         if (vm->irqchip) {
@@ -596,8 +595,7 @@ int FakeKernel::assign_irqfd(Vm &vm, uintptr_t arg)
         vm.irqfds.erase({file->serial, gsi});
         return 0;
     }
-    if (flags & uapi::irqfd_resample &&
-        !find(int(field(arg, 12, 4)))) {
+    if (flags & uapi::irqfd_resample && !find(int(field(arg, 12, 4)))) {
         return -EBADF;
     }
     for (auto &any : living()) {
@@ -620,10 +618,9 @@ int FakeKernel::assign_ioeventfd(Vm &vm, uintptr_t arg)
     if (!file) {
         return -EBADF;
     }
-    std::vector<uint64_t> key = {
-        field(arg, 8, 8), field(arg, 16, 4),
-        flags & ~uint64_t(uapi::ioeventfd_deassign), field(arg, 0, 8)
-    };
+    std::vector<uint64_t> key = {field(arg, 8, 8), field(arg, 16, 4),
+                                 flags & ~uint64_t(uapi::ioeventfd_deassign),
+                                 field(arg, 0, 8)};
     if (deassign) {
         return vm.ioeventfds.erase(key) ? 0 : -ENOENT;
     }
@@ -691,7 +688,7 @@ int FakeKernel::change_vfio(Vm &vm, uintptr_t arg)
     return 0;
 }
 
-/* --- What a test may ask --------------------------------------------------- */
+/* --- What a test may ask -------------------------------------------------- */
 
 std::vector<Told> FakeKernel::told(int fd) const
 {
@@ -705,9 +702,8 @@ std::vector<Told> FakeKernel::told(int fd, uint32_t request) const
 {
     std::vector<Told> some = told(fd);
 
-    std::erase_if(some, [request](const Told &told) {
-        return told.request != request;
-    });
+    std::erase_if(
+        some, [request](const Told &told) { return told.request != request; });
     return some;
 }
 

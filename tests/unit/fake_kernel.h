@@ -25,10 +25,10 @@
 
 /* One ioctl that a VM, or something in it, took. */
 struct Told {
-    std::string on;             /* "vm", "vcpu 3", "device 0", … */
+    std::string on; /* "vm", "vcpu 3", "device 0", … */
     uint32_t request = 0;
-    uint64_t value = 0;         /* the third argument, if not a pointer */
-    std::vector<uint8_t> bytes{};       /* pointers zero, fds named */
+    uint64_t value = 0;           /* the third argument, if not a pointer */
+    std::vector<uint8_t> bytes{}; /* pointers zero, fds named */
     std::vector<std::vector<uint8_t>> pointed{};
     bool operator==(const Told &) const = default;
 };
@@ -38,7 +38,15 @@ void PrintTo(const Told &told, std::ostream *out);
 class FakeKernel final : public kvm_reset::Kernel {
 public:
     /* The kinds of calls that can be told to fail. */
-    enum class Call { Open, Ioctl, Mmap, Munmap, Dup, DupOnto, Watch };
+    enum class Call {
+        Open,
+        Ioctl,
+        Mmap,
+        Munmap,
+        Dup,
+        DupOnto,
+        Watch
+    };
 
     FakeKernel();
     ~FakeKernel() override;

@@ -24,13 +24,15 @@ std::vector<int> Guest::define_a_bit_of_everything()
     }
     int memfd = guest_memfd();
     ioctl(vm, set_user_memory_region2,
-          Region2{.slot = 9, .flags = mem_guest_memfd, .gpa = 0x100000000,
-                  .size = 0x200000, .memfd = uint32_t(memfd)});
+          Region2{.slot = 9,
+                  .flags = mem_guest_memfd,
+                  .gpa = 0x100000000,
+                  .size = 0x200000,
+                  .memfd = uint32_t(memfd)});
 
     uint8_t bitmap[8] = {0xff};
     MsrFilter filter{.flags = 1};
-    filter.ranges[0] = {.flags = 1, .count = 8, .base = 0x10,
-                        .bitmap = bitmap};
+    filter.ranges[0] = {.flags = 1, .count = 8, .base = 0x10, .bitmap = bitmap};
     ioctl(vm, set_msr_filter, filter);
 
     for (unsigned id = 0; id < 2; id++) {
@@ -41,8 +43,8 @@ std::vector<int> Guest::define_a_bit_of_everything()
         cpuid.entries[1].function = 1;
         cpuid.entries[1].ebx = id << 24;
         ioctl(fd, set_cpuid2, cpuid);
-        Msrs<2> msrs{.msrs = {{.index = 0x10a, .data = 7},
-                              {.index = 0x10, .data = 5}}};
+        Msrs<2> msrs{
+            .msrs = {{.index = 0x10a, .data = 7}, {.index = 0x10, .data = 5}}};
         ioctl(fd, set_msrs, msrs);
         SignalMask mask;
         mask.set[0] = 0x10;
@@ -58,10 +60,8 @@ std::vector<int> Guest::define_a_bit_of_everything()
     irqfd(kernel.eventfd(), 6, irqfd_resample, kernel.eventfd());
     irqfd(kernel.eventfd(), 7);
     ioeventfd(kernel.eventfd(), 0xfe000000);
-    ioeventfd(kernel.eventfd(), 0xc000, ioeventfd_pio | ioeventfd_datamatch,
-              3);
-    ioctl(vm, register_coalesced_mmio,
-          Zone{.addr = 0xa0000, .size = 0x20000});
+    ioeventfd(kernel.eventfd(), 0xc000, ioeventfd_pio | ioeventfd_datamatch, 3);
+    ioctl(vm, register_coalesced_mmio, Zone{.addr = 0xa0000, .size = 0x20000});
 
     int device = vfio_device();
     vfio_file(device, kernel.file("/dev/vfio/12"));

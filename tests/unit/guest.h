@@ -22,8 +22,7 @@
 /* Keeps what it is told. */
 class Listener final : public kvm_reset::Observer {
 public:
-    void seen(int, uint32_t, const char *name, kvm_reset::Effect,
-              int) override
+    void seen(int, uint32_t, const char *name, kvm_reset::Effect, int) override
     {
         std::unique_lock lock(mutex_);
         if (remembers) {
@@ -103,24 +102,29 @@ struct Guest {
 
     int slot(uint32_t id, uint64_t size, uint64_t gpa = 0)
     {
-        return ioctl(vm, uapi::set_user_memory_region,
-                     uapi::Region{.slot = id, .gpa = gpa, .size = size,
-                                 .hva = 0x10000000 + gpa});
+        return ioctl(
+            vm, uapi::set_user_memory_region,
+            uapi::Region{
+                .slot = id, .gpa = gpa, .size = size, .hva = 0x10000000 + gpa});
     }
 
     int irqfd(int fd, uint32_t gsi, uint32_t flags = 0, int resample = 0)
     {
         return ioctl(vm, uapi::irqfd,
-                     uapi::Irqfd{.fd = uint32_t(fd), .gsi = gsi, .flags = flags,
-                                .resamplefd = uint32_t(resample)});
+                     uapi::Irqfd{.fd = uint32_t(fd),
+                                 .gsi = gsi,
+                                 .flags = flags,
+                                 .resamplefd = uint32_t(resample)});
     }
 
-    int ioeventfd(int fd, uint64_t addr, uint32_t flags = 0,
-                  uint64_t match = 0)
+    int ioeventfd(int fd, uint64_t addr, uint32_t flags = 0, uint64_t match = 0)
     {
         return ioctl(vm, uapi::ioeventfd,
-                     uapi::Ioeventfd{.datamatch = match, .addr = addr, .len = 4,
-                                    .fd = fd, .flags = flags});
+                     uapi::Ioeventfd{.datamatch = match,
+                                     .addr = addr,
+                                     .len = 4,
+                                     .fd = fd,
+                                     .flags = flags});
     }
 
     int enable_cap(int fd, uint32_t cap, uint64_t arg)
@@ -132,8 +136,7 @@ struct Guest {
     int vfio_device()
     {
         uapi::CreateDevice device;
-        return ioctl(vm, uapi::create_device, device) < 0 ? -1
-                                                         : int(device.fd);
+        return ioctl(vm, uapi::create_device, device) < 0 ? -1 : int(device.fd);
     }
 
     int vfio_file(int device, int file, uint64_t attr = 1)

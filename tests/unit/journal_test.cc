@@ -29,9 +29,9 @@ protected:
                  uint32_t request = set_tss_addr)
     {
         const Row *row = find_row(FdClass::Vm, request);
-        return journal.put(key(field),
-                           {.row = row, .target = 1,
-                            .arg = Argument::copy(*row, value)});
+        return journal.put(
+            key(field),
+            {.row = row, .target = 1, .arg = Argument::copy(*row, value)});
     }
 
     std::vector<uint64_t> values()
@@ -114,9 +114,8 @@ TEST_F(JournalTest, ItsFootprintComesBackWhenEntriesGo)
         put(i, 1000 + i);
     }
     EXPECT_GT(journal.footprint(), before + 98 * sizeof(Entry));
-    journal.remove_if([](const Entry &entry) {
-        return entry.arg.value() != 10;
-    });
+    journal.remove_if(
+        [](const Entry &entry) { return entry.arg.value() != 10; });
     EXPECT_EQ(journal.footprint(), before);
     EXPECT_EQ(journal.size(), 1u);
 }
@@ -134,7 +133,9 @@ TEST_F(JournalTest, AnObjectTakesItsEntriesAlong)
 TEST_F(JournalTest, AMappingIsForgottenByItsAddress)
 {
     void *at = reinterpret_cast<void *>(0x1000);
-    journal.add_object({.id = 1, .kind = FdClass::Vcpu, .fd = 9,
+    journal.add_object({.id = 1,
+                        .kind = FdClass::Vcpu,
+                        .fd = 9,
                         .mappings = {{.address = at, .length = 0x1000}}});
     uint64_t version = journal.version();
     journal.forget_mapping(reinterpret_cast<void *>(0x2000));

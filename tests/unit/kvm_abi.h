@@ -19,8 +19,14 @@ constexpr uint32_t number(uint32_t direction, uint32_t n, uint32_t size)
 {
     return direction << 30 | size << 16 | 0xae00 | n;
 }
-constexpr uint32_t plain(uint32_t n) { return number(0, n, 0); }
-constexpr uint32_t in(uint32_t n, uint32_t size) { return number(1, n, size); }
+constexpr uint32_t plain(uint32_t n)
+{
+    return number(0, n, 0);
+}
+constexpr uint32_t in(uint32_t n, uint32_t size)
+{
+    return number(1, n, size);
+}
 constexpr uint32_t out(uint32_t n, uint32_t size)
 {
     return number(2, n, size);
@@ -197,7 +203,7 @@ struct MsrFilter {
 static_assert(sizeof(MsrFilter) == 392);
 
 struct CreateDevice {
-    uint32_t type = 4;          /* KVM_DEV_TYPE_VFIO */
+    uint32_t type = 4; /* KVM_DEV_TYPE_VFIO */
     uint32_t fd = 0;
     uint32_t flags = 0;
 };

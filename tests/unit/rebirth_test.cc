@@ -25,7 +25,8 @@ protected:
                   Phase *fails_in = nullptr)
     {
         guest.registry.add(
-            {.name = name, .phases = std::move(phases),
+            {.name = name,
+             .phases = std::move(phases),
              .run = [this, name, fails_in](Phase phase) -> Result<void> {
                  log.push_back(name + " " + to_string(phase));
                  if (fails_in && *fails_in == phase) {
@@ -33,15 +34,15 @@ protected:
                  }
                  return {};
              },
-             .undo = [this, name](Phase phase) {
-                 log.push_back(name + " undo " + to_string(phase));
-             }});
+             .undo =
+                 [this, name](Phase phase) {
+                     log.push_back(name + " undo " + to_string(phase));
+                 }});
     }
 
     static constexpr std::initializer_list<Phase> all_phases = {
         Phase::Quiesce, Phase::NewVm, Phase::NewVcpus, Phase::BeforeRun,
-        Phase::Aborted
-    };
+        Phase::Aborted};
 
     using Log = std::vector<std::string>;
 };
@@ -132,19 +133,30 @@ TEST_F(RebirthTest, AMoveThatFailsIsUndoneInReverse)
     Result<Phases> done = guest.rebirth.run();
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().code, EBUSY);
-    EXPECT_NE(done.error().what.find("KVM_SET_DEVICE_ATTR"),
-              std::string::npos) << done.error().what;
+    EXPECT_NE(done.error().what.find("KVM_SET_DEVICE_ATTR"), std::string::npos)
+        << done.error().what;
 
     std::vector<std::pair<bool, uint32_t>> expected = {
-        {true, irqfd}, {true, irqfd}, {true, irqfd},
-        {true, set_device_attr}, {true, set_device_attr},
-        {false, irqfd}, {false, irqfd}, {false, irqfd},
-        {false, set_device_attr}, {false, set_device_attr},
+        {true, irqfd},
+        {true, irqfd},
+        {true, irqfd},
+        {true, set_device_attr},
+        {true, set_device_attr},
+        {false, irqfd},
+        {false, irqfd},
+        {false, irqfd},
+        {false, set_device_attr},
+        {false, set_device_attr},
         /* … and back. */
         {false, set_device_attr},
-        {false, irqfd}, {false, irqfd}, {false, irqfd},
-        {true, set_device_attr}, {true, set_device_attr},
-        {true, irqfd}, {true, irqfd}, {true, irqfd},
+        {false, irqfd},
+        {false, irqfd},
+        {false, irqfd},
+        {true, set_device_attr},
+        {true, set_device_attr},
+        {true, irqfd},
+        {true, irqfd},
+        {true, irqfd},
     };
     EXPECT_EQ(calls, expected);
     EXPECT_EQ(Holdings::of(guest), before);
@@ -165,7 +177,8 @@ TEST_F(RebirthTest, WhatCannotBePutBackIsSaid)
     Result<Phases> done = guest.rebirth.run();
     ASSERT_FALSE(done);
     EXPECT_NE(done.error().what.find("the old VM is not whole"),
-              std::string::npos) << done.error().what;
+              std::string::npos)
+        << done.error().what;
 }
 
 TEST_F(RebirthTest, TheNewVmIsNotCreatedUnderTheOldOnesNumber)
@@ -177,8 +190,7 @@ TEST_F(RebirthTest, TheNewVmIsNotCreatedUnderTheOldOnesNumber)
         std::map<int, uint64_t> before = guest.kernel.fds();
         int created = -1;
         guest.kernel.before_ioctl = [&](int fd, uint32_t request) {
-            if (request == set_user_memory_region &&
-                !before.contains(fd)) {
+            if (request == set_user_memory_region && !before.contains(fd)) {
                 created = fd;
             }
         };
@@ -193,26 +205,26 @@ TEST_F(RebirthTest, TheNewVmIsNotCreatedUnderTheOldOnesNumber)
     }
 }
 
-/* --- Hooks ----------------------------------------------------------------- */
+/* --- Hooks ---------------------------------------------------------------- */
 
 TEST_F(RebirthTest, HooksSeeTheOldVmThenTheNewOne)
 {
     uint64_t old = guest.kernel.file_at(guest.vm);
     std::vector<std::pair<Phase, bool>> seen;
-    guest.registry.add({.name = "looks",
-                        .phases = all_phases,
-                        .run = [&](Phase phase) -> Result<void> {
-                            seen.push_back({phase, guest.kernel.file_at(
-                                                       guest.vm) != old});
-                            return {};
-                        }});
+    guest.registry.add(
+        {.name = "looks",
+         .phases = all_phases,
+         .run = [&](Phase phase) -> Result<void> {
+             seen.push_back({phase, guest.kernel.file_at(guest.vm) != old});
+             return {};
+         }});
     ASSERT_TRUE(guest.rebirth.run());
     ASSERT_TRUE(guest.rebirth.before_run());
-    EXPECT_EQ(seen, (std::vector<std::pair<Phase, bool>>{
-                        {Phase::Quiesce, false},
-                        {Phase::NewVm, true},
-                        {Phase::NewVcpus, true},
-                        {Phase::BeforeRun, true}}));
+    EXPECT_EQ(seen,
+              (std::vector<std::pair<Phase, bool>>{{Phase::Quiesce, false},
+                                                   {Phase::NewVm, true},
+                                                   {Phase::NewVcpus, true},
+                                                   {Phase::BeforeRun, true}}));
 }
 
 TEST_F(RebirthTest, AllHooksOfTheVmRunBeforeThoseOfItsVcpus)
@@ -236,8 +248,8 @@ TEST_F(RebirthTest, AHookThatFailsBeforeAnythingIsTouchedTouchesNothing)
     EXPECT_EQ(done.error().code, EIO);
     EXPECT_EQ(guest.kernel.calls(), calls);
     EXPECT_EQ(Holdings::of(guest), before);
-    EXPECT_EQ(log, (Log{"a quiesce", "b quiesce", "a undo quiesce",
-                        "a aborted", "b aborted"}));
+    EXPECT_EQ(log, (Log{"a quiesce", "b quiesce", "a undo quiesce", "a aborted",
+                        "b aborted"}));
 }
 
 TEST_F(RebirthTest, AHookThatFailsOnTheNewVmBringsTheOldOneBack)
@@ -252,8 +264,7 @@ TEST_F(RebirthTest, AHookThatFailsOnTheNewVmBringsTheOldOneBack)
         add_hook("b", all_phases, &fails);
         Result<Phases> done = guest.rebirth.run();
         ASSERT_FALSE(done);
-        EXPECT_NE(done.error().what.find("hook 'b' failed"),
-                  std::string::npos);
+        EXPECT_NE(done.error().what.find("hook 'b' failed"), std::string::npos);
         EXPECT_EQ(Holdings::of(guest), before);
         Log expected = {"a quiesce", "b quiesce", "a new-vm", "b new-vm"};
         if (fails == Phase::NewVcpus) {
@@ -284,7 +295,7 @@ TEST_F(RebirthTest, AFailureToAbortIsSaidToo)
     EXPECT_NE(done.error().what.find("hook 'a'"), std::string::npos);
 }
 
-/* --- Meanwhile ------------------------------------------------------------- */
+/* --- Meanwhile ------------------------------------------------------------ */
 
 TEST_F(RebirthTest, WhatIsDefinedWhileTheImageIsBuiltIsInIt)
 {
@@ -323,7 +334,7 @@ TEST_F(RebirthTest, WhatBlocksWhileTheImageIsBuiltStopsTheRebirth)
     EXPECT_EQ(Holdings::of(guest), before);
 }
 
-/* --- What it says ---------------------------------------------------------- */
+/* --- What it says --------------------------------------------------------- */
 
 TEST_F(RebirthTest, WithoutAVmItSaysSo)
 {
@@ -341,8 +352,8 @@ TEST_F(RebirthTest, TheStatusTellsOfTheLastOne)
     ASSERT_FALSE(guest.rebirth.run());
     Status status = guest.rebirth.status();
     EXPECT_EQ(status.aborted, 1u);
-    EXPECT_NE(status.last_error.find("KVM_CREATE_VCPU 0x3"),
-              std::string::npos) << status.last_error;
+    EXPECT_NE(status.last_error.find("KVM_CREATE_VCPU 0x3"), std::string::npos)
+        << status.last_error;
     EXPECT_NE(status.last_error.find("EBUSY"), std::string::npos);
 
     ASSERT_TRUE(guest.rebirth.run());
@@ -372,8 +383,8 @@ TEST_F(RebirthTest, AnElementThatTheNewVmDoesNotTakeFailsIt)
     guest.kernel.takes_msrs = 0;
     Result<Phases> done = guest.rebirth.run();
     ASSERT_FALSE(done);
-    EXPECT_NE(done.error().what.find("KVM_SET_MSRS 0x10a"),
-              std::string::npos) << done.error().what;
+    EXPECT_NE(done.error().what.find("KVM_SET_MSRS 0x10a"), std::string::npos)
+        << done.error().what;
 }
 
 } /* namespace */

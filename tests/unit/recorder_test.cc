@@ -68,9 +68,8 @@ protected:
 
 TEST_F(Toggled, ASlotToggledForeverIsOneEntry)
 {
-    expect_nothing_stays([&](unsigned i) {
-        return guest.slot(1, i % 2 ? 0 : 0x1000);
-    });
+    expect_nothing_stays(
+        [&](unsigned i) { return guest.slot(1, i % 2 ? 0 : 0x1000); });
     EXPECT_EQ(entries(), 1u);
 }
 
@@ -156,8 +155,7 @@ TEST_F(RecorderTest, RoutesAreReplayedWhereTheLastTableStood)
 
 TEST_F(RecorderTest, OfOverlappingMemoryAttributesTheLatestComesLast)
 {
-    MemoryAttributes part{.address = 0x1000, .size = 0x1000,
-                          .attributes = 8};
+    MemoryAttributes part{.address = 0x1000, .size = 0x1000, .attributes = 8};
     MemoryAttributes whole{.address = 0, .size = 0x4000};
     guest.ioctl(guest.vm, set_memory_attributes, part);
     guest.ioctl(guest.vm, set_memory_attributes, whole);
@@ -170,7 +168,7 @@ TEST_F(RecorderTest, OfOverlappingMemoryAttributesTheLatestComesLast)
     EXPECT_EQ(told[1].bytes[9], 0x10);
 }
 
-/* --- Deep copies ----------------------------------------------------------- */
+/* --- Deep copies ---------------------------------------------------------- */
 
 TEST_F(RecorderTest, TheCallersCpuidMayChangeAfterTheCall)
 {
@@ -191,10 +189,10 @@ TEST_F(RecorderTest, TheCallersMsrFilterMayChangeAfterTheCall)
 {
     std::vector<uint8_t> first(8, 0x55), second(16, 0xaa);
     MsrFilter filter{.flags = 1};
-    filter.ranges[0] = {.flags = 1, .count = 60, .base = 0x10,
-                        .bitmap = first.data()};
-    filter.ranges[5] = {.flags = 2, .count = 65, .base = 0x400,
-                        .bitmap = second.data()};
+    filter.ranges[0] = {
+        .flags = 1, .count = 60, .base = 0x10, .bitmap = first.data()};
+    filter.ranges[5] = {
+        .flags = 2, .count = 65, .base = 0x400, .bitmap = second.data()};
     guest.ioctl(guest.vm, set_msr_filter, filter);
     std::vector<Told> before = guest.told(set_msr_filter);
     first.assign(8, 0);
@@ -249,7 +247,7 @@ TEST_F(RecorderTest, ASignalMaskThatWasTakenAwayStaysAway)
     EXPECT_TRUE(told[0].bytes.empty());
 }
 
-/* --- What defines ---------------------------------------------------------- */
+/* --- What defines --------------------------------------------------------- */
 
 TEST_F(RecorderTest, FeatureMsrsDefineAndOthersAreVolatile)
 {
@@ -278,8 +276,8 @@ TEST_F(RecorderTest, AnMsrThatTheKernelDidNotTakeIsNotRecorded)
     int vcpu = guest.vcpu(0);
     size_t before = entries();
     guest.kernel.takes_msrs = 1;
-    Msrs<2> msrs{.msrs = {{.index = 0x10a, .data = 2},
-                          {.index = 0x480, .data = 3}}};
+    Msrs<2> msrs{
+        .msrs = {{.index = 0x10a, .data = 2}, {.index = 0x480, .data = 3}}};
     EXPECT_EQ(guest.ioctl(vcpu, set_msrs, msrs), 1);
     EXPECT_EQ(entries(), before + 1);
 }
@@ -321,7 +319,7 @@ TEST_F(RecorderTest, AFailedRemovalKeepsTheEntry)
     EXPECT_EQ(entries(), 1u);
 }
 
-/* --- Fail closed ----------------------------------------------------------- */
+/* --- Fail closed ---------------------------------------------------------- */
 
 static int some_caller;
 
@@ -330,7 +328,8 @@ TEST_F(RecorderTest, AnUnknownIoctlBlocksWithItsNumberAndItsCaller)
     uint8_t arg[16] = {};
     uint32_t unknown = in(0xfe, 16);
     EXPECT_EQ(guest.recorder.ioctl(guest.vm, unknown, uintptr_t(arg),
-                                   reinterpret_cast<void *>(&puts)), 0);
+                                   reinterpret_cast<void *>(&puts)),
+              0);
     std::optional<std::string> why = guest.recorder.blocker();
     ASSERT_TRUE(why);
     EXPECT_NE(why->find("0x4010aefe"), std::string::npos) << *why;
@@ -349,8 +348,7 @@ TEST_F(RecorderTest, AnUnknownIoctlBlocksWithItsNumberAndItsCaller)
 TEST_F(RecorderTest, ACallerOutsideAnyLibraryIsAnAddressInTheProgram)
 {
     uint8_t arg[16] = {};
-    guest.recorder.ioctl(guest.vm, in(0xfe, 16), uintptr_t(arg),
-                         &some_caller);
+    guest.recorder.ioctl(guest.vm, in(0xfe, 16), uintptr_t(arg), &some_caller);
     std::optional<std::string> why = guest.recorder.blocker();
     ASSERT_TRUE(why);
     EXPECT_NE(why->find("unit-tests+0x"), std::string::npos) << *why;
@@ -419,7 +417,7 @@ TEST_F(RecorderTest, ANewVmBeginsWithoutTheOldOnesBlocker)
     EXPECT_EQ(guest.told(set_user_memory_region).size(), 1u);
 }
 
-/* --- Files ----------------------------------------------------------------- */
+/* --- Files ---------------------------------------------------------------- */
 
 TEST_F(RecorderTest, AClosedEventfdWhoseNumberIsAnotherFileIsDropped)
 {
@@ -485,7 +483,9 @@ TEST_F(RecorderTest, AnEventfdThatCannotBeWatchedBlocks)
 TEST_F(RecorderTest, ASlotNamesTheNewGuestMemfd)
 {
     int memfd = guest.guest_memfd();
-    Region2 region{.slot = 2, .flags = mem_guest_memfd, .size = 0x200000,
+    Region2 region{.slot = 2,
+                   .flags = mem_guest_memfd,
+                   .size = 0x200000,
                    .memfd = uint32_t(memfd)};
     ASSERT_EQ(guest.ioctl(guest.vm, set_user_memory_region2, region), 0);
     uint64_t old = guest.kernel.file_at(memfd);
@@ -570,7 +570,7 @@ TEST_F(RecorderTest, AFileThatCannotBeHeldBlocks)
     EXPECT_NE(why->find("EMFILE"), std::string::npos) << *why;
 }
 
-/* --- Removal --------------------------------------------------------------- */
+/* --- Removal -------------------------------------------------------------- */
 
 TEST_F(RecorderTest, UnregisteringPartOfACoalescedZoneTakesItAway)
 {
@@ -618,7 +618,7 @@ TEST_F(RecorderTest, GuestDebuggingThatEndedIsNotReplayed)
     EXPECT_EQ(entries(), 1u);
 }
 
-/* --- vCPUs and mappings ---------------------------------------------------- */
+/* --- vCPUs and mappings --------------------------------------------------- */
 
 TEST_F(RecorderTest, AClosedVcpuIsNotCreatedAgain)
 {

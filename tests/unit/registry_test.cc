@@ -23,7 +23,8 @@ protected:
     Hook hook(std::string name, std::vector<std::string> after = {},
               std::vector<Phase> phases = {Phase::NewVm})
     {
-        return {.name = name, .after = std::move(after),
+        return {.name = name,
+                .after = std::move(after),
                 .phases = std::move(phases),
                 .run = [this, name](Phase phase) -> Result<void> {
                     log.push_back(name);
@@ -133,7 +134,8 @@ TEST_F(RegistryTest, AFailureUndoesInReverseWhatHadRun)
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().code, EIO);
     EXPECT_NE(done.error().what.find("hook 'c' failed in phase new-vm"),
-              std::string::npos) << done.error().what;
+              std::string::npos)
+        << done.error().what;
     EXPECT_EQ(log, (Names{"a", "b", "c", "-b", "-a"}));
 }
 

@@ -26,7 +26,11 @@ using namespace kvm_reset;
 namespace {
 
 /* The fd that a case's ioctl is issued on. */
-enum class On { Vm, Vcpu, Device };
+enum class On {
+    Vm,
+    Vcpu,
+    Device
+};
 
 /* An argument under construction: bytes that all differ, then some set. */
 class Bytes {
@@ -107,10 +111,10 @@ private:
 using Fill = void (*)(RowGuest &row, Bytes &arg);
 
 struct Case {
-    const char *name;           /* as in <linux/kvm.h> */
+    const char *name; /* as in <linux/kvm.h> */
     On on;
     uint32_t request;
-    size_t size = 0;            /* bytes; 0: @value is the argument */
+    size_t size = 0; /* bytes; 0: @value is the argument */
     uint64_t value = 0;
     Fill fill = nullptr;
     /* What takes it away again, if anything does. */
@@ -184,7 +188,7 @@ void msr_filter(RowGuest &, Bytes &arg)
         size_t at = 8 + range * 24;
         arg.set(at + 4, 4, range * 40);
         if (range == 7) {
-            arg.set(at + 16, 8, 0);     /* an address that is null */
+            arg.set(at + 16, 8, 0); /* an address that is null */
         } else {
             arg.point(at + 16, (range * 40 + 63) / 64 * 8 + 1);
         }
@@ -197,15 +201,37 @@ void vfio_file(RowGuest &row, Bytes &arg, unsigned attr)
     arg.pointed(0).set(0, 4, row.file());
 }
 
-void set_vfio_file(RowGuest &row, Bytes &arg) { vfio_file(row, arg, 1); }
-void unset_vfio_file(RowGuest &row, Bytes &arg) { vfio_file(row, arg, 2); }
+void set_vfio_file(RowGuest &row, Bytes &arg)
+{
+    vfio_file(row, arg, 1);
+}
+void unset_vfio_file(RowGuest &row, Bytes &arg)
+{
+    vfio_file(row, arg, 2);
+}
 
-void no_flags_at_8(RowGuest &, Bytes &arg) { arg.set(8, 4, 0); }
-void count_2_at_0(RowGuest &, Bytes &arg) { arg.set(0, 4, 2); }
-void count_3_at_4(RowGuest &, Bytes &arg) { arg.set(4, 4, 3); }
-void one_msr(RowGuest &, Bytes &arg) { arg.set(0, 4, 1).set(8, 4, 0x480); }
-void debug_off(RowGuest &, Bytes &arg) { arg.set(0, 4, 0); }
-void nothing(RowGuest &, Bytes &) {}
+void no_flags_at_8(RowGuest &, Bytes &arg)
+{
+    arg.set(8, 4, 0);
+}
+void count_2_at_0(RowGuest &, Bytes &arg)
+{
+    arg.set(0, 4, 2);
+}
+void count_3_at_4(RowGuest &, Bytes &arg)
+{
+    arg.set(4, 4, 3);
+}
+void one_msr(RowGuest &, Bytes &arg)
+{
+    arg.set(0, 4, 1).set(8, 4, 0x480);
+}
+void debug_off(RowGuest &, Bytes &arg)
+{
+    arg.set(0, 4, 0);
+}
+void nothing(RowGuest &, Bytes &)
+{}
 
 void feature_msr_register(RowGuest &, Bytes &arg)
 {
@@ -220,8 +246,7 @@ const Case cases[] = {
     {"KVM_SET_USER_MEMORY_REGION2", On::Vm, set_user_memory_region2, 160, 0,
      set_slot, set_user_memory_region2, unset_slot},
     {"KVM_SET_TSS_ADDR", On::Vm, set_tss_addr, 0, 0xfffbd000},
-    {"KVM_SET_IDENTITY_MAP_ADDR", On::Vm, set_identity_map_addr, 8, 0,
-     nothing},
+    {"KVM_SET_IDENTITY_MAP_ADDR", On::Vm, set_identity_map_addr, 8, 0, nothing},
     {"KVM_CREATE_IRQCHIP", On::Vm, create_irqchip},
     {"KVM_CREATE_PIT", On::Vm, plain(0x64)},
     {"KVM_CREATE_PIT2", On::Vm, create_pit2, 64, 0, nothing},
@@ -231,8 +256,8 @@ const Case cases[] = {
     {"KVM_SET_GSI_ROUTING", On::Vm, set_gsi_routing, 8 + 2 * 48, 0,
      count_2_at_0},
     {"KVM_IRQFD", On::Vm, irqfd, 32, 0, set_irqfd, irqfd, unset_irqfd},
-    {"KVM_IRQFD", On::Vm, irqfd, 32, 0, set_resample_irqfd, irqfd,
-     unset_irqfd, "_resample"},
+    {"KVM_IRQFD", On::Vm, irqfd, 32, 0, set_resample_irqfd, irqfd, unset_irqfd,
+     "_resample"},
     {"KVM_IOEVENTFD", On::Vm, ioeventfd, 64, 0, set_ioeventfd, ioeventfd,
      unset_ioeventfd},
     {"KVM_HYPERV_EVENTFD", On::Vm, hyperv_eventfd, 24, 0, set_hyperv_eventfd,
@@ -256,20 +281,19 @@ const Case cases[] = {
     {"KVM_SET_MSRS", On::Vcpu, set_msrs, 8 + 16, 0, one_msr},
     {"KVM_SET_CPUID", On::Vcpu, set_cpuid, 8 + 2 * 24, 0, count_2_at_0},
     {"KVM_SET_CPUID2", On::Vcpu, set_cpuid2, 8 + 2 * 40, 0, count_2_at_0},
-    {"KVM_SET_SIGNAL_MASK", On::Vcpu, set_signal_mask, 4 + 2, 0,
-     count_2_at_0},
+    {"KVM_SET_SIGNAL_MASK", On::Vcpu, set_signal_mask, 4 + 2, 0, count_2_at_0},
     {"KVM_TPR_ACCESS_REPORTING", On::Vcpu, both(0x92, 40), 40, 0, nothing},
     {"KVM_SET_GUEST_DEBUG", On::Vcpu, set_guest_debug, 72, 0, nothing,
      set_guest_debug, debug_off},
     {"KVM_X86_SETUP_MCE", On::Vcpu, in(0x9c, 8), 8, 0, nothing},
-    {"KVM_SET_TSC_KHZ", On::Vcpu, set_tsc_khz, 0, 2900000, nullptr, 0,
-     nullptr, "_vcpu"},
+    {"KVM_SET_TSC_KHZ", On::Vcpu, set_tsc_khz, 0, 2900000, nullptr, 0, nullptr,
+     "_vcpu"},
     {"KVM_SET_ONE_REG", On::Vcpu, set_one_reg, 16, 0, feature_msr_register},
     {"KVM_GET_STATS_FD", On::Vcpu, get_stats_fd, 0, 0, nullptr, 0, nullptr,
      "_vcpu"},
 
-    {"KVM_SET_DEVICE_ATTR", On::Device, set_device_attr, 24, 0,
-     set_vfio_file, set_device_attr, unset_vfio_file},
+    {"KVM_SET_DEVICE_ATTR", On::Device, set_device_attr, 24, 0, set_vfio_file,
+     set_device_attr, unset_vfio_file},
 };
 
 /* What defines behind one number. */
@@ -278,15 +302,21 @@ struct Family {
     On on;
     uint32_t request;
     size_t size;
-    unsigned width;             /* of the key, at offset 0 */
+    unsigned width; /* of the key, at offset 0 */
     std::vector<uint64_t> keys;
 };
 
 const Family families[] = {
-    {"KVM_ENABLE_CAP", On::Vm, enable_cap, 104, 4,
-     {116, 121, 128, 129, 143, 159, 164, 168, 182, 188, 192, 193, 196, 201,
-      204, 212, 213, 218, 219, 220, 223, 225, 237}},
-    {"KVM_ENABLE_CAP", On::Vcpu, enable_cap, 104, 4,
+    {"KVM_ENABLE_CAP", On::Vm, enable_cap, 104, 4, {116, 121, 128, 129, 143,
+                                                    159, 164, 168, 182, 188,
+                                                    192, 193, 196, 201, 204,
+                                                    212, 213, 218, 219, 220,
+                                                    223, 225, 237}},
+    {"KVM_ENABLE_CAP",
+     On::Vcpu,
+     enable_cap,
+     104,
+     4,
      {123, 148, 163, 175, 190, 199}},
     {"KVM_XEN_HVM_SET_ATTR", On::Vm, in(0xc9, 72), 72, 2, {0, 2, 4, 5}},
     {"KVM_XEN_VCPU_SET_ATTR", On::Vcpu, in(0xcb, 72), 72, 2, {6, 8}},
@@ -294,8 +324,9 @@ const Family families[] = {
 
 FdClass class_of(On on)
 {
-    return on == On::Vm ? FdClass::Vm
-                        : on == On::Vcpu ? FdClass::Vcpu : FdClass::Device;
+    return on == On::Vm   ? FdClass::Vm
+         : on == On::Vcpu ? FdClass::Vcpu
+                          : FdClass::Device;
 }
 
 int issue(RowGuest &row, On on, uint32_t request, size_t size, uint64_t value,
@@ -374,7 +405,8 @@ TEST_P(FamilyTest, TheNewVmIsToldTheSame)
         arg.set(8, 8, row.file());
     }
     ASSERT_GE(row.guest.recorder.ioctl(row.on(family.on), family.request,
-                                       arg.address()), 0);
+                                       arg.address()),
+              0);
     EXPECT_FALSE(row.guest.recorder.blocker());
     arg.spoil();
     row.expect_the_same_in_the_new_vm(family.on, family.request);
@@ -396,8 +428,7 @@ INSTANTIATE_TEST_SUITE_P(, FamilyTest, ::testing::ValuesIn(members()),
                          [](const auto &info) {
                              const Family &family = *info.param.family;
                              return std::string(family.name) +
-                                    (family.on == On::Vm ? "_vm_"
-                                                         : "_vcpu_") +
+                                    (family.on == On::Vm ? "_vm_" : "_vcpu_") +
                                     std::to_string(info.param.key);
                          });
 
@@ -417,8 +448,8 @@ TEST(FamiliesTest, EachKeyIsAnEntryOfItsOwn)
             }
             for (int i = 0; i < 2; i++) {
                 ASSERT_GE(row.guest.recorder.ioctl(
-                              row.on(family.on), family.request,
-                              arg.address()), 0);
+                              row.on(family.on), family.request, arg.address()),
+                          0);
             }
         }
         EXPECT_EQ(row.guest.recorder.entries(), before + family.keys.size())
@@ -458,7 +489,8 @@ TEST(RowsTest, ADifferentKeyIsAnotherEntry)
             one.fill(row, arg);
             arg.set(one.key_at, 1, key);
             ASSERT_GE(row.guest.recorder.ioctl(row.on(one.on), one.request,
-                                               arg.address()), 0);
+                                               arg.address()),
+                      0);
         }
         EXPECT_EQ(row.guest.recorder.entries(), before + 2)
             << format("%#x, key at %zu", one.request, one.key_at);
@@ -515,10 +547,8 @@ TEST(RowsTest, ARowWithAJudgeIsNotQuietByItself)
 
 TEST(RowsTest, EveryRulingThatRecordsIsListedHere)
 {
-    std::span<const Ruling> rulings[] = {vm_cap_rulings(),
-                                         vcpu_cap_rulings(),
-                                         xen_hvm_rulings(),
-                                         xen_vcpu_rulings()};
+    std::span<const Ruling> rulings[] = {vm_cap_rulings(), vcpu_cap_rulings(),
+                                         xen_hvm_rulings(), xen_vcpu_rulings()};
     for (size_t i = 0; i < std::size(families); i++) {
         std::vector<uint64_t> recorded;
         for (const Ruling &ruling : rulings[i]) {

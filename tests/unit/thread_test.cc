@@ -112,8 +112,7 @@ TEST_F(ThreadTest, TwoThreadsRecordWhileAThirdRebirths)
     other.join();
 
     EXPECT_GT(toggles, 0u);
-    EXPECT_EQ(slots_after_a_rebirth(),
-              (std::vector<uint8_t>{0, 1, 2, 40, 41}));
+    EXPECT_EQ(slots_after_a_rebirth(), (std::vector<uint8_t>{0, 1, 2, 40, 41}));
     guest.rebirth.drain();
     EXPECT_EQ(guest.kernel.vms(), 1u);
 }
