@@ -22,6 +22,9 @@ from kvm_reset_test import KvmResetTest, takes
 ERRORS = ('ENOMEM', 'EINTR', 'EAGAIN', 'EBUSY', 'EMFILE', 'ENOSPC')
 # All errors for each call take long; else each call has one, in turn.
 ALL = os.environ.get('KVM_RESET_FAULTS') == 'all'
+# Beside the catalogue, where the host can read it.
+REPORT = Path(os.environ.get('KVM_RESET_CATALOGUE', '/tmp/x')).with_name(
+    'faults.txt')
 INJECTABLE = ('ioctl', 'fcntl', 'dup3', 'mmap', 'openat', 'readlink',
               'epoll_ctl')
 
@@ -148,6 +151,7 @@ class Fault(KvmResetTest):
                                  aborted + (outcome != 'completed'))
                 return outcome
             if not self.guest.vm.is_running():
+                self.guest.vm.kill()
                 self.guest = self.fresh_guest()
         return 'missed'
 
@@ -177,10 +181,12 @@ class Fault(KvmResetTest):
                 self.must_run(self.guest)
         self.must_run(self.guest)
 
-        for (name, error, outcome), count in sorted(table.items()):
-            print(f'faults: {name:10} {error:7} {outcome:10} {count}')
-        print(f'faults: {sum(table.values())} failures in {len(calls)} calls, '
-              f'QEMU and the guest alive after each; {len(missed)} missed')
+        report = [f'{name:10} {error:7} {outcome:10} {count}' for
+                  (name, error, outcome), count in sorted(table.items())]
+        report.append(f'{sum(table.values())} failures in {len(calls)} calls, '
+                      'QEMU and the guest alive after each; '
+                      f'{len(missed)} missed')
+        REPORT.write_text('\n'.join(report) + '\n')
         self.assertLess(len(missed), len(calls) / 10, missed)
         self.assertTrue(any(outcome == 'failed' for _, _, outcome in table))
 
