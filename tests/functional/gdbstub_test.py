@@ -22,7 +22,7 @@ class Gdbstub(KvmResetTest):
         # Where each boot comes by once, at the same address since the
         # kernel is told to be where it was linked.
         address = int(guest.command(
-            'run grep " kernel_init$" /proc/kallsyms', r'([0-9a-f]{16}) T '),
+            'run grep " kernel_init$" /proc/kallsyms', r'([0-9a-f]{16}) [tT] '),
             16)
         old = guest.running_vm()
         debugger = Rsp(path, BOOT_TIMEOUT)

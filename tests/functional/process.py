@@ -15,17 +15,18 @@ class Usage:
     fds: int
     threads: int
     mappings: int
-    rss_kib: int
+    anonymous_kib: int
 
     @classmethod
     def of(cls, pid: int) -> 'Usage':
         proc = Path('/proc', str(pid))
-        rss = next(line for line in (proc / 'status').read_text().splitlines()
-                   if line.startswith('VmRSS:'))
+        status = (proc / 'status').read_text().splitlines()
+        # Without the guest's own memory where that is shared, as in a memfd.
+        anonymous = next(line for line in status if line.startswith('RssAnon'))
         return cls(fds=len(os.listdir(proc / 'fd')),
                    threads=len(os.listdir(proc / 'task')),
                    mappings=(proc / 'maps').read_text().count('\n'),
-                   rss_kib=int(rss.split()[1]))
+                   anonymous_kib=int(anonymous.split()[1]))
 
 
 @dataclass(frozen=True)

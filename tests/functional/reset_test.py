@@ -8,7 +8,7 @@ from kvm_reset_test import SharedGuestTest
 
 class Reset(SharedGuestTest):
     WEIGHT = 90
-    OPTIONS = {'smp': '2', 'args': ['-device', 'i6300esb', '-action',
+    OPTIONS = {'machine': 'pc', 'smp': '2', 'args': ['-device', 'i6300esb', '-action',
                                     'watchdog=reset']}
 
     def test_system_reset_gives_a_running_guest_a_new_vm(self) -> None:

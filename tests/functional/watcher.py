@@ -3,8 +3,8 @@
 recorded: strace's log of each thread has both, since a trace event is a write
 to QEMU's log.
 
-In a thread a recorded ioctl is followed by its kvm_reset_seen, before any
-other, and so is one that might have been, by its argument. What kvm-reset
+In a thread a recorded ioctl is followed by its kvm_reset_seen, before the next
+one, and so is one that might have been, by its argument. What kvm-reset
 itself issues is not recorded, and known by where it comes from: its own
 threads, and the reset, from its "quiesce" to its "commit".
 """
@@ -125,11 +125,10 @@ class Watcher:
         in_rebirth = False
         for event in events(lines):
             if isinstance(event, Call):
-                self.not_seen(name, waiting)
-                waiting = None
                 if in_rebirth:
                     self.findings.own += 1
-                elif self.is_known(name, event):
+                elif self.must_be_seen(name, event):
+                    self.not_seen(name, waiting)
                     waiting = event
             elif event.re is SEEN:
                 self.seen(name, event, waiting)
@@ -140,18 +139,19 @@ class Watcher:
                 in_rebirth = False
         self.not_seen(name, waiting)
 
-    def is_known(self, name: str, call: Call) -> bool:
-        if call.request in self.catalogue:
-            return True
-        self.findings.problems.append(
-            f'{name}: {call}: the catalogue does not know it')
-        return False
+    def must_be_seen(self, name: str, call: Call) -> bool:
+        row = self.catalogue.get(call.request)
+        if not row:
+            self.findings.problems.append(
+                f'{name}: {call}: the catalogue does not know it')
+            return False
+        if row.quiet:
+            self.findings.quiet += 1
+        return not row.quiet
 
     def not_seen(self, name: str, call: Call | None) -> None:
-        row = self.catalogue[call.request] if call else None
-        if row and row.quiet:
-            self.findings.quiet += 1
-        elif row:
+        if call:
+            row = self.catalogue[call.request]
             self.findings.problems.append(
                 f'{name}: {row.name}, {call}: it reached the kernel and the '
                 'journal did not see it')
