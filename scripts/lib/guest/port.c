@@ -71,7 +71,7 @@ int command_acpi_reset(int argc, char **argv)
 
     (void)argc;
     (void)argv;
-    if (!file || fread(fadt, 1, sizeof(fadt), file) <= FADT_FLAGS + 4) {
+    if (!file || fread(fadt, 1, sizeof(fadt), file) < FADT_FLAGS + 4) {
         return complain("this machine has no ACPI table FACP");
     }
     fclose(file);

@@ -87,9 +87,9 @@ class GuestTest(unittest.TestCase):
 
 
 class Reboots(GuestTest):
-    def every_way(self, machine: str) -> None:
+    def every_way(self, machine: str, more: list[str]) -> None:
         ways = ["linux", "acpi", "kbd", "triple", "pci", "bios", "efi",
-                "sysrq", "port-kbd", "port-cf9", "port-92", "port-acpi"]
+                "sysrq", "port-kbd", "port-cf9", "port-92", *more]
         guest = self.start("-machine", machine)
         ids = [guest.boot()]
         for way in ways:
@@ -100,16 +100,16 @@ class Reboots(GuestTest):
         self.assertEqual(len(set(ids)), len(ways) + 1)
 
     def test_AGuestOnPcGoesDownByEveryWay(self) -> None:
-        self.every_way("pc")
+        self.every_way("pc", [])
 
     def test_AGuestOnQ35GoesDownByEveryWay(self) -> None:
-        self.every_way("q35")
+        self.every_way("q35", ["port-acpi"])
 
     def test_AMachineWithoutTheHardwareOfAWaySaysSo(self) -> None:
-        guest = self.start("-machine", "pc", append="acpi=off")
+        guest = self.start("-machine", "pc")
         guest.boot()
         guest.send("reboot port-acpi")
-        guest.wait_for("error: this machine has no ACPI table FACP\n")
+        guest.wait_for("error: this machine's ACPI has no reset register")
         guest.wait_for("error: reboot how=port-acpi did nothing\n")
 
     def test_OneThatIsToldToRebootAtStartDoesSoAgainAndAgain(self) -> None:
@@ -238,7 +238,6 @@ class Works(GuestTest):
                    "'^Size: *16[34][0-9][0-9] kB' /proc/$p/smaps | head -n 1 "
                    "| cut -d- -f1); printf x | dd of=/proc/$p/mem bs=1 "
                    "seek=$((0x$a + 8000000)) conv=notrunc 2>/dev/null")
-        guest.wait_for("done status=0\n")
         guest.wait_for(r"work FAIL memory: page \d+ of round \d+ has changed")
 
 
