@@ -5,7 +5,7 @@
 
 @@
 expression cpu;
-identifier member =~ "^kvm_(run|dirty_gfns)$";
+identifier member = { kvm_run, kvm_dirty_gfns };
 expression list args;
 @@
  cpu->member =
@@ -14,7 +14,7 @@ expression list args;
 
 @@
 expression cpu, size;
-identifier member =~ "^kvm_(run|dirty_gfns)$";
+identifier member = { kvm_run, kvm_dirty_gfns };
 @@
 - munmap(cpu->member, size)
 + kvm_reset_munmap(cpu->member, size)
