@@ -216,7 +216,9 @@ def main() -> int:
     parser.add_argument('--jobs', type=int, default=2)
     parser.add_argument('--list', action='store_true')
     args = parser.parse_args()
-    done = {result['name'] for result in read_results(args.results)}
+    done = set()
+    if not args.list:
+        done = {result['name'] for result in read_results(args.results)}
     jobs = find_tests(re.compile(args.filter), done)
     if args.list:
         print('\n'.join(name for job in jobs for name in job.names()))

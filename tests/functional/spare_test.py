@@ -13,11 +13,11 @@ class Spare(KvmResetTest):
         guest.wait_firmware()
         for _ in range(3):
             old = guest.running_vm()
-            guest.wait(lambda: guest.info()['spare']['state'] == 'ready', 60,
-                       'the spare')
-            made = [vm for vm in process.vms_of(guest.pid) if vm != old]
-            self.assertEqual(len(made), 1)
             guest.qmp('stop')
+            guest.wait(lambda: guest.info()['spare']['state'] == 'ready' and
+                       len(process.vms_of(guest.pid)) == 2, 60,
+                       'one spare, and none that it took the place of')
+            made = [vm for vm in process.vms_of(guest.pid) if vm != old]
             with self.reborn(guest, boots=False):
                 guest.qmp('system_reset')
             self.assertTrue(guest.info()['last']['spare'])
