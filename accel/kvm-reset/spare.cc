@@ -43,7 +43,6 @@ Spare::~Spare()
         stopping_ = true;
     }
     changed_.notify_all();
-    wake();
     if (thread_.joinable()) {
         thread_.join();
     }
@@ -64,7 +63,9 @@ void Spare::keep(bool wanted)
     }
     lock.unlock();
     recorder_.on_change(wanted ? [this] { wake(); } : std::function<void()>());
-    wake();
+    lock.lock();
+    stale_ = true;
+    changed_.notify_all();
 }
 
 /*
@@ -74,7 +75,8 @@ void Spare::keep(bool wanted)
 void Spare::wake()
 {
     if (!stale_.exchange(true)) {
-        stale_.notify_one();
+        std::unique_lock lock(mutex_);
+        changed_.notify_all();
     }
 }
 
@@ -94,8 +96,8 @@ void Spare::renew(int taken)
     std::unique_lock lock(mutex_);
 
     taken_ = taken;
-    lock.unlock();
-    wake();
+    stale_ = true;
+    changed_.notify_all();
 }
 
 SpareStatus Spare::status() const
@@ -119,20 +121,18 @@ void Spare::settle()
 
 void Spare::work()
 {
-    while (true) {
-        stale_.wait(false);
+    std::unique_lock lock(mutex_);
 
-        std::unique_lock lock(mutex_);
-        if (stopping_) {
-            return;
-        }
-        if (wanted_) {
+    while (!stopping_) {
+        if (wanted_ && stale_) {
             work_once(lock);
-        } else {
+        } else if (!wanted_ && (stale_ || image_)) {
             image_.reset();
             stale_ = false;
+        } else {
+            changed_.notify_all();
+            changed_.wait(lock);
         }
-        changed_.notify_all();
     }
 }
 
