@@ -215,8 +215,7 @@ TEST_F(SpareTest, WhateverChangesTheNewVmIsAsTheOldOne)
                 guest.ioctl(guest.vm,
                             random() % 2 ? register_coalesced_mmio
                                          : unregister_coalesced_mmio,
-                            Zone{.addr = 0xa0000 + 0x1000 * n,
-                                 .size = 0x1000});
+                            Zone{.addr = 0xa0000 + 0x1000 * n, .size = 0x1000});
                 break;
             case 4: {
                 Routing<3> routing;
