@@ -15,6 +15,7 @@
 #include <string>
 
 #include "catalogue.h"
+#include "error.h"
 #include "judge.h"
 
 using namespace kvm_reset;
@@ -52,8 +53,7 @@ public:
     void field(const std::string &name, Field field)
     {
         if (field.width) {
-            add(name, "[" + std::to_string(field.offset) + ", " +
-                          std::to_string(field.width) + "]");
+            add(name, format("[%u, %u]", field.offset, field.width));
         }
     }
 
