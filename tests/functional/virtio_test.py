@@ -60,7 +60,7 @@ class Virtio(KvmResetTest):
                 # What it still said before it was reset counts as well.
                 said = re.findall(WORK_LINE, guest.console.text())
                 written = max(written, int(said[-1]))
-            found = int(guest.command('', r'disk found=(\d+)'))
+            found = int(guest.command('', r'disk found=(\d+)\s'))
             self.assertGreaterEqual(found, written)
             last = found
         self.acknowledged(guest, last + 5)
