@@ -80,14 +80,19 @@ constexpr const char *hot[] = {
  * need not be looked at: with a sanitizer, g++ takes the address of a function
  * for something that may be null, and not for a constant.
  */
-constexpr bool quiet_everywhere(uint32_t request)
+constexpr bool no_row_records(uint32_t request)
 {
+    bool known = false;
+
     for (const Row &row : table) {
-        if (row.request == request && !effect_is_quiet(row.effect)) {
-            return false;
+        if (row.request == request) {
+            known = true;
+            if (!effect_is_quiet(row.effect)) {
+                return false;
+            }
         }
     }
-    return true;
+    return known;
 }
 
 constexpr bool is_hot(std::string_view name)
@@ -99,7 +104,7 @@ constexpr auto quiet = [] {
     std::array<uint32_t, 256> result{};
     for (const Row &row : table) {
         uint32_t &slot = result[ioc_number(row.request)];
-        if ((!slot || is_hot(row.name)) && quiet_everywhere(row.request)) {
+        if ((!slot || is_hot(row.name)) && no_row_records(row.request)) {
             slot = row.request;
         }
     }
@@ -126,6 +131,11 @@ const Row *find_row(FdClass on, uint32_t request)
         return nullptr;
     }
     return &table[*found];
+}
+
+bool quiet_everywhere(uint32_t request)
+{
+    return no_row_records(request);
 }
 
 const Row *find_row(const char *name)

@@ -193,6 +193,12 @@ std::span<const Row> catalogue();
  */
 const Row *find_row(FdClass on, uint32_t request);
 
+/*
+ * Whether there are rows of @request and none records it, on whatever fd and
+ * with whatever argument.
+ */
+bool quiet_everywhere(uint32_t request);
+
 /* The first row of that name (for tools), or nullptr. */
 const Row *find_row(const char *name);
 

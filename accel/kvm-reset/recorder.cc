@@ -87,22 +87,6 @@ const Row *Recorder::row_of(int fd, uint32_t request, ObjectId *target) const
     return find_row(object ? object->kind : FdClass::System, request);
 }
 
-/* Whether @request is one that no class of fd records. */
-static bool quiet_everywhere(uint32_t request)
-{
-    bool known = false;
-
-    for (const Row &row : catalogue()) {
-        if (row.request == request) {
-            known = true;
-            if (row.judge || !effect_is_quiet(row.effect)) {
-                return false;
-            }
-        }
-    }
-    return known;
-}
-
 static bool defining_msr(uint32_t index, void *opaque)
 {
     auto msrs = static_cast<const std::vector<uint32_t> *>(opaque);

@@ -84,14 +84,22 @@ Result<void> Swap::map(const Object &object, int fd)
     return {};
 }
 
+/* EBUSY: another thread is about to open that very number, as dup2(2) says. */
+static int replace(Kernel &kernel, int fd, int onto)
+{
+    int ret;
+
+    do {
+        ret = kernel.dup_onto(fd, onto);
+    } while (ret == -EINTR || ret == -EBUSY);
+    return ret;
+}
+
 Result<void> Swap::put_in_place()
 {
     for (const Object &object : snapshot_.objects) {
         int fresh = image_.fd(object.id);
-        int ret;
-        do {
-            ret = kernel_.dup_onto(fresh, object.fd);
-        } while (ret == -EINTR || ret == -EBUSY);
+        int ret = replace(kernel_, fresh, object.fd);
         if (ret < 0) {
             return fail(-ret, "putting the new fd %d (%s) in place", object.fd,
                         to_string(object.kind));
@@ -116,10 +124,7 @@ Result<void> Swap::undo()
     while (placed_ > 0) {
         const Object &object = snapshot_.objects[--placed_];
         int fd = old_[placed_].get();
-        int ret;
-        do {
-            ret = kernel_.dup_onto(fd, object.fd);
-        } while (ret == -EINTR || ret == -EBUSY);
+        int ret = replace(kernel_, fd, object.fd);
         if (ret < 0) {
             note(fail(-ret, "putting the old fd %d back", object.fd));
         }
