@@ -209,12 +209,14 @@ def summary(paths: list[Path]) -> int:
     results = [result for path in paths for result in read(path)]
     count = {outcome: sum(r.outcome == outcome for r in results)
              for outcome in OUTCOMES}
-    for outcome, title in ((SKIPPED, "Skipped:"), (FAILED, "Failed:")):
-        if count[outcome]:
+    for outcome, title in ((PASSED, "Passed, but:"), (SKIPPED, "Skipped:"),
+                           (FAILED, "Failed:")):
+        told = [r for r in results if r.outcome == outcome
+                and (r.reason or outcome != PASSED)]
+        if told:
             print(title)
-        for result in results:
-            if result.outcome == outcome:
-                print(f"  {result.name}: {result.reason or 'no reason given'}")
+        for result in told:
+            print(f"  {result.name}: {result.reason or 'no reason given'}")
     if not results:
         print("Nothing ran.")
     print(f"{count[PASSED]} passed, {count[FAILED]} failed, "

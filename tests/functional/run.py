@@ -57,9 +57,9 @@ def find_tests(wanted: re.Pattern[str], done: set[str]) -> list[Job]:
     return sorted(jobs, key=lambda job: -job.cls.WEIGHT)
 
 
-def read_results(path: Path) -> list[dict[str, Any]]:
-    """Of an earlier run that was cut short."""
-    if not path.exists():
+def read_results(path: Optional[Path]) -> list[dict[str, Any]]:
+    """Of an earlier run."""
+    if path is None or not path.exists():
         return []
     return [json.loads(line) for line in path.read_text().splitlines()]
 
@@ -143,10 +143,15 @@ class Run:
         self.count.update(result['outcome']
                           for result in read_results(args.results))
         self.results = open(args.results, 'a')
+        self.first_try = {result['name']: result['reason']
+                          for result in read_results(args.first_try)
+                          if result['outcome'] == 'failed'}
 
     def report(self, name: str, outcome: str, reason: str,
                seconds: float) -> None:
         self.count[outcome] += 1
+        if outcome == 'passed' and name in self.first_try:
+            reason = 'at the second try; the first: ' + self.first_try[name]
         print(f'{WORDS[outcome]:4} {name} {seconds:.1f}'
               + (f' [{reason}]' if reason else ''), flush=True)
         print(json.dumps({'name': name, 'outcome': outcome, 'reason': reason,
@@ -211,6 +216,8 @@ def main() -> int:
     parser.add_argument('--filter', default='')
     parser.add_argument('--results', type=Path, required=True,
                         help='tests that it has already are not run')
+    parser.add_argument('--first-try', type=Path,
+                        help='results of what failed and is tried again')
     parser.add_argument('--failures', type=Path, required=True)
     parser.add_argument('--scratch', type=Path, required=True)
     parser.add_argument('--jobs', type=int, default=2)

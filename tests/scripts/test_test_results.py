@@ -106,6 +106,13 @@ class Counting(unittest.TestCase):
                                  '1 passed, 1 failed, 0 skipped'])
         self.assertEqual(status, 1)
 
+    def test_a_pass_at_the_second_try_is_told(self):
+        status, lines = self.summary(Result('a', 'passed', 'at the second'),
+                                     Result('b', 'passed'))
+        self.assertEqual(lines, ['Passed, but:', '  a: at the second',
+                                 '2 passed, 0 failed, 0 skipped'])
+        self.assertEqual(status, 0)
+
     def test_nothing_but_skips_is_no_success(self):
         status, lines = self.summary(Result('b', 'skipped', 'no KVM'))
         self.assertEqual(status, 1)
