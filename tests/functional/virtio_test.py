@@ -83,7 +83,7 @@ class Virtio(KvmResetTest):
                       if self.direct_io(image) else
                       f'file={image},format=raw,if=none,id=d',
             '-device', 'virtio-blk-pci,drive=d',
-            '-netdev', 'user,id=n', '-device', 'virtio-net-pci,netdev=n',
+            '-netdev', 'user,id=n', '-device', 'virtio-net-pci,netdev=n,romfile=',
             '-device', 'virtio-rng-pci'])
         guest.wait_boot()
         self.reset_at_work(guest, 'monitor')
@@ -101,7 +101,7 @@ class Virtio(KvmResetTest):
 
     def test_a_user_network_is_busy_before_and_after(self) -> None:
         guest = self.start(machine='pc', append='kr.work=1', args=[
-            '-netdev', 'user,id=n', '-device', 'virtio-net-pci,netdev=n'])
+            '-netdev', 'user,id=n', '-device', 'virtio-net-pci,netdev=n,romfile='])
         guest.wait_boot()
         for _ in range(2):
             guest.console.wait_for(r'work ok n=\d+ .*net=[1-9]', 60)
@@ -146,7 +146,7 @@ class VhostNet(KvmResetTest):
             append='kr.work=1 kr.ip=192.168.77.2/24 kr.gateway=192.168.77.1',
             args=['-netdev', f'tap,id=n,ifname={self.TAP},script=no,'
                              'downscript=no,vhost=on,vhostforce=on',
-                  '-device', 'virtio-net-pci,netdev=n'])
+                  '-device', 'virtio-net-pci,netdev=n,romfile='])
         guest.wait_boot()
         for _ in range(2):
             guest.console.wait_for(r'work ok n=\d+ .*net=[1-9]', 60)
