@@ -47,4 +47,13 @@ std::unexpected<Error> fail(int code, const char *fmt, ...)
     return std::unexpected(Error{code, std::move(text)});
 }
 
+std::unexpected<Error> refuse(int code, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    std::string text = vformat(fmt, ap);
+    va_end(ap);
+    return std::unexpected(Error{code, std::move(text)});
+}
+
 } /* namespace kvm_reset */

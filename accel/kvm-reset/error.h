@@ -26,6 +26,13 @@ __attribute__((format(printf, 1, 2))) std::string format(const char *fmt, ...);
 __attribute__((format(printf, 2, 3))) std::unexpected<Error>
 fail(int code, const char *fmt, ...);
 
+/*
+ * An Error whose sentence says all there is to say: of bad input, say, where
+ * no system call gave @code and its name would explain nothing.
+ */
+__attribute__((format(printf, 2, 3))) std::unexpected<Error>
+refuse(int code, const char *fmt, ...);
+
 } /* namespace kvm_reset */
 
 #endif

@@ -84,10 +84,10 @@ Digest Hash::of(HashKind kind, Bytes bytes)
 static Result<void> check_pages(uint64_t gpa, uint64_t size)
 {
     if (gpa % launch_page_size || size % launch_page_size || gpa + size < gpa) {
-        return std::unexpected(
-            Error{EINVAL, format("a launch digest is made of whole pages, and "
-                                 "0x%" PRIx64 " bytes at 0x%" PRIx64 " are not",
-                                 size, gpa)});
+        return refuse(EINVAL,
+                      "a launch digest is made of whole pages, and 0x%" PRIx64
+                      " bytes at 0x%" PRIx64 " are not",
+                      size, gpa);
     }
     return {};
 }
@@ -156,11 +156,10 @@ Result<void> SnpDigest::add(SnpPage type, uint64_t gpa, Bytes pages)
 Result<void> SnpDigest::add(SnpPage type, uint64_t gpa, uint64_t size)
 {
     if (measured_by_contents(type)) {
-        return std::unexpected(
-            Error{EINVAL, format("SNP pages of type %d at 0x%" PRIx64
-                                 " are measured by their contents, which "
-                                 "are missing",
-                                 int(type), gpa)});
+        return refuse(EINVAL,
+                      "SNP pages of type %d at 0x%" PRIx64
+                      " are measured by their contents, which are missing",
+                      int(type), gpa);
     }
     if (auto good = check_pages(gpa, size); !good) {
         return good;
@@ -174,9 +173,9 @@ Result<void> SnpDigest::add(SnpPage type, uint64_t gpa, uint64_t size)
 Result<void> SnpDigest::add_vmsa(Bytes page)
 {
     if (page.size() != launch_page_size) {
-        return std::unexpected(Error{
-            EINVAL, format("a save area has 4096 bytes, and this one has %zu",
-                           page.size())});
+        return refuse(EINVAL,
+                      "a save area has 4096 bytes, and this one has %zu",
+                      page.size());
     }
     return add(SnpPage::Vmsa, snp_vmsa_gpa, page);
 }
