@@ -167,7 +167,7 @@ Result<void> run(std::span<char *const> arguments)
         fputs(measure_help, stdout);
     } else if (options->list_vcpu_types) {
         for (const std::string &name : cpu_names()) {
-            puts(name.c_str());
+            printf("%s 0x%x\n", name.c_str(), *cpu_signature_of(name));
         }
     } else {
         auto digest = measure(*options);

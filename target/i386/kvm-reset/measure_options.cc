@@ -17,45 +17,40 @@
 namespace kvm_reset {
 
 const char measure_help[] =
-    "usage: kvm-reset-measure --tee sev|sev-es|snp|tdx --ovmf FILE "
-    "[OPTION...]\n"
-    "\n"
-    "Prints, in hex, the launch digest of a guest that QEMU starts on KVM:\n"
-    "SEV and SEV-ES: the digest that LAUNCH_MEASURE signs; SEV-SNP: "
-    "MEASUREMENT\n"
-    "of the attestation report; TDX: MRTD of the TD report.\n"
-    "\n"
-    "  --tee KIND            sev, sev-es, snp or tdx\n"
-    "  --ovmf FILE           the firmware\n"
-    "\n"
-    "SEV-ES and SEV-SNP also measure the vCPUs:\n"
-    "  --vcpus N             how many, from 1 to 4096\n"
-    "  --vcpu-type MODEL     of QEMU's -cpu, such as EPYC-v4\n"
-    "  --list-vcpu-types     prints all the names that --vcpu-type takes\n"
-    "  --vcpu-sig NUMBER     or EAX of CPUID 1, for any other -cpu\n"
-    "  --vcpu-family N --vcpu-model N --vcpu-stepping N    or these three\n"
-    "  --guest-features NUMBER\n"
-    "                        SEV_FEATURES of the save area; by default what "
-    "QEMU\n"
-    "                        asks for: 0x1 (SNP is on) for snp, 0 for sev-es. "
-    "Of\n"
-    "                        0x1, which only SNP can have, sev-es takes no "
-    "note\n"
-    "  --legacy-vm-type      sev-es: as QEMU's legacy-vm-type=on, and as "
-    "hosts\n"
-    "                        before Linux 6.10: the FPU's state is left out\n"
-    "\n"
-    "With kernel-hashes=on (not tdx, which measures a kernel only later):\n"
-    "  --kernel FILE         QEMU's -kernel\n"
-    "  --initrd FILE         QEMU's -initrd\n"
-    "  --append TEXT         QEMU's -append\n"
-    "\n"
-    "  --json                a JSON object with the digest and what it is of\n"
-    "  --help                this text\n"
-    "\n"
-    "Numbers are decimal, or hexadecimal after 0x. The exit status is 0, or 1 "
-    "with\n"
-    "one line on stderr that says why there is no digest.\n";
+    R"(usage: kvm-reset-measure --tee sev|sev-es|snp|tdx --ovmf FILE [OPTION...]
+
+Prints, in hex, the launch digest of a guest that QEMU starts on KVM:
+SEV and SEV-ES: the digest that LAUNCH_MEASURE signs; SEV-SNP: MEASUREMENT
+of the attestation report; TDX: MRTD of the TD report.
+
+  --tee KIND            sev, sev-es, snp or tdx
+  --ovmf FILE           the firmware
+
+SEV-ES and SEV-SNP also measure the vCPUs:
+  --vcpus N             how many, from 1 to 4096
+  --vcpu-type MODEL     of QEMU's -cpu, such as EPYC-v4
+  --list-vcpu-types     prints what --vcpu-type takes, and the signatures
+  --vcpu-sig NUMBER     or EAX of CPUID 1, for any other -cpu
+  --vcpu-family N --vcpu-model N --vcpu-stepping N    or these three
+  --guest-features NUMBER
+                        SEV_FEATURES of the save area; by default what QEMU
+                        asks for: 0x1 (SNP is active) for snp, 0 for sev-es,
+                        for which 0x1 makes no difference
+  --legacy-vm-type      sev-es: for a sev-guest object that does not say
+                        legacy-vm-type=off, or a host before Linux 6.10:
+                        the save areas lack the FPU's state then
+
+With kernel-hashes=on (not tdx, which measures a kernel only later):
+  --kernel FILE         QEMU's -kernel
+  --initrd FILE         QEMU's -initrd
+  --append TEXT         QEMU's -append
+
+  --json                a JSON object with the digest and what it is of
+  --help                this text
+
+Numbers are decimal, or hexadecimal after 0x. The exit status is 0, or 1 with
+one line on stderr that says why there is no digest.
+)";
 
 static constexpr struct {
     const char *name;
@@ -75,15 +70,10 @@ const char *to_string(Tee tee)
 static constexpr std::string_view with_value[] = {
     "tee",         "ovmf",       "vcpus",         "vcpu-type",      "vcpu-sig",
     "vcpu-family", "vcpu-model", "vcpu-stepping", "guest-features", "kernel",
-    "initrd",      "append",
-};
+    "initrd",      "append"};
 
-static constexpr std::string_view without_value[] = {
-    "legacy-vm-type",
-    "json",
-    "help",
-    "list-vcpu-types",
-};
+static constexpr std::string_view without_value[] = {"legacy-vm-type", "json",
+                                                     "help", "list-vcpu-types"};
 
 /* What was said, by name; of flags the value is empty. */
 using Said = std::map<std::string, std::string, std::less<>>;

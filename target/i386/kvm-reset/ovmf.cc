@@ -180,6 +180,8 @@ constexpr size_t section_size = 12;
 constexpr uint32_t version = 1;
 /* More than any firmware has; the pairs of them are compared. */
 constexpr uint32_t most_sections = 1024;
+/* Far more than any firmware needs. */
+constexpr uint32_t largest_section = 256 << 20;
 } /* namespace metadata */
 
 /* The metadata, cut to the length that its header gives. */
@@ -237,6 +239,10 @@ static Result<void> check_section(const Ovmf &ovmf, const SevSection &section,
     if (!section.size || section.address % launch_page_size ||
         section.size % launch_page_size) {
         return refuse(EINVAL, "the firmware's %s is not made of whole pages",
+                      describe(section).c_str());
+    }
+    if (section.size > metadata::largest_section) {
+        return refuse(EINVAL, "the firmware's %s is absurdly large",
                       describe(section).c_str());
     }
     if (section.address + uint64_t(section.size) > four_gib ||
