@@ -259,6 +259,18 @@ class Answers(Measure):
         self.assertIn('note: MRTD does not cover --kernel', done.stderr)
 
 
+    def test_snp_firmware_that_qemu_would_not_launch_is_told(self) -> None:
+        path = need('inteltdx')
+        image = path.read_bytes()
+        done = self.run_it('--tee', 'snp', '--ovmf', path, '--vcpus', 1,
+                           '--vcpu-type', 'EPYC')
+        empty = [row for row in reference.table_of(image, b'ASEV', '<3I')
+                 if not row[1]]
+        self.assertEqual('an empty section' in done.stderr, bool(empty))
+        areas = reference.save_areas(image, 1, EPYC, 1)
+        self.assertEqual(done.stdout.strip(), reference.snp(image, areas))
+
+
 class BadInput(Measure):
     def test_words_that_make_no_sense(self) -> None:
         image = self.put('image', bytes(4096))

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <memory>
@@ -13,6 +14,7 @@
 #include "cpu_signature.h"
 #include "measure.h"
 #include "measure_options.h"
+#include "ovmf.h"
 
 using namespace kvm_reset;
 
@@ -104,6 +106,21 @@ Result<KernelHashes> hash_kernel(const MeasureOptions &options)
     return hashes;
 }
 
+void note(const char *text)
+{
+    fprintf(stderr, "kvm-reset-measure: note: %s\n", text);
+}
+
+bool has_empty_section(Bytes firmware)
+{
+    auto ovmf = Ovmf::parse(firmware);
+    if (!ovmf) {
+        return false;
+    }
+    auto sections = sev_sections(*ovmf);
+    return sections && !std::ranges::all_of(*sections, &SevSection::size);
+}
+
 Result<Digest> measure(const MeasureOptions &options)
 {
     auto firmware = read_firmware(options.ovmf);
@@ -120,10 +137,8 @@ Result<Digest> measure(const MeasureOptions &options)
         .kernel = {},
     };
     if (options.kernel && options.tee == Tee::Tdx) {
-        fprintf(stderr,
-                "kvm-reset-measure: note: MRTD does not cover --kernel, "
-                "--initrd and --append: RTMR[1] and RTMR[2] do, once "
-                "the firmware has started\n");
+        note("MRTD does not cover --kernel, --initrd and --append: RTMR[1] and "
+             "RTMR[2] do, once the firmware has started");
     } else if (options.kernel) {
         auto hashes = hash_kernel(options);
         if (!hashes) {
@@ -136,6 +151,10 @@ Result<Digest> measure(const MeasureOptions &options)
     if (!digest) {
         return refuse(digest.error().code, "%s: %s", options.ovmf.c_str(),
                       digest.error().what.c_str());
+    }
+    if (options.tee == Tee::Snp && has_empty_section(*firmware)) {
+        note("QEMU does not launch this firmware as SEV-SNP, since its SEV "
+             "metadata has an empty section; the digest leaves that out");
     }
     return digest;
 }

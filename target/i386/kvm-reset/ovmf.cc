@@ -236,8 +236,7 @@ static bool overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
 static Result<void> check_section(const Ovmf &ovmf, const SevSection &section,
                                   const std::vector<SevSection> &before)
 {
-    if (!section.size || section.address % launch_page_size ||
-        section.size % launch_page_size) {
+    if (section.address % launch_page_size || section.size % launch_page_size) {
         return refuse(EINVAL, "the firmware's %s is not made of whole pages",
                       describe(section).c_str());
     }

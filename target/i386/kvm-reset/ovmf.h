@@ -74,7 +74,7 @@ struct SevSection {
     };
 
     uint32_t address;
-    uint32_t size; /* both are whole pages */
+    uint32_t size; /* both are whole pages; 0 in firmware made for TDX */
     uint32_t type; /* Type, or a newer one */
 };
 
