@@ -7,20 +7,46 @@
 #include "quiet_thread.h"
 
 #include <csignal>
-#include <pthread.h>
 
 namespace kvm_reset {
 
-std::thread start_quiet_thread(const char *name, std::function<void()> run)
+/* Several times what replaying a journal needs, sanitizers included. */
+constexpr size_t stack_size = 1 << 20;
+
+void *QuietThread::enter(void *self)
+{
+    auto thread = static_cast<QuietThread *>(self);
+
+    pthread_setname_np(pthread_self(), thread->name_);
+    thread->run_();
+    return nullptr;
+}
+
+Result<void> QuietThread::start(const char *name, std::function<void()> run)
 {
     sigset_t all, before;
+    pthread_attr_t attributes;
 
+    name_ = name;
+    run_ = std::move(run);
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, stack_size);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    std::thread thread(std::move(run));
-    pthread_setname_np(thread.native_handle(), name);
+    int ret = pthread_create(&thread_, &attributes, enter, this);
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    return thread;
+    pthread_attr_destroy(&attributes);
+    if (ret) {
+        return fail(ret, "cannot start thread %s", name);
+    }
+    started_ = true;
+    return {};
+}
+
+void QuietThread::join()
+{
+    pthread_join(thread_, nullptr);
+    started_ = false;
 }
 
 } /* namespace kvm_reset */

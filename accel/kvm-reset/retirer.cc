@@ -6,8 +6,6 @@
 
 #include "retirer.h"
 
-#include "quiet_thread.h"
-
 namespace kvm_reset {
 
 Retirer::~Retirer()
@@ -26,8 +24,11 @@ void Retirer::retire(std::vector<Fd> fds)
 {
     std::unique_lock lock(mutex_);
 
-    if (!thread_.joinable()) {
-        thread_ = start_quiet_thread("kvm-retire", [this] { work(); });
+    if (!thread_.joinable() &&
+        !thread_.start("kvm-retire", [this] { work(); })) {
+        queue_.push_back(std::move(fds));
+        close_first(lock);
+        return;
     }
     changed_.wait(lock, [this] { return queue_.size() < bound_; });
     queue_.push_back(std::move(fds));
@@ -49,21 +50,27 @@ void Retirer::work()
         if (queue_.empty()) {
             return;
         }
-        std::vector<Fd> fds = std::move(queue_.front());
-        queue_.pop_front();
-        busy_++;
-        changed_.notify_all();
-
-        lock.unlock();
-        uint64_t began = kernel_.now();
-        fds.clear();
-        uint64_t took = kernel_.now() - began;
-        lock.lock();
-
-        last_duration_ = took;
-        busy_--;
-        changed_.notify_all();
+        close_first(lock);
     }
+}
+
+void Retirer::close_first(std::unique_lock<std::mutex> &lock)
+{
+    std::vector<Fd> fds = std::move(queue_.front());
+
+    queue_.pop_front();
+    busy_++;
+    changed_.notify_all();
+
+    lock.unlock();
+    uint64_t began = kernel_.now();
+    fds.clear();
+    uint64_t took = kernel_.now() - began;
+    lock.lock();
+
+    last_duration_ = took;
+    busy_--;
+    changed_.notify_all();
 }
 
 size_t Retirer::waiting() const

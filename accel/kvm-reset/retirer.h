@@ -15,10 +15,10 @@
 #include <cstdint>
 #include <deque>
 #include <mutex>
-#include <thread>
 #include <vector>
 
 #include "kernel.h"
+#include "quiet_thread.h"
 
 namespace kvm_reset {
 
@@ -30,7 +30,10 @@ public:
     /* Waits for what is under way and closes the rest. */
     ~Retirer();
 
-    /* Takes the fds over; waits while @bound VMs are waiting. Any thread. */
+    /*
+     * Takes the fds over; waits while @bound VMs are waiting.  Without a thread
+     * to be had it closes them itself.  Any thread.
+     */
     void retire(std::vector<Fd> fds);
     /* Returns when everything given so far is closed.  Any thread. */
     void drain();
@@ -41,6 +44,7 @@ public:
 
 private:
     void work();
+    void close_first(std::unique_lock<std::mutex> &lock);
 
     Kernel &kernel_;
     const size_t bound_;
@@ -50,7 +54,7 @@ private:
     size_t busy_ = 0;
     uint64_t last_duration_ = 0;
     bool stopping_ = false;
-    std::thread thread_;
+    QuietThread thread_;
 };
 
 } /* namespace kvm_reset */

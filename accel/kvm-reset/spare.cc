@@ -10,8 +10,6 @@
 #include <functional>
 #include <utility>
 
-#include "quiet_thread.h"
-
 namespace kvm_reset {
 
 using namespace std::chrono_literals;
@@ -58,14 +56,26 @@ void Spare::keep(bool wanted)
     wanted_ = wanted;
     status_ = {};
     status_.state = wanted ? SpareState::Preparing : SpareState::Off;
-    if (wanted && !thread_.joinable()) {
-        thread_ = start_quiet_thread("kvm-spare", [this] { work(); });
-    }
+    start_thread();
     lock.unlock();
     recorder_.on_change(wanted ? [this] { wake(); } : std::function<void()>());
     lock.lock();
     stale_ = true;
     changed_.notify_all();
+}
+
+/* With the lock held; tried again at each reset. */
+void Spare::start_thread()
+{
+    if (!wanted_ || thread_.joinable()) {
+        return;
+    }
+    status_.state = SpareState::Preparing;
+    Result<void> started = thread_.start("kvm-spare", [this] { work(); });
+    if (!started) {
+        status_.state = SpareState::Failed;
+        status_.error = started.error().what;
+    }
 }
 
 /*
@@ -97,6 +107,7 @@ void Spare::renew(int taken)
 
     taken_ = taken;
     stale_ = true;
+    start_thread();
     changed_.notify_all();
 }
 

@@ -18,9 +18,9 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 
 #include "image.h"
+#include "quiet_thread.h"
 #include "recorder.h"
 #include "retirer.h"
 
@@ -70,6 +70,7 @@ public:
 
 private:
     void wake();
+    void start_thread();
     void work();
     void work_once(std::unique_lock<std::mutex> &lock);
     void let_changes_gather(std::unique_lock<std::mutex> &lock);
@@ -88,7 +89,7 @@ private:
     int taken_ = -1;
     std::optional<Image> image_;
     SpareStatus status_;
-    std::thread thread_;
+    QuietThread thread_;
 };
 
 } /* namespace kvm_reset */

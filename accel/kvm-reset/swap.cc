@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <sys/mman.h>
+#include <thread>
 
 namespace kvm_reset {
 
@@ -84,14 +85,22 @@ Result<void> Swap::map(const Object &object, int fd)
     return {};
 }
 
+/* In nanoseconds: many times what an open() can take. */
+constexpr uint64_t most_busy = 100'000'000;
+
 /* EBUSY: another thread is about to open that very number, as dup2(2) says. */
 static int replace(Kernel &kernel, int fd, int onto)
 {
-    int ret;
-
+    int ret = kernel.dup_onto(fd, onto);
+    if (ret != -EINTR && ret != -EBUSY) {
+        return ret;
+    }
+    uint64_t began = kernel.now();
     do {
+        std::this_thread::yield();
         ret = kernel.dup_onto(fd, onto);
-    } while (ret == -EINTR || ret == -EBUSY);
+    } while ((ret == -EINTR || ret == -EBUSY) &&
+             kernel.now() - began < most_busy);
     return ret;
 }
 

@@ -107,6 +107,64 @@ INSTANTIATE_TEST_SUITE_P(, FailureTest,
                                            ENOSPC),
                          name_of);
 
+TEST(FdLimitTest, WhereverTheFdsRunOutTheOldVmStaysInPlace)
+{
+    for (bool spare : {false, true}) {
+        for (int more = 1;; more++) {
+            SCOPED_TRACE(more);
+            Guest guest;
+            guest.define_a_bit_of_everything();
+            Holdings before = Holdings::of(guest);
+            guest.rebirth.keep_spare(spare);
+            guest.rebirth.drain();
+
+            guest.kernel.fd_limit = guest.kernel.fds().rbegin()->first + more;
+            Result<Phases> done = guest.rebirth.run();
+            guest.rebirth.drain();
+            guest.kernel.fd_limit = 1 << 20;
+            guest.rebirth.keep_spare(false);
+            guest.rebirth.drain();
+            if (done) {
+                EXPECT_GT(more, spare ? 5 : 10);
+                expect_one_vm_under_the_same_numbers(guest, before);
+                break;
+            }
+            EXPECT_EQ(done.error().code, EMFILE) << done.error().what;
+            EXPECT_EQ(Holdings::of(guest), before) << done.error().what;
+            EXPECT_TRUE(guest.rebirth.run());
+            guest.rebirth.drain();
+            expect_one_vm_under_the_same_numbers(guest, before);
+        }
+    }
+}
+
+/* As dup2(2) has it, when another thread is about to open that number. */
+TEST(BusyNumberTest, OneThatStaysBusyIsGivenUpAndNothingIsLost)
+{
+    Guest first;
+    first.define_a_bit_of_everything();
+    std::vector<int> numbers;
+    for (const Object &object : first.recorder.snapshot().objects) {
+        numbers.push_back(object.fd);
+    }
+    EXPECT_GT(numbers.size(), 5u);
+    for (int number : numbers) {
+        SCOPED_TRACE(number);
+        Guest guest;
+        guest.define_a_bit_of_everything();
+        Holdings before = Holdings::of(guest);
+
+        guest.kernel.busy_numbers = {number};
+        Result<Phases> done = guest.rebirth.run();
+        ASSERT_FALSE(done);
+        EXPECT_EQ(done.error().code, EBUSY) << done.error().what;
+        EXPECT_FALSE(done.error().what.contains("not whole"));
+        EXPECT_EQ(Holdings::of(guest), before);
+        guest.kernel.busy_numbers.clear();
+        EXPECT_TRUE(guest.rebirth.run());
+    }
+}
+
 /* A hook fails on the new VM, and then a call of the way back does. */
 TEST(WayBackTest, EveryFailureOfTheWayBackIsSaid)
 {

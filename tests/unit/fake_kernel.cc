@@ -144,6 +144,10 @@ int FakeKernel::install(FilePtr file)
 {
     int fd = lowest();
 
+    if (fd >= fd_limit) {
+        release(std::move(file));
+        return -EMFILE;
+    }
     fds_[fd] = std::move(file);
     return fd;
 }
@@ -224,6 +228,9 @@ int FakeKernel::dup_onto(int from, int onto)
     std::unique_lock lock(mutex_);
     if (int code = refused(Call::DupOnto)) {
         return -code;
+    }
+    if (busy_numbers.contains(onto)) {
+        return -EBUSY;
     }
     FilePtr file = find(from);
     if (!file || onto < 0) {
@@ -656,7 +663,10 @@ int FakeKernel::create_device(std::shared_ptr<Vm> vm, uintptr_t arg)
     if (std::exchange(vm->vfio, true)) {
         return -EBUSY;
     }
-    uint32_t fd = install(make("anon_inode:kvm-vfio", vm, "device 0"));
+    int fd = install(make("anon_inode:kvm-vfio", vm, "device 0"));
+    if (fd < 0) {
+        return fd;
+    }
     memcpy(reinterpret_cast<uint8_t *>(arg) + 4, &fd, 4);
     return 0;
 }

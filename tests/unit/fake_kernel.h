@@ -87,6 +87,10 @@ public:
     bool remembers = true;
     /* The feature MSRs that it lists. */
     std::vector<uint32_t> feature_msrs{0x10a, 0x8b, 0x480};
+    /* Numbers that dup_onto() always finds busy. */
+    std::set<int> busy_numbers;
+    /* No fd has this number or a higher one, as with RLIMIT_NOFILE. */
+    int fd_limit = 1 << 20;
     /* KVM_SET_MSRS takes no more than this many. */
     int takes_msrs = 1000;
 
