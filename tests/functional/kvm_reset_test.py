@@ -20,6 +20,9 @@ KERNEL = os.environ.get('KVM_RESET_GUEST_KERNEL', '')
 KERNEL_ELF = os.environ.get('KVM_RESET_GUEST_ELF', '')
 INITRD = os.environ.get('KVM_RESET_GUEST_INITRD', '')
 
+# Of a KVM that cannot do what its CPUID says, 'host' is none.
+CPU = os.environ.get('KVM_RESET_GUEST_CPU', 'host')
+
 # Told in QEMU's log when a test fails.
 TRACES = ('kvm_reset_step', 'kvm_reset_blocked', 'kvm_reset_stale')
 
@@ -55,7 +58,7 @@ class KvmResetTest(QemuSystemTest):
 
     @staticmethod
     def qemu_args(*, machine: str = 'q35', rebirth: bool = True,
-                  accel: str = 'kvm', cpu: str = 'host', smp: str = '1',
+                  accel: str = 'kvm', cpu: str = CPU, smp: str = '1',
                   memory: int = 256, append: str = '', packed: bool = False,
                   firmware: bool = False,
                   args: Sequence[str] = ()) -> list[str]:

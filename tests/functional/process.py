@@ -2,10 +2,12 @@
 """What the kernel, not QEMU, says of a process and of its KVM VMs."""
 
 import contextlib
+import ctypes
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+TGKILL = 234    # of x86-64
 KVM_DEBUGFS = Path('/sys/kernel/debug/kvm')
 
 
@@ -48,6 +50,11 @@ def vms_of(pid: int) -> list[Vm]:
                 vms.append(Vm(entry.name, entry.stat().st_ino,
                               int((entry / 'exits').read_text())))
     return vms
+
+
+def signal_thread(pid: int, thread: int, number: int) -> None:
+    """One that is gone meanwhile is none."""
+    ctypes.CDLL(None).syscall(TGKILL, pid, thread, number)
 
 
 def thread_names(pid: int) -> list[str]:
