@@ -175,6 +175,11 @@ bool kvm_reset_remove_hook(const char *name)
     return instance().registry.remove(name);
 }
 
+void kvm_reset_leave(int eventfd)
+{
+    instance().rebirth.leave(eventfd);
+}
+
 int kvm_reset_rebirth(char **why)
 {
     Result<Phases> done = instance().rebirth.run();

@@ -9,8 +9,6 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "swap.h"
-
 namespace kvm_reset {
 
 namespace {
@@ -72,6 +70,9 @@ Result<Phases> Rebirth::attempt()
         return fail(ENODEV, "no VM was recorded");
     }
 
+    let_go();
+    leave_.clear();
+
     uint64_t began = recorder_.kernel().now();
     {
         Timer timer(recorder_, "quiesce", phases.quiesce);
@@ -128,7 +129,9 @@ Result<void> Rebirth::commit(Phases &phases)
 {
     Result<void> done = try_commit(phases);
 
-    spare_.renew(vm_number_);
+    if (!done) {
+        spare_.renew(vm_number_);
+    }
     return done;
 }
 
@@ -146,7 +149,8 @@ Result<void> Rebirth::try_commit(Phases &phases)
     }
 
     int number = image->vm_number();
-    Swap swap(recorder_.kernel(), std::move(snapshot), std::move(*image));
+    Swap swap(recorder_.kernel(), std::move(snapshot), std::move(*image),
+              leave_);
     Result<void> done;
     {
         Timer timer(recorder_, "commit", phases.commit);
@@ -174,8 +178,68 @@ Result<void> Rebirth::try_commit(Phases &phases)
         return done;
     }
     vm_number_ = number;
-    retirer_.retire(swap.finish());
+    std::unique_lock lock(mutex_);
+    held_ = true;
+    left_ = swap.left_behind();
+    old_ = swap.finish();
     return {};
+}
+
+Result<void> Rebirth::before_run()
+{
+    Result<void> done = move_left_behind();
+
+    if (done) {
+        done = registry_.run(Phase::BeforeRun);
+    }
+    let_go();
+    return done;
+}
+
+/* Of what was left behind, that which the reset of devices did not end. */
+Result<void> Rebirth::move_left_behind()
+{
+    std::unique_lock lock(mutex_);
+    std::vector<LeftBehind> left = std::exchange(left_, {});
+    lock.unlock();
+    if (left.empty()) {
+        return {};
+    }
+
+    std::unique_lock frozen = recorder_.freeze();
+    Snapshot now = recorder_.frozen_snapshot();
+    std::set<EntryPtr> live(now.entries.begin(), now.entries.end());
+    for (const LeftBehind &thing : left) {
+        if (!live.contains(thing.entry)) {
+            continue;
+        }
+        const Entry &entry = *thing.entry;
+        Result<void> done = issue_removal(recorder_.kernel(), entry,
+                                          thing.old_fd, nullptr);
+        if (done) {
+            done = issue(recorder_.kernel(), entry,
+                         now.object(entry.target)->fd, nullptr);
+        }
+        if (!done) {
+            done.error().what += ", which its device kept";
+            return done;
+        }
+    }
+    return {};
+}
+
+void Rebirth::let_go()
+{
+    std::unique_lock lock(mutex_);
+    bool held = std::exchange(held_, false);
+    std::vector<Fd> old = std::exchange(old_, {});
+
+    left_.clear();
+    lock.unlock();
+    if (held) {
+        retirer_.retire(std::move(old));
+        spare_.renew(vm_number_);
+    }
 }
 
 Status Rebirth::status() const
@@ -184,7 +248,7 @@ Status Rebirth::status() const
     Status status = status_;
 
     status.retire = retirer_.last_duration();
-    status.retiring = retirer_.waiting();
+    status.retiring = retirer_.waiting() + held_;
     return status;
 }
 

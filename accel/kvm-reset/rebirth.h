@@ -16,6 +16,7 @@
 
 #include <cstdint>
 #include <mutex>
+#include <set>
 #include <string>
 
 #include "error.h"
@@ -24,6 +25,7 @@
 #include "registry.h"
 #include "retirer.h"
 #include "spare.h"
+#include "swap.h"
 
 namespace kvm_reset {
 
@@ -60,13 +62,25 @@ public:
      */
     Result<Phases> run();
 
-    /* After devices were reset, before the guest runs. */
-    Result<void> before_run() { return registry_.run(Phase::BeforeRun); }
+    /*
+     * For a hook that quiesces: the reset of devices that follows takes the
+     * irqfds of this eventfd away, so that they need not move.  Those that
+     * are still there when the guest is about to run move then.
+     */
+    void leave(int eventfd) { leave_.insert(eventfd); }
+
+    /*
+     * After devices were reset, before the guest runs.  Only now do the end
+     * of the old VM and the next spare begin, so that the reset does not
+     * share the CPUs and the kernel's locks with them.
+     */
+    Result<void> before_run();
 
     Status status() const;
     /* Waits until no old VM is left, and the spare is ready or has failed. */
     void drain()
     {
+        let_go();
         retirer_.drain();
         spare_.settle();
     }
@@ -81,14 +95,20 @@ private:
                           Snapshot &snapshot, Phases &phases);
     Result<void> commit(Phases &phases);
     Result<void> try_commit(Phases &phases);
+    Result<void> move_left_behind();
+    void let_go();
 
     Recorder &recorder_;
     Registry &registry_;
     Retirer retirer_;
     Spare spare_;
     int vm_number_ = -1; /* the fd number that debugfs knows the VM by */
+    std::set<int> leave_;
     mutable std::mutex mutex_;
     Status status_;
+    bool held_ = false;            /* these are not handed on yet */
+    std::vector<Fd> old_;          /* … of the VM before */
+    std::vector<LeftBehind> left_; /* … with them */
 };
 
 } /* namespace kvm_reset */

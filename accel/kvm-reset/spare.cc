@@ -95,6 +95,7 @@ std::optional<Image> Spare::take()
     std::unique_lock lock(mutex_);
 
     changed_.wait(lock, [this] { return !busy_; });
+    resting_ = true;
     if (wanted_) {
         status_.state = SpareState::Preparing;
     }
@@ -107,6 +108,7 @@ void Spare::renew(int taken)
 
     taken_ = taken;
     stale_ = true;
+    resting_ = false;
     start_thread();
     changed_.notify_all();
 }
@@ -135,7 +137,7 @@ void Spare::work()
     std::unique_lock lock(mutex_);
 
     while (!stopping_) {
-        if (wanted_ && stale_) {
+        if (wanted_ && stale_ && !resting_) {
             work_once(lock);
         } else if (!wanted_ && (stale_ || image_)) {
             image_.reset();
@@ -163,7 +165,7 @@ void Spare::let_changes_gather(std::unique_lock<std::mutex> &lock)
 void Spare::work_once(std::unique_lock<std::mutex> &lock)
 {
     let_changes_gather(lock);
-    if (stopping_ || !wanted_) {
+    if (stopping_ || !wanted_ || resting_) {
         return;
     }
     busy_ = true;

@@ -57,7 +57,8 @@ public:
 
     /*
      * The image, if there is one, perhaps not up to date; the caller has it
-     * then.  Waits while the thread is at work on it.
+     * then.  Waits while the thread is at work on it, which then rests until
+     * renew().
      */
     std::optional<Image> take();
 
@@ -85,6 +86,7 @@ private:
     bool wanted_ = false;
     bool busy_ = false;      /* the thread has the image */
     bool gathering_ = false; /* the thread waits for a batch to end */
+    bool resting_ = false;
     bool stopping_ = false;
     int taken_ = -1;
     std::optional<Image> image_;

@@ -46,11 +46,16 @@ Result<void> Swap::keep_old()
     return {};
 }
 
+bool Swap::stays(const Entry &entry) const
+{
+    return leave_.contains(entry.files[0].fd);
+}
+
 /* Taking all away first lets the kernel's grace periods overlap. */
 Result<void> Swap::move_exclusive()
 {
     for (const EntryPtr &entry : snapshot_.entries) {
-        if (!entry->row->exclusive) {
+        if (!entry->row->exclusive || stays(*entry)) {
             continue;
         }
         const Object *target = snapshot_.object(entry->target);
@@ -151,6 +156,20 @@ Result<void> Swap::undo()
     old_.clear();
     image_.close();
     return outcome;
+}
+
+std::vector<LeftBehind> Swap::left_behind() const
+{
+    std::vector<LeftBehind> left;
+
+    for (const EntryPtr &entry : snapshot_.entries) {
+        if (entry->row->exclusive && stays(*entry)) {
+            size_t target = snapshot_.object(entry->target) -
+                            snapshot_.objects.data();
+            left.push_back({entry, old_[target].get()});
+        }
+    }
+    return left;
 }
 
 std::vector<Fd> Swap::finish()

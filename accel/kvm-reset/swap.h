@@ -13,6 +13,7 @@
 #ifndef KVM_RESET_SWAP_H
 #define KVM_RESET_SWAP_H
 
+#include <set>
 #include <vector>
 
 #include "error.h"
@@ -22,11 +23,22 @@
 
 namespace kvm_reset {
 
+/* An exclusive thing that the old VM keeps; what it is named is borrowed. */
+struct LeftBehind {
+    EntryPtr entry;
+    int old_fd; /* the old VM's, or its device's */
+};
+
 class Swap {
 public:
-    Swap(Kernel &kernel, Snapshot snapshot, Image image)
+    /*
+     * @leave: eventfds whose exclusive things do not move, because the reset
+     * of their devices takes them away.
+     */
+    Swap(Kernel &kernel, Snapshot snapshot, Image image,
+         std::set<int> leave = {})
         : kernel_(kernel), snapshot_(std::move(snapshot)),
-          image_(std::move(image))
+          image_(std::move(image)), leave_(std::move(leave))
     {}
     Swap(const Swap &) = delete;
 
@@ -42,6 +54,9 @@ public:
      */
     Result<void> undo();
 
+    /* What did not move, while what finish() returns is open. */
+    std::vector<LeftBehind> left_behind() const;
+
     /*
      * There is no way back after this.  Returns what keeps the old VM alive:
      * closing it is what takes a VM down, and may take long.
@@ -53,10 +68,12 @@ private:
     Result<void> move_exclusive();
     Result<void> put_in_place();
     Result<void> map(const Object &object, int fd);
+    bool stays(const Entry &entry) const;
 
     Kernel &kernel_;
     Snapshot snapshot_;
     Image image_;
+    std::set<int> leave_;
     std::vector<Fd> old_;              /* by index in snapshot_.objects */
     std::vector<const Entry *> taken_; /* exclusive, gone from the old VM */
     std::vector<const Entry *> given_; /* … and in the new one */

@@ -128,6 +128,17 @@ int kvm_reset_add_hook(const KvmResetHook *hook, char **why);
 /* kvm_reset_remove_hook - whether there was one of that name */
 bool kvm_reset_remove_hook(const char *name);
 
+/**
+ * kvm_reset_leave - says that the reset of its device ends an eventfd's irqfds
+ * @eventfd: which that reset also closes
+ *
+ * Only in a hook in KVM_RESET_PHASE_QUIESCE, and for that rebirth alone.  KVM
+ * needs long to take an irqfd away, so these do not move to the new VM.  Where
+ * the device kept one after all, it moves when the guest is about to run; if
+ * that fails, kvm_reset_before_run() does.
+ */
+void kvm_reset_leave(int eventfd);
+
 /* --- Rebirth ------------------------------------------------------------- */
 
 /**

@@ -15,6 +15,7 @@
 #include "system/kvm.h"
 #include "sysemu/kvm-reset.h"
 #include "internal.h"
+#include CONFIG_DEVICES
 
 /* The ring lies in the first vCPU's pages, which the new VM brings empty. */
 static int drain_coalesced(void *opaque, KvmResetPhase phase, char **why)
@@ -58,14 +59,22 @@ static const KvmResetHook hooks[] = {
     },
 };
 
+static void add_hook(const KvmResetHook *hook)
+{
+    char *why = NULL;
+
+    if (kvm_reset_add_hook(hook, &why)) {
+        warn_report("kvm-reset: %s", why);
+        free(why);
+    }
+}
+
 void kvm_reset_add_qemu_hooks(void)
 {
     for (int i = 0; i < ARRAY_SIZE(hooks); i++) {
-        char *why = NULL;
-
-        if (kvm_reset_add_hook(&hooks[i], &why)) {
-            warn_report("kvm-reset: %s", why);
-            free(why);
-        }
+        add_hook(&hooks[i]);
     }
+#ifdef CONFIG_VIRTIO
+    add_hook(&kvm_reset_virtio_hook);
+#endif
 }

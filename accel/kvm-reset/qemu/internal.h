@@ -7,10 +7,15 @@
 #ifndef KVM_RESET_QEMU_INTERNAL_H
 #define KVM_RESET_QEMU_INTERNAL_H
 
+#include "sysemu/kvm-reset.h"
+
 /* x-change-vmfd-on-reset: an ordinary guest wants a new VM at each reset. */
 extern bool kvm_reset_wanted;
 
 /* Registers what QEMU itself caches of the kernel's state. */
 void kvm_reset_add_qemu_hooks(void);
+
+/* Only there if QEMU has virtio devices. */
+extern const KvmResetHook kvm_reset_virtio_hook;
 
 #endif

@@ -1,0 +1,57 @@
+/*
+ * kvm-reset in QEMU: what the reset of virtio devices takes away by itself
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "hw/qdev-core.h"
+#include "hw/sysbus.h"
+#include "hw/virtio/virtio.h"
+#include "qemu/event_notifier.h"
+#include "sysemu/kvm-reset.h"
+#include "internal.h"
+
+static void leave(EventNotifier *notifier)
+{
+    int fd = event_notifier_get_fd(notifier);
+
+    /* 0: of a device whose driver never came up. */
+    if (fd > 0) {
+        kvm_reset_leave(fd);
+    }
+}
+
+static int leave_guest_notifiers(DeviceState *dev, void *opaque)
+{
+    VirtIODevice *vdev = (VirtIODevice *)object_dynamic_cast(
+        OBJECT(dev), TYPE_VIRTIO_DEVICE);
+
+    if (vdev) {
+        int queues = virtio_get_num_queues(vdev);
+
+        for (int i = 0; i < queues; i++) {
+            leave(virtio_queue_get_guest_notifier(virtio_get_queue(vdev, i)));
+        }
+        leave(virtio_config_get_guest_notifier(vdev));
+    }
+    return 0;
+}
+
+/*
+ * The kernel needs long to take an irqfd away, and a device may have one for
+ * each queue and vCPU.  The reset of a virtio device takes them away and
+ * closes their eventfds, so they need not move to the new VM first.
+ */
+static int leave_irqfds(void *opaque, KvmResetPhase phase, char **why)
+{
+    qbus_walk_children(sysbus_get_default(), leave_guest_notifiers, NULL, NULL,
+                       NULL, NULL);
+    return 0;
+}
+
+const KvmResetHook kvm_reset_virtio_hook = {
+    .name = "virtio",
+    .phases = 1u << KVM_RESET_PHASE_QUIESCE,
+    .run = leave_irqfds,
+};

@@ -1,0 +1,161 @@
+/*
+ * What the reset of its device takes away need not move to the new VM, and
+ * the old VM lives until the guest is about to run
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include <cerrno>
+
+#include <gtest/gtest.h>
+
+#include "guest.h"
+
+using namespace kvm_reset;
+using namespace uapi;
+
+namespace {
+
+class LeaveTest : public ::testing::Test {
+protected:
+    Guest guest;
+    int left = guest.kernel.eventfd();
+    int other = guest.kernel.eventfd();
+    bool leaves = true;
+
+    using Irqfds = std::set<std::pair<uint64_t, uint32_t>>;
+
+    void SetUp() override
+    {
+        guest.ioctl(guest.vm, create_irqchip);
+        ASSERT_GE(guest.irqfd(left, 5), 0);
+        ASSERT_GE(guest.irqfd(other, 6), 0);
+        guest.registry.add({.name = "devices",
+                            .phases = {Phase::Quiesce},
+                            .run = [this](Phase) -> Result<void> {
+                                if (leaves) {
+                                    guest.rebirth.leave(left);
+                                }
+                                return {};
+                            }});
+    }
+
+    Irqfds only(int fd, uint32_t gsi)
+    {
+        return {{guest.kernel.file_at(fd), gsi}};
+    }
+    Irqfds both()
+    {
+        return {{guest.kernel.file_at(left), 5},
+                {guest.kernel.file_at(other), 6}};
+    }
+
+    /* What the reset of the device does. */
+    void release()
+    {
+        EXPECT_EQ(guest.irqfd(left, 5, irqfd_deassign), 0);
+        guest.kernel.close(left);
+    }
+};
+
+TEST_F(LeaveTest, AnIrqfdThatItsDeviceWillEndIsNotMoved)
+{
+    size_t before = guest.kernel.times(irqfd);
+    ASSERT_TRUE(guest.rebirth.run());
+    EXPECT_EQ(guest.kernel.irqfds(guest.vm), only(other, 6));
+    EXPECT_EQ(guest.kernel.times(irqfd), before + 2);
+
+    release();
+    ASSERT_TRUE(guest.rebirth.before_run());
+    guest.rebirth.drain();
+    EXPECT_EQ(guest.kernel.irqfds(guest.vm), only(other, 6));
+    EXPECT_EQ(guest.kernel.vms(), 1u);
+}
+
+TEST_F(LeaveTest, OneThatTheDeviceKeptAfterAllMovesBeforeTheGuestRuns)
+{
+    ASSERT_TRUE(guest.rebirth.run());
+    ASSERT_TRUE(guest.rebirth.before_run());
+    EXPECT_EQ(guest.kernel.irqfds(guest.vm), both());
+    guest.rebirth.drain();
+    EXPECT_EQ(guest.kernel.irqfds(guest.vm), both());
+}
+
+TEST_F(LeaveTest, IfThatFailsWhoResetsIsTold)
+{
+    ASSERT_TRUE(guest.rebirth.run());
+    guest.kernel.fail(irqfd, 2, ENOMEM);
+    Result<void> done = guest.rebirth.before_run();
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().code, ENOMEM);
+    EXPECT_NE(done.error().what.find("KVM_IRQFD"), std::string::npos);
+}
+
+TEST_F(LeaveTest, AnAbortFindsItWhereItWas)
+{
+    guest.registry.add(
+        {.name = "gives up",
+         .phases = {Phase::NewVcpus},
+         .run = [](Phase) -> Result<void> { return fail(EIO, "no"); }});
+    Holdings before = Holdings::of(guest);
+    EXPECT_FALSE(guest.rebirth.run());
+    guest.rebirth.drain();
+    EXPECT_EQ(Holdings::of(guest), before);
+    EXPECT_EQ(guest.kernel.irqfds(guest.vm), both());
+}
+
+TEST_F(LeaveTest, ItIsForOneRebirthAlone)
+{
+    ASSERT_TRUE(guest.rebirth.run());
+    ASSERT_TRUE(guest.rebirth.before_run());
+    leaves = false;
+    ASSERT_TRUE(guest.rebirth.run());
+    EXPECT_EQ(guest.kernel.irqfds(guest.vm), both());
+}
+
+TEST_F(LeaveTest, TheOldVmsEndWaitsUntilTheGuestIsAboutToRun)
+{
+    ASSERT_TRUE(guest.rebirth.run());
+    EXPECT_EQ(guest.kernel.vms(), 2u);
+    EXPECT_EQ(guest.rebirth.status().retiring, 1u);
+    ASSERT_TRUE(guest.rebirth.before_run());
+    guest.rebirth.drain();
+    EXPECT_EQ(guest.kernel.vms(), 1u);
+    EXPECT_EQ(guest.rebirth.status().retiring, 0u);
+}
+
+TEST_F(LeaveTest, TheNextSpareWaitsForThatToo)
+{
+    guest.rebirth.keep_spare(true);
+    guest.rebirth.drain();
+    size_t built = guest.kernel.times(create_vm);
+
+    bool resetting = true;
+    guest.kernel.before_ioctl = [&](int, uint32_t request) {
+        EXPECT_FALSE(resetting && request == create_vm);
+    };
+    ASSERT_TRUE(guest.rebirth.run());
+    /* The reset of devices changes the definition, and takes a while. */
+    guest.slot(7, 0x1000);
+    struct timespec longer_than_a_batch = {.tv_sec = 0, .tv_nsec = 30000000};
+    nanosleep(&longer_than_a_batch, nullptr);
+    resetting = false;
+    ASSERT_TRUE(guest.rebirth.before_run());
+    guest.rebirth.drain();
+    EXPECT_EQ(guest.kernel.times(create_vm), built + 1);
+    EXPECT_EQ(guest.rebirth.spare().state, SpareState::Ready);
+}
+
+TEST_F(LeaveTest, AResetThatNeverRanTheGuestDoesNotKeepItsOldVm)
+{
+    for (int i = 0; i < 3; i++) {
+        ASSERT_TRUE(guest.rebirth.run());
+        release();
+        left = guest.kernel.eventfd();
+        ASSERT_GE(guest.irqfd(left, 5), 0);
+    }
+    guest.rebirth.drain();
+    EXPECT_EQ(guest.kernel.vms(), 1u);
+}
+
+} /* namespace */
