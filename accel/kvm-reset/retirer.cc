@@ -38,7 +38,11 @@ void Retirer::retire(std::vector<Fd> fds)
 void Retirer::drain()
 {
     std::unique_lock lock(mutex_);
+
+    hurried_++;
+    changed_.notify_all();
     changed_.wait(lock, [this] { return queue_.empty() && !busy_; });
+    hurried_--;
 }
 
 void Retirer::work()
@@ -50,6 +54,9 @@ void Retirer::work()
         if (queue_.empty()) {
             return;
         }
+        changed_.wait_for(lock, patience, [this] {
+            return stopping_ || hurried_ || queue_.size() >= bound_;
+        });
         close_first(lock);
     }
 }

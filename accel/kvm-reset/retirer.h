@@ -11,6 +11,7 @@
 #ifndef KVM_RESET_RETIRER_H
 #define KVM_RESET_RETIRER_H
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -24,6 +25,12 @@ namespace kvm_reset {
 
 class Retirer {
 public:
+    /*
+     * Nobody is in a hurry to see a VM gone, and the guest is about to run:
+     * its end waits that long, unless somebody waits for it.
+     */
+    static constexpr auto patience = std::chrono::milliseconds(5);
+
     explicit Retirer(Kernel &kernel, size_t bound = 4)
         : kernel_(kernel), bound_(bound)
     {}
@@ -52,6 +59,7 @@ private:
     std::condition_variable changed_;
     std::deque<std::vector<Fd>> queue_;
     size_t busy_ = 0;
+    size_t hurried_ = 0; /* those in drain() */
     uint64_t last_duration_ = 0;
     bool stopping_ = false;
     QuietThread thread_;

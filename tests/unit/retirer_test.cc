@@ -140,6 +140,36 @@ TEST(RetirerTest, WhenItGoesNothingIsLeftOpen)
     EXPECT_EQ(kernel.closed, (std::vector<int>{0, 1, 2}));
 }
 
+using Clock = std::chrono::steady_clock;
+
+TEST(RetirerTest, AVmsEndWaitsForAMoment)
+{
+    SlowKernel kernel;
+    Retirer retirer(kernel);
+    Clock::time_point given = Clock::now();
+    retirer.retire(fds(kernel, {1}));
+    kernel.wait_for_closing();
+    EXPECT_GE(Clock::now() - given, Retirer::patience);
+    kernel.let_close();
+    retirer.drain();
+}
+
+TEST(RetirerTest, UnlessSomebodyWaitsForIt)
+{
+    SlowKernel kernel;
+    kernel.open = true;
+    Clock::duration quickest = Retirer::patience;
+    /* The machine may be busy elsewhere, but not always. */
+    for (int i = 0; i < 50 && quickest >= Retirer::patience; i++) {
+        Retirer retirer(kernel);
+        Clock::time_point given = Clock::now();
+        retirer.retire(fds(kernel, {1}));
+        retirer.drain();
+        quickest = std::min(quickest, Clock::now() - given);
+    }
+    EXPECT_LT(quickest, Retirer::patience);
+}
+
 TEST(RetirerTest, UnusedItHasNoThread)
 {
     SlowKernel kernel;
