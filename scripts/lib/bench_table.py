@@ -3,8 +3,8 @@
 """Judges what scripts/bench measured.
 
 Reads Google Benchmark's JSON, compares each pair of NAME/bare and NAME/ours,
-and prints a table with the target and whether it is met.  Status 1 if one is
-not.
+adds what another benchmark compared by itself (--lines), and prints a table
+with the target and whether it is met.  Status 1 if one is not.
 """
 
 import argparse
@@ -158,10 +158,14 @@ def print_table(lines: list[Line]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--json', type=Path)
-    parser.add_argument('results', type=Path, nargs='+')
+    parser.add_argument('--lines', type=Path, action='append', default=[])
+    parser.add_argument('results', type=Path, nargs='*')
     args = parser.parse_args()
 
-    lines = judge(Results(args.results))
+    lines = judge(Results(args.results)) if args.results else []
+    for path in args.lines:
+        lines += [Line(**line)
+                  for line in json.loads(path.read_text())['lines']]
     print_table(lines)
     if args.json:
         args.json.write_text(json.dumps(
