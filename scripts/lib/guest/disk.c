@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A log of numbered blocks on /dev/vda, each on stable storage before the next
+ * A log of numbered blocks on the disk, each on stable storage before the next
  * is begun. After a reset every block that was acknowledged must still be
  * there: disk= on the work line names the last one, and "disk found=" at the
  * next start must not be less.
@@ -22,7 +22,6 @@
 
 #include "sha256.h"
 
-#define DEVICE "/dev/vda"
 #define HEAD_MAGIC "kvm-reset log 1"
 #define BLOCK_MAGIC "kvm-reset block"
 
@@ -48,9 +47,22 @@ typedef struct Disk {
     Block *block;
 } Disk;
 
+/* virtio's disk or Xen's, NULL if there is none. */
+static const char *disk_path(void)
+{
+    static const char *const paths[] = {"/dev/vda", "/dev/xvda"};
+
+    for (unsigned i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
+        if (access(paths[i], F_OK) == 0) {
+            return paths[i];
+        }
+    }
+    return NULL;
+}
+
 static int disk_workers(void)
 {
-    return access(DEVICE, F_OK) == 0;
+    return disk_path() != NULL;
 }
 
 static off_t slot_at(const Disk *disk, uint64_t number)
@@ -101,7 +113,8 @@ static void claim(Disk *disk)
         return;
     }
     if (memcmp(disk->block, zeros, BLOCK)) {
-        work_fail("disk: " DEVICE " holds something else: give an empty one");
+        work_fail("disk: %s holds something else: give an empty one",
+                  disk_path());
     }
     memcpy(disk->block, HEAD_MAGIC, sizeof(HEAD_MAGIC));
     must_write(disk, 0);
@@ -141,13 +154,13 @@ static void disk_start(Worker *worker)
     Disk *disk = calloc(1, sizeof(*disk));
     uint64_t size = 0;
 
-    disk->fd = open(DEVICE, O_RDWR | O_DIRECT | O_SYNC);
+    disk->fd = open(disk_path(), O_RDWR | O_DIRECT | O_SYNC);
     if (disk->fd < 0 || ioctl(disk->fd, BLKGETSIZE64, &size)) {
-        work_fail("disk: cannot open " DEVICE ": %s", strerror(errno));
+        work_fail("disk: cannot open %s: %s", disk_path(), strerror(errno));
     }
     disk->slots = size / BLOCK > MAX_SLOTS ? MAX_SLOTS : size / BLOCK - 1;
     if (size / BLOCK <= MIN_SLOTS) {
-        work_fail("disk: " DEVICE " is too small");
+        work_fail("disk: %s is too small", disk_path());
     }
     disk->block = aligned_alloc(BLOCK, BLOCK);
     claim(disk);
