@@ -5,7 +5,7 @@
  *
  * Preloaded before the recorder, this keeps one kind of ioctl from every VM
  * but the first: the caller is told that it was done, and it never reaches
- * the recorder or the kernel.  KVM_FORGET says which:
+ * the recorder or the kernel.  KVM_RESET_FORGET says which:
  *
  *     NAME                 the first call of that name on each VM
  *     NAME key=N           … whose first key field is N
@@ -62,7 +62,8 @@ struct Wish {
 Wish read_wish()
 {
     Wish wish;
-    std::string text = getenv("KVM_FORGET") ? getenv("KVM_FORGET") : "";
+    std::string text = getenv("KVM_RESET_FORGET") ? getenv("KVM_RESET_FORGET")
+                                                  : "";
     size_t space = text.find(' ');
 
     wish.name = text.substr(0, space);

@@ -7,6 +7,7 @@
 #include "objects.h"
 
 #include <cstring>
+#include <utility>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -82,10 +83,10 @@ void Objects::closed(int fd)
     by_fd_.erase(fd);
 }
 
-void Objects::used(unsigned vm)
+bool Objects::used(unsigned vm)
 {
     std::scoped_lock guard(lock_);
-    in_use_ = vm;
+    return std::exchange(in_use_, vm) != vm;
 }
 
 unsigned Objects::in_use()

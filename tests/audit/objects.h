@@ -45,9 +45,12 @@ public:
     void duplicated(int from, int to);
     void closed(int fd);
 
-    /* QEMU itself, not what prepares a VM, used a vCPU of @vm. */
-    void used(unsigned vm);
-    /* The VM that was used last, or if none was, the first. */
+    /*
+     * QEMU itself, not what prepares a VM, used a vCPU of @vm.  Returns
+     * whether another one was in use before.
+     */
+    bool used(unsigned vm);
+    /* The VM that was used last; 0 if none was. */
     unsigned in_use();
 
     struct Open {
@@ -62,7 +65,7 @@ private:
     std::map<int, ObjectPtr> by_fd_;
     std::map<std::string, unsigned> made_;
     unsigned vms_ = 0;
-    unsigned in_use_ = 1;
+    unsigned in_use_ = 0;
 };
 
 /* "eventfd 12", the label of an object, "file 8:17", or "closed". */

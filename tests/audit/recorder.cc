@@ -121,8 +121,8 @@ std::string word_for_key(const Call &call)
 
     if (name == "KVM_ENABLE_CAP") {
         rulings = call.object->kind == FdClass::Vm
-                      ? kvm_reset::vm_cap_rulings()
-                      : kvm_reset::vcpu_cap_rulings();
+                    ? kvm_reset::vm_cap_rulings()
+                    : kvm_reset::vcpu_cap_rulings();
     } else if (name == "KVM_XEN_HVM_SET_ATTR") {
         rulings = kvm_reset::xen_hvm_rulings();
     } else if (name == "KVM_XEN_VCPU_SET_ATTR") {
@@ -188,8 +188,10 @@ Call Recorder::begin(ObjectPtr object, uint32_t request, uintptr_t arg)
     call.row = kvm_reset::find_row(call.object->kind, request);
     std::string name = name_of(call);
     call.recorded = !asks && interest(name) == Interest::Record;
-    if (shows_use(name)) {
-        objects_.used(call.object->vm);
+    if (shows_use(name) && objects_.used(call.object->vm)) {
+        Json line("use");
+        line.number("vm", call.object->vm);
+        write_record(line);
     }
     if (!call.recorded) {
         return call;

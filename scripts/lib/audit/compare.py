@@ -22,6 +22,7 @@ from rules import KNOWN, STATE, VOLATILE, Known
 from shapes import Thing, things
 
 Place = tuple[str, str, str]
+MEASURED = 'it changed from one ordinary reset to the next'
 
 
 @dataclass
@@ -118,16 +119,18 @@ class Comparer:
         if 'plain again' in marks and 'reborn' not in marks:
             # The second life ended before its first moment: what was done by
             # then is all that there is.
-            first = marks['plain again'].vm
-            newest = self.record.vms[max(self.record.vms)]
-            if newest.number > first.number:
-                self.told('reset', first, newest, False, {})
-                self.failed('reset', first, newest)
+            self.reset(marks['plain'], marks['plain again'],
+                       Mark('reborn', self.record.vm(self.record.in_use)))
         return self.result
 
     # --- what it was told -------------------------------------------------
 
     def reset(self, before: Mark, first: Mark, second: Mark) -> None:
+        if second.vm.number == first.vm.number:
+            self.result.findings.append(Finding(
+                'run', 'trouble', '', 'reset', '', f'VM {first.vm.number}',
+                'the reset gave the guest no new VM'))
+            return
         measured = self.changed(collect(before.vm, False),
                                 collect(first.vm, False))
         self.told('reset', first.vm, second.vm, False, measured)
@@ -139,14 +142,19 @@ class Comparer:
 
     @staticmethod
     def changed(one: dict[Place, list[Thing]],
-                other: dict[Place, list[Thing]]) -> dict[Place, str]:
-        return {place: 'it changed from one ordinary reset to the next'
-                for place in one.keys() & other.keys()
-                if [t.value for t in one[place]]
-                != [t.value for t in other[place]]}
+                other: dict[Place, list[Thing]]) -> dict[Place, set[int]]:
+        """Which bytes of what is compared whole, or none in particular."""
+        found: dict[Place, set[int]] = {}
+        for place in one.keys() & other.keys():
+            before = [thing.value for thing in one[place]]
+            if before != [thing.value for thing in other[place]]:
+                mine, theirs = raw(one[place][0]), raw(other[place][0])
+                found[place] = (differing(mine, theirs) if mine and theirs
+                                else set())
+        return found
 
     def told(self, point: str, old: Vm, new: Vm, loose: bool,
-             measured: dict[Place, str]) -> None:
+             measured: dict[Place, set[int]]) -> None:
         first, second = collect(old, loose), collect(new, loose)
         self.result.compared[point] = len(first.keys() | second.keys())
         for place in [*first, *(p for p in second if p not in first)]:
@@ -157,10 +165,11 @@ class Comparer:
                 self.count(point, 'too much', has, gets, gets[-1])
             elif loose and has[0].kind in STATE:
                 continue
-            elif place in measured:
-                self.skip(place, measured[place])
+            elif place in measured and not measured[place]:
+                self.skip(place, MEASURED)
             else:
-                self.values(point, place, has, gets)
+                self.values(point, place, has, gets,
+                            measured.get(place, set()))
 
     def count(self, point: str, kind: str, has: list[Thing],
               gets: list[Thing], one: Thing) -> None:
@@ -174,7 +183,7 @@ class Comparer:
         self.add(point, kind, one, say(has), say(gets))
 
     def values(self, point: str, place: Place, has: list[Thing],
-               gets: list[Thing]) -> None:
+               gets: list[Thing], moved: set[int]) -> None:
         left = sorted(has, key=lambda thing: thing.value)
         right = sorted(gets, key=lambda thing: thing.value)
         for one, other in zip(left, right, strict=True):
@@ -183,10 +192,10 @@ class Comparer:
             mine, theirs = raw(one), raw(other)
             size = max(len(mine), len(theirs), 1)
             skipped, why = known_offsets(place[1], place[2], size)
-            if why:
-                self.skip(place, why)
+            if why or moved:
+                self.skip(place, why or MEASURED)
             if mine and theirs:
-                offsets = differing(mine, theirs) - skipped
+                offsets = differing(mine, theirs) - skipped - moved
                 if offsets:
                     self.add(point, 'differs', one, in_bytes(mine, offsets),
                              in_bytes(theirs, offsets))
@@ -225,7 +234,7 @@ class Comparer:
             skipped, why = known_offsets(place[1], place[2], size)
             moved = differing(before.reads.get(place, has), has)
             if moved - skipped:
-                why = 'it changed from one ordinary reset to the next'
+                why = MEASURED
             if why:
                 self.skip(place, why)
             offsets = differing(has, gets) - skipped - moved

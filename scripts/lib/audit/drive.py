@@ -167,6 +167,8 @@ class Driver:
     def reset_and_boot(self, reset: str, booted: str) -> None:
         said = self.log.stat().st_size
         self.reset(reset)
+        if not self.args.boots:
+            return
         self.qmp.command('cont')
         self.settle(said)
         self.qmp.command('stop')
@@ -193,6 +195,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument('--recorder', required=True, type=Path)
     parser.add_argument('--preload', default=[], action='append', type=Path)
     parser.add_argument('--out', required=True, type=Path)
+    # Only the moments of the resets.
+    parser.add_argument('--no-boots', dest='boots', action='store_false')
     parser.add_argument('--until', type=re.compile)
     parser.add_argument('--quiet', type=float, default=4)
     parser.add_argument('--patience', type=float, default=180)

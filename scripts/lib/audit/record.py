@@ -7,6 +7,7 @@ The record is JSON lines, by kind:
     call    one ioctl on an object, with a copy of its argument
     map     one mapping of an object
     stack   return addresses, by the number that calls give
+    use     from here on a vCPU of another VM, vm, is used
     count   how often an ioctl that is not recorded was issued until a mark
     mark    the driver wants to look: the VM in use is vm
     read    one thing read back of it: object, what (an ioctl), item, bytes
@@ -100,6 +101,8 @@ class Record:
         self.stacks: dict[int, list[int]] = {}
         self.modules: dict[tuple[str, int], Module] = {}
         self.calls = 0
+        # The VM whose vCPUs were used last.
+        self.in_use = 0
         self.now = Mark('', Vm())
         self._made: dict[str, Any] = {}
         for number, line in enumerate(lines, 1):
@@ -122,6 +125,9 @@ class Record:
 
     def _stack(self, item: dict[str, Any]) -> None:
         self.stacks[item['id']] = item['frames']
+
+    def _use(self, item: dict[str, Any]) -> None:
+        self.in_use = item['vm']
 
     def _count(self, item: dict[str, Any]) -> None:
         self.now.counts[item['vm'], item['name']] = item['count']

@@ -17,7 +17,7 @@ FUNNELS = {'kvm_ioctl', 'kvm_vm_ioctl', 'kvm_vcpu_ioctl', 'kvm_device_ioctl',
            'kvm_vm_check_extension', 'start_thread', 'clone3', 'clone',
            '_start', '__libc_start_main'}
 # The module's own part of a call that QEMU makes.
-MODULE = re.compile(r'kvm_reset(::|_ioctl|_device_ioctl)')
+MODULE = re.compile(r'kvm_reset(::|_)')
 OURS = ('libkvm-audit.so', 'libkvm-forget.so')
 
 
@@ -81,7 +81,7 @@ def debug_file(path: str, directories: Iterable[Path]) -> str:
 
 def short_path(path: str) -> str:
     """Without where the tree is that QEMU was built from."""
-    return re.sub(r'^.*/src/[^/]+/|^.*?/qemu[^/]*/', '', os.path.normpath(path))
+    return re.sub(r'^.*/src/[^/]+/|^(.*?/)?qemu[^/]*/', '', os.path.normpath(path))
 
 
 class Symboliser:
