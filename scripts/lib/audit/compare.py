@@ -112,6 +112,12 @@ class Comparer:
     def run(self) -> Result:
         marks = self.record.marks
         if {'plain', 'plain again', 'reborn'} <= marks.keys():
+            old, new = marks['plain again'].vm, marks['reborn'].vm
+            if old.number == new.number:
+                self.result.findings.append(Finding(
+                    'run', 'trouble', '', 'reset', '', f'VM {old.number}',
+                    'the reset gave the guest no new VM'))
+                return self.result
             self.reset(marks['plain'], marks['plain again'], marks['reborn'])
             self.read(marks['plain'], marks['plain again'], marks['reborn'])
         if {'booted', 'rebooted'} <= marks.keys():
@@ -126,11 +132,6 @@ class Comparer:
     # --- what it was told -------------------------------------------------
 
     def reset(self, before: Mark, first: Mark, second: Mark) -> None:
-        if second.vm.number == first.vm.number:
-            self.result.findings.append(Finding(
-                'run', 'trouble', '', 'reset', '', f'VM {first.vm.number}',
-                'the reset gave the guest no new VM'))
-            return
         measured = self.changed(collect(before.vm, False),
                                 collect(first.vm, False))
         self.told('reset', first.vm, second.vm, False, measured)

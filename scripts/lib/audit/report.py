@@ -68,6 +68,7 @@ class Audit:
             'arguments': self.story['arguments'],
             'notes': self.story['notes'],
             'calls': self.record.calls,
+            'counted': self.counted(),
             'compared': self.result.compared,
             'findings': [finding(f) for f in self.result.findings
                          if not f.known],
@@ -76,6 +77,14 @@ class Audit:
                          for row in self.result.volatile],
             'not_read': NOT_READ,
         }
+
+    def counted(self) -> dict[str, dict[str, int]]:
+        """How often what was not recorded was issued on each VM, at last."""
+        found: dict[str, dict[str, int]] = {}
+        for mark in self.record.marks.values():
+            for (vm, name), count in mark.counts.items():
+                found.setdefault(name, {})[str(vm)] = count
+        return found
 
     def text(self, verbose: bool) -> str:
         lines = [f'QEMU {self.story["version"]} on {self.story["kernel"]}: '
