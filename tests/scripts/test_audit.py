@@ -259,6 +259,13 @@ class Comparing(unittest.TestCase):
         self.assertEqual([row[0] for row in result.volatile],
                          ['KVM_SET_LAPIC'])
 
+    def test_what_defines_a_vm_is_never_volatile(self) -> None:
+        for calls, size in ((self.story.first, 1), (self.story.again, 2),
+                            (self.story.second, 3)):
+            calls.append(slot(0, 0, size * 0x1000))
+        self.assertEqual(self.at_reset(), [
+            ('differs', 'memory slot', 'address 0x0, address space 0')])
+
     def test_only_the_bytes_that_changed_are_volatile(self) -> None:
         self.story.first.append(Story.call('KVM_SET_LAPIC', LAPIC, b'ab'))
         self.story.again.append(Story.call('KVM_SET_LAPIC', LAPIC, b'xb'))

@@ -144,9 +144,12 @@ class Comparer:
     @staticmethod
     def changed(one: dict[Place, list[Thing]],
                 other: dict[Place, list[Thing]]) -> dict[Place, set[int]]:
-        """Which bytes of what is compared whole, or none in particular."""
+        """Which bytes of what is compared whole, or none in particular. What
+        defines a VM does not change by itself, so only of state."""
         found: dict[Place, set[int]] = {}
         for place in one.keys() & other.keys():
+            if place[1] not in STATE:
+                continue
             before = [thing.value for thing in one[place]]
             if before != [thing.value for thing in other[place]]:
                 mine, theirs = raw(one[place][0]), raw(other[place][0])
