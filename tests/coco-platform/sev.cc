@@ -1,0 +1,240 @@
+/*
+ * KVM_MEMORY_ENCRYPT_OP of kvm_amd: which command may come, and what is
+ * common to them
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What is checked, in which order, and with which error, is what
+ * sev_mem_enc_ioctl() of Linux 6.12 and the functions below it do.
+ */
+
+#include "sev.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <sys/mman.h>
+
+#include "fault.h"
+#include "log.h"
+#include "user.h"
+#include "vmsa.h"
+
+namespace coco {
+
+/* GHCB protocol versions that Linux 6.12 knows. */
+constexpr uint16_t kGhcbMax = 2;
+
+int fw_refuses(const SevCall &call, FwError error)
+{
+    *call.fw_error = error;
+    return -EIO;
+}
+
+int fault_in(const SevCall &call, const char *what, uint64_t pages)
+{
+    auto fault = step(what, pages);
+    if (!fault) {
+        return 0;
+    }
+    *call.fw_error = fault->fw_error;
+    return -fault->error;
+}
+
+int check_sev_fd(uint32_t fd)
+{
+    auto file = files::get(static_cast<int>(fd));
+    return file && file->kind == FileKind::SevDevice ? 0 : -EBADF;
+}
+
+/* For VMs of the default type KVM made them SEV guests with this command. */
+static int init_guest(Vm *vm, const SevInit2 &init, VmType type,
+                      uint32_t *fw_error)
+{
+    bool es = type != kSevVm;
+    if (!vm->vcpus.empty() || init.flags || init.vmsa_features ||
+        init.ghcb_version > kGhcbMax || (!es && init.ghcb_version) || vm->sev) {
+        return -EINVAL;
+    }
+    if (auto fault = step("SEV_INIT")) {
+        *fw_error = fault->fw_error;
+        return -fault->error;
+    }
+    auto sev = std::make_unique<SevGuest>();
+    sev->es = es;
+    sev->snp = type == kSnpVm;
+    sev->vmsa_features = sev->snp ? kSevFeatureSnp : 0;
+    sev->asid = Asid::take(es ? AsidPool::Es : AsidPool::Sev, vm->number());
+    if (!sev->asid) {
+        return -EBUSY;
+    }
+    if (!sev->snp) {
+        sev->memory = EncryptedMemory::make(vm);
+        if (!sev->memory) {
+            return -ENOMEM;
+        }
+    }
+    log_event("init", vm->number()).text("tee", sev->tee());
+    vm->sev = std::move(sev);
+    return 0;
+}
+
+static int legacy_init(Vm *vm, uint32_t id, uint32_t *fw_error)
+{
+    if (vm->type() != kDefaultVm) {
+        return -EINVAL;
+    }
+    return init_guest(vm, {}, id == kSevInit ? kSevVm : kSevEsVm, fw_error);
+}
+
+static int init2(Vm *vm, uint64_t data, uint32_t *fw_error)
+{
+    SevInit2 init;
+    if (vm->sev || (vm->type() != kSevVm && vm->type() != kSevEsVm &&
+                    vm->type() != kSnpVm)) {
+        return -EINVAL;
+    }
+    if (copy_in(&init, data) != 0) {
+        return -EFAULT;
+    }
+    return init_guest(vm, init, vm->type(), fw_error);
+}
+
+/* Without a guest every other command is refused alike. */
+static int command(Vm *vm, SevCmd *cmd)
+{
+    SevGuest *sev = vm->sev.get();
+    SevCall call = {vm, sev, cmd->data, cmd->sev_fd, &cmd->error};
+
+    switch (cmd->id) {
+    case kSevInit:
+    case kSevEsInit:
+        return legacy_init(vm, cmd->id, &cmd->error);
+    case kSevInit2:
+        return init2(vm, cmd->data, &cmd->error);
+    case kSnpLaunchUpdate:
+        /* Not ENOTTY, as all others. */
+        return sev && sev->snp ? snp_launch_update(call) : -EINVAL;
+    case kSnpLaunchStart:
+        return sev && sev->snp ? snp_launch_start(call) : -ENOTTY;
+    case kSnpLaunchFinish:
+        return sev && sev->snp ? snp_launch_finish(call) : -ENOTTY;
+    case kSevLaunchStart:
+        return sev ? sev_launch_start(call) : -ENOTTY;
+    case kSevLaunchUpdateData:
+        return sev ? sev_launch_update_data(call) : -ENOTTY;
+    case kSevLaunchUpdateVmsa:
+        return sev && sev->es ? sev_launch_update_vmsa(call) : -ENOTTY;
+    case kSevLaunchMeasure:
+        return sev ? sev_launch_measure(call) : -ENOTTY;
+    case kSevLaunchSecret:
+        return sev ? sev_launch_secret(call) : -ENOTTY;
+    case kSevLaunchFinish:
+        return sev ? sev_launch_finish(call) : -ENOTTY;
+    case kSevGuestStatus:
+        return sev ? sev_guest_status(call) : -ENOTTY;
+    case kSevGetAttestationReport:
+        return sev ? sev_get_attestation_report(call) : -ENOTTY;
+    case kSevDbgDecrypt:
+    case kSevDbgEncrypt:
+        /* Debugging is not simulated: as if every policy forbade it. */
+        return sev ? fw_refuses(call, kFwPolicyFailure) : -ENOTTY;
+    default:
+        return -EINVAL;
+    }
+}
+
+int sev_memory_encrypt_op(Vm *vm, uintptr_t arg)
+{
+    SevCmd cmd;
+    if (!arg) {
+        return 0; /* how one asks whether there is SEV */
+    }
+    if (copy_in(&cmd, arg) != 0) {
+        return -EFAULT;
+    }
+    std::lock_guard lock(vm->lock);
+    if (vm->sev && vm->sev->snp && cmd.id < kSnpLaunchStart) {
+        return -EPERM;
+    }
+    int ret = command(vm, &cmd);
+    if (ret != 0) {
+        log_event("refused", vm->number())
+            .number("command", cmd.id)
+            .number("errno", -ret)
+            .number("fw_error", cmd.error);
+    }
+    return copy_out(arg, cmd) == 0 ? ret : -EFAULT;
+}
+
+/* Pins the pages; memory that is not there cannot be pinned. */
+int sev_register_region(Vm *vm, const kvm_enc_region &region)
+{
+    std::lock_guard lock(vm->lock);
+    if (!vm->sev) {
+        return -ENOTTY;
+    }
+    if (auto fault = step("REG_REGION", region.size / kPage)) {
+        return -fault->error;
+    }
+    if (!region.size || region.addr + region.size < region.addr) {
+        return -EINVAL;
+    }
+    uint64_t start = page_down(region.addr);
+    std::vector<unsigned char> there(
+        (page_up(region.addr + region.size) - start) / kPage);
+    if (mincore(reinterpret_cast<void *>(start), there.size() * kPage,
+                there.data()) != 0) {
+        return -ENOMEM;
+    }
+    vm->sev->regions.push_back({region.addr, region.size});
+    return 0;
+}
+
+int sev_unregister_region(Vm *vm, const kvm_enc_region &region)
+{
+    std::lock_guard lock(vm->lock);
+    if (!vm->sev) {
+        return -ENOTTY;
+    }
+    auto it = std::ranges::find_if(
+        vm->sev->regions, [&region](const SevGuest::Region &known) {
+            return known.address == region.addr && known.size == region.size;
+        });
+    if (it == vm->sev->regions.end()) {
+        return -EINVAL;
+    }
+    vm->sev->regions.erase(it);
+    return 0;
+}
+
+/* Locks the registers: from here on the guest alone has them. */
+int take_vmsa(const SevCall &call, Vcpu *vcpu, std::array<uint8_t, kPage> *vmsa)
+{
+    constexpr size_t kDr7 = 0x160;
+    constexpr uint64_t kDr7Fixed = 0x400;
+
+    if (vcpu->debugged || vcpu->locked) {
+        return -EINVAL;
+    }
+    int fd = files::number_of(vcpu);
+    if (fd < 0) {
+        return -EBADF; /* real KVM needs no fd here */
+    }
+    int ret = read_vmsa(fd, call.sev->vmsa_features,
+                        call.vm->type() != kDefaultVm, vmsa);
+    if (ret != 0) {
+        return ret;
+    }
+    uint64_t dr7;
+    memcpy(&dr7, vmsa->data() + kDr7, sizeof(dr7));
+    if (dr7 & ~kDr7Fixed) {
+        return -EINVAL;
+    }
+    log_event("vmsa", call.vm->number())
+        .number("vcpu", vcpu->id)
+        .hex("sha384", sha384(*vmsa));
+    return 0;
+}
+
+} // namespace coco

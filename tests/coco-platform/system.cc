@@ -1,0 +1,198 @@
+/*
+ * ioctls of /dev/kvm, and those of a VM
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "platform.h"
+
+#include "fault.h"
+#include "log.h"
+#include "sev.h"
+#include "tdx.h"
+#include "user.h"
+
+namespace coco {
+
+static int add_file(int fd, FileKind kind, std::shared_ptr<Vm> vm,
+                    std::shared_ptr<Vcpu> vcpu = nullptr)
+{
+    if (fd >= 0) {
+        auto file = std::make_shared<File>();
+        file->kind = kind;
+        file->vm = std::move(vm);
+        file->vcpu = std::move(vcpu);
+        files::put(fd, std::move(file));
+    }
+    return fd;
+}
+
+static int create_vm(int fd, uintptr_t type)
+{
+    bool known = type == kDefaultVm || type == kSevVm || type == kSevEsVm ||
+                 type == kSnpVm || type == kTdxVm;
+    if (!known) {
+        return real_ioctl(fd, KVM_CREATE_VM, type);
+    }
+    if (auto fault = step("CREATE_VM")) {
+        return -fault->error;
+    }
+    int vm = real_ioctl(fd, KVM_CREATE_VM, uintptr_t(kDefaultVm));
+    return vm < 0 ? vm
+                  : add_file(vm, FileKind::Vm,
+                             std::make_shared<Vm>(static_cast<VmType>(type)));
+}
+
+/* KVM_CHECK_EXTENSION of /dev/kvm (no VM) and of a VM. */
+static int check_extension(const Vm *vm, int fd, uintptr_t what)
+{
+    constexpr int kTypes = 1 << kSevVm | 1 << kSevEsVm | 1 << kSnpVm |
+                           1 << kTdxVm;
+    int real = real_ioctl(fd, KVM_CHECK_EXTENSION, what);
+    bool protects = vm && vm->refuses_locked();
+
+    switch (what) {
+    case kCapVmTypes:
+        return (real < 0 ? 1 : real | 1) | kTypes;
+    case kCapGuestMemfd:
+        return !vm || vm->has_private_memory();
+    case kCapUserMemory2:
+        return 1;
+    case kCapMemoryAttributes:
+        return !vm || vm->has_private_memory()
+                 ? static_cast<int>(kAttributePrivate)
+                 : 0;
+    case KVM_CAP_MULTI_ADDRESS_SPACE:
+        return vm && vm->has_private_memory() ? 1 : real;
+    case KVM_CAP_X86_SMM:
+    case KVM_CAP_SYNC_REGS:
+        return protects ? 0 : real;
+    case KVM_CAP_READONLY_MEM:
+        return vm && vm->type() == kTdxVm ? 0 : real;
+    default:
+        return real;
+    }
+}
+
+/* KVM_X86_SEV_VMSA_FEATURES: none that a program may ask for. */
+static int get_system_attribute(int fd, unsigned long request, uintptr_t arg)
+{
+    kvm_device_attr attr;
+    if (copy_in(&attr, arg) != 0) {
+        return -EFAULT;
+    }
+    if (attr.group != 1 || attr.attr != 0) {
+        return real_ioctl(fd, request, arg);
+    }
+    return request == KVM_HAS_DEVICE_ATTR ? 0
+                                          : copy_out(attr.addr, uint64_t(0));
+}
+
+int system_ioctl(int fd, unsigned long request, uintptr_t arg)
+{
+    switch (request) {
+    case KVM_CREATE_VM:
+        return create_vm(fd, arg);
+    case KVM_CHECK_EXTENSION:
+        return check_extension(nullptr, fd, arg);
+    case KVM_GET_DEVICE_ATTR:
+    case KVM_HAS_DEVICE_ATTR:
+        return get_system_attribute(fd, request, arg);
+    default:
+        return real_ioctl(fd, request, arg);
+    }
+}
+
+static int create_vcpu(const std::shared_ptr<File> &file, int fd, uintptr_t id)
+{
+    int ret = tdx_may_create_vcpu(*file->vm);
+    int vcpu_fd = ret ? ret : real_ioctl(fd, KVM_CREATE_VCPU, id);
+    if (vcpu_fd < 0) {
+        return vcpu_fd;
+    }
+    auto vcpu = std::make_shared<Vcpu>();
+    /* A TD's registers are never the host's. */
+    vcpu->locked = file->vm->type() == kTdxVm;
+    vcpu->id = static_cast<uint32_t>(id);
+    {
+        std::lock_guard lock(file->vm->lock);
+        file->vm->vcpus.push_back(vcpu);
+    }
+    return add_file(vcpu_fd, FileKind::Vcpu, file->vm, std::move(vcpu));
+}
+
+static int create_device(const std::shared_ptr<File> &file, int fd,
+                         uintptr_t arg)
+{
+    int ret = real_ioctl(fd, KVM_CREATE_DEVICE, arg);
+    kvm_create_device device;
+    if (ret == 0 && copy_in(&device, arg) == 0 &&
+        !(device.flags & KVM_CREATE_DEVICE_TEST)) {
+        add_file(static_cast<int>(device.fd), FileKind::Other, file->vm);
+    }
+    return ret;
+}
+
+static int set_region(Vm *vm, int fd, unsigned long request, uintptr_t arg)
+{
+    UserMemoryRegion2 region = {};
+    size_t size = request == kSetUserMemoryRegion2
+                    ? sizeof(region)
+                    : sizeof(kvm_userspace_memory_region);
+    if (copy_in(&region, arg, size) != 0) {
+        return -EFAULT;
+    }
+    return set_memory_region(vm, fd, region);
+}
+
+static int memory_encrypt(const std::shared_ptr<File> &file, int fd,
+                          uintptr_t arg)
+{
+    if (file->vm->type() == kTdxVm) {
+        return tdx_vm_op(file->vm.get(), fd, arg);
+    }
+    return sev_memory_encrypt_op(file->vm.get(), arg);
+}
+
+int vm_ioctl(const std::shared_ptr<File> &file, int fd, unsigned long request,
+             uintptr_t arg)
+{
+    Vm *vm = file->vm.get();
+    MemoryAttributes attributes;
+    CreateGuestMemfd memfd;
+    kvm_enc_region region;
+
+    switch (request) {
+    case KVM_CHECK_EXTENSION:
+        return check_extension(vm, fd, arg);
+    case KVM_CREATE_VCPU:
+        return create_vcpu(file, fd, arg);
+    case KVM_CREATE_DEVICE:
+        return create_device(file, fd, arg);
+    case KVM_GET_STATS_FD:
+        return add_file(real_ioctl(fd, request, arg), FileKind::Other,
+                        file->vm);
+    case KVM_SET_USER_MEMORY_REGION:
+    case kSetUserMemoryRegion2:
+        return set_region(vm, fd, request, arg);
+    case kSetMemoryAttributes:
+        return copy_in(&attributes, arg) == 0
+                 ? set_memory_attributes(vm, attributes)
+                 : -EFAULT;
+    case kCreateGuestMemfd:
+        return copy_in(&memfd, arg) == 0 ? create_guest_memfd(file->vm, memfd)
+                                         : -EFAULT;
+    case KVM_MEMORY_ENCRYPT_OP:
+        return memory_encrypt(file, fd, arg);
+    case KVM_MEMORY_ENCRYPT_REG_REGION:
+        return copy_in(&region, arg) == 0 ? sev_register_region(vm, region)
+                                          : -EFAULT;
+    case KVM_MEMORY_ENCRYPT_UNREG_REGION:
+        return copy_in(&region, arg) == 0 ? sev_unregister_region(vm, region)
+                                          : -EFAULT;
+    default:
+        return real_ioctl(fd, request, arg);
+    }
+}
+
+} // namespace coco

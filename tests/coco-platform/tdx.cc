@@ -1,0 +1,299 @@
+/*
+ * A TDX guest
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The commands, their order and their errors are those of
+ * Documentation/virt/kvm/x86/intel-tdx.rst and arch/x86/kvm/vmx/tdx.c of
+ * Linux 6.16; the measurement is the TDX module's (348549).
+ */
+
+#include "tdx.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <fcntl.h>
+#include <unistd.h>
+#include <vector>
+
+#include "fault.h"
+#include "log.h"
+#include "platform.h"
+#include "user.h"
+
+namespace coco {
+
+namespace {
+
+constexpr uint64_t kAttributes = kTdxDebug | kTdxSeptVeDisable;
+constexpr uint64_t kXfam = 0x602e7; /* x87 to AVX-512, PKRU, AMX */
+constexpr uint64_t kXfamFixed = 3;  /* x87 and SSE must be on */
+constexpr uint32_t kMaxCpuid = 256;
+constexpr uint64_t kChunk = 256;
+
+/* A kvm_cpuid2 with room, filled by the real KVM. */
+class CpuidList {
+public:
+    CpuidList() : room_((sizeof(kvm_cpuid2) + kMaxCpuid * kEntry) / 8 + 1)
+    {
+        list()->nent = kMaxCpuid;
+    }
+
+    kvm_cpuid2 *list() { return reinterpret_cast<kvm_cpuid2 *>(room_.data()); }
+    uint32_t count() { return list()->nent; }
+    size_t size() { return sizeof(kvm_cpuid2) + count() * kEntry; }
+
+    /** Hands it to a program that has room for so many: 0 or -errno. */
+    int give(uint64_t to)
+    {
+        kvm_cpuid2 wanted;
+        if (copy_in(&wanted, to) != 0) {
+            return -EFAULT;
+        }
+        if (wanted.nent < count()) {
+            return -E2BIG;
+        }
+        return copy_out(to, list(), size());
+    }
+
+private:
+    static constexpr size_t kEntry = sizeof(kvm_cpuid_entry2);
+    std::vector<uint64_t> room_;
+};
+
+int refuse(TdxCmd *cmd, const Fault &fault)
+{
+    cmd->hw_error = fault.fw_error;
+    return -fault.error;
+}
+
+/* Which bits a program may configure: here, those that this KVM supports. */
+int capabilities(TdxCmd *cmd)
+{
+    if (cmd->flags) {
+        return -EINVAL;
+    }
+    CpuidList cpuid;
+    int kvm = sys::openat(AT_FDCWD, "/dev/kvm", O_RDWR | O_CLOEXEC, 0);
+    int ret = kvm < 0 ? -errno
+                      : real_ioctl(kvm, KVM_GET_SUPPORTED_CPUID, cpuid.list());
+    if (kvm >= 0) {
+        sys::close(kvm);
+    }
+    if (ret == 0) {
+        ret = cpuid.give(cmd->data + sizeof(TdxCapabilities));
+    }
+    if (ret != 0) {
+        return ret;
+    }
+    TdxCapabilities answer = {};
+    answer.supported_attributes = kAttributes;
+    answer.supported_xfam = kXfam;
+    return copy_out(cmd->data, answer);
+}
+
+int init_vm(Vm *vm, TdxCmd *cmd)
+{
+    TdxInitVm init;
+    kvm_cpuid2 cpuid;
+
+    if (vm->tdx || cmd->flags) {
+        return -EINVAL;
+    }
+    if (copy_in(&init, cmd->data) != 0 ||
+        copy_in(&cpuid, cmd->data + sizeof(init)) != 0) {
+        return -EFAULT;
+    }
+    if (cpuid.nent > kMaxCpuid) {
+        return -E2BIG;
+    }
+    bool reserved = std::ranges::any_of(
+        init.reserved, [](uint64_t word) { return word != 0; });
+    if (reserved || cpuid.padding || (init.attributes & ~kAttributes) ||
+        (init.xfam & ~kXfam) || (init.xfam & kXfamFixed) != kXfamFixed) {
+        return -EINVAL;
+    }
+    if (auto fault = step("TDX_INIT_VM")) {
+        return refuse(cmd, *fault);
+    }
+    auto tdx = std::make_unique<TdxGuest>();
+    tdx->key_id = Asid::take(AsidPool::Tdx, vm->number());
+    if (!tdx->key_id) {
+        return -ENOSPC;
+    }
+    tdx->attributes = init.attributes;
+    tdx->xfam = init.xfam;
+    vm->tdx = std::move(tdx);
+    log_event("init", vm->number()).text("tee", "tdx");
+    return 0;
+}
+
+int finalize(Vm *vm, TdxCmd *cmd)
+{
+    if (cmd->flags || !vm->tdx || vm->tdx->finalized) {
+        return -EINVAL;
+    }
+    if (auto fault = step("TDX_FINALIZE_VM")) {
+        return refuse(cmd, *fault);
+    }
+    vm->tdx->finalized = true;
+    vm->launched = true;
+    log_event("launch", vm->number())
+        .text("tee", "tdx")
+        .hex("digest", vm->tdx->digest.value())
+        .number("policy", static_cast<int64_t>(vm->tdx->attributes))
+        .number("vcpus", static_cast<int64_t>(vm->vcpus.size()))
+        .number("asid", vm->tdx->key_id->number());
+    return 0;
+}
+
+int init_vcpu(Vcpu *vcpu, TdxCmd *cmd)
+{
+    if (cmd->flags || vcpu->tdx_ready) {
+        return -EINVAL;
+    }
+    if (auto fault = step("TDX_INIT_VCPU")) {
+        return refuse(cmd, *fault);
+    }
+    vcpu->tdx_ready = true;
+    return 0;
+}
+
+/* One page: into the guest_memfd, into the measurement. */
+int add_page(Vm *vm, TdxCmd *cmd, uint64_t gpa, uint64_t source)
+{
+    Slot *slot = vm->slot_of(gpa);
+    if (!slot || !slot->private_slot) {
+        return -EINVAL;
+    }
+    if (!slot->gmem) {
+        return -EFAULT;
+    }
+    uint64_t at = slot->gmem_offset + (gpa - slot->gpa);
+    if (slot->gmem->loaded.contains(at)) {
+        return -EEXIST;
+    }
+    if (!vm->private_pages.contains(gpa)) {
+        return -EINVAL;
+    }
+    uint8_t page[kPage];
+    if (copy_in(page, source, kPage) != 0) {
+        return -EFAULT;
+    }
+    if (auto fault = step("TDX_INIT_MEM_REGION", 1)) {
+        return refuse(cmd, *fault);
+    }
+    if (pwrite(slot->gmem->fd(), page, kPage, static_cast<off_t>(at)) !=
+        kPage) {
+        return -ENOMEM;
+    }
+    vm->tdx->digest.add_page(gpa);
+    if (cmd->flags & kTdxMeasure) {
+        for (uint64_t chunk = 0; chunk < kPage; chunk += kChunk) {
+            vm->tdx->digest.extend(gpa + chunk, {page + chunk, kChunk});
+        }
+    }
+    slot->gmem->loaded.add(at, at + kPage);
+    slot->gmem->filled.add(at, at + kPage);
+    return vm->show(slot, gpa - slot->gpa, kPage);
+}
+
+int init_mem_region(Vm *vm, Vcpu *vcpu, TdxCmd *cmd)
+{
+    TdxInitMemRegion region;
+    if (!vcpu->tdx_ready || (cmd->flags & ~kTdxMeasure)) {
+        return -EINVAL;
+    }
+    if (copy_in(&region, cmd->data) != 0) {
+        return -EFAULT;
+    }
+    if (!page_aligned(region.source) || !page_aligned(region.gpa) ||
+        !region.pages || region.gpa + region.pages * kPage <= region.gpa) {
+        return -EINVAL;
+    }
+    int ret = 0;
+    while (region.pages && ret == 0) {
+        ret = add_page(vm, cmd, region.gpa, region.source);
+        if (ret == 0) {
+            region.source += kPage;
+            region.gpa += kPage;
+            region.pages--;
+        }
+    }
+    return copy_out(cmd->data, region) == 0 ? ret : -EFAULT;
+}
+
+int get_cpuid(int fd, TdxCmd *cmd)
+{
+    CpuidList cpuid;
+    if (cmd->flags) {
+        return -EINVAL;
+    }
+    int ret = real_ioctl(fd, KVM_GET_CPUID2, cpuid.list());
+    return ret ? ret : cpuid.give(cmd->data);
+}
+
+int finish(const Vm &vm, uintptr_t arg, const TdxCmd &cmd, int ret)
+{
+    if (ret != 0) {
+        log_event("refused", vm.number())
+            .number("command", cmd.id)
+            .number("errno", -ret)
+            .number("fw_error", static_cast<int64_t>(cmd.hw_error));
+    }
+    return copy_out(arg, cmd) == 0 ? ret : -EFAULT;
+}
+
+} // namespace
+
+int tdx_may_create_vcpu(const Vm &vm)
+{
+    return vm.type() == kTdxVm && !vm.tdx ? -EIO : 0;
+}
+
+int tdx_vm_op(Vm *vm, int, uintptr_t arg)
+{
+    TdxCmd cmd;
+    if (copy_in(&cmd, arg) != 0) {
+        return -EFAULT;
+    }
+    if (cmd.hw_error) {
+        return -EINVAL; /* it is the answer's */
+    }
+    std::lock_guard lock(vm->lock);
+    int ret = -EINVAL;
+    if (cmd.id == kTdxCapabilities) {
+        ret = capabilities(&cmd);
+    } else if (cmd.id == kTdxInitVm) {
+        ret = init_vm(vm, &cmd);
+    } else if (cmd.id == kTdxFinalizeVm) {
+        ret = finalize(vm, &cmd);
+    }
+    return finish(*vm, arg, cmd, ret);
+}
+
+int tdx_vcpu_op(Vm *vm, Vcpu *vcpu, int fd, uintptr_t arg)
+{
+    TdxCmd cmd;
+    if (!vm->tdx || vm->tdx->finalized) {
+        return -EINVAL;
+    }
+    if (copy_in(&cmd, arg) != 0) {
+        return -EFAULT;
+    }
+    if (cmd.hw_error) {
+        return -EINVAL;
+    }
+    std::lock_guard lock(vm->lock);
+    int ret = -EINVAL;
+    if (cmd.id == kTdxInitVcpu) {
+        ret = init_vcpu(vcpu, &cmd);
+    } else if (cmd.id == kTdxInitMemRegion) {
+        ret = init_mem_region(vm, vcpu, &cmd);
+    } else if (cmd.id == kTdxGetCpuid) {
+        ret = get_cpuid(fd, &cmd);
+    }
+    return finish(*vm, arg, cmd, ret);
+}
+
+} // namespace coco

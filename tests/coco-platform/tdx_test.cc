@@ -1,0 +1,137 @@
+/*
+ * TDX on the platform: what is refused, and how
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "test_kvm.h"
+
+namespace coco_test {
+
+namespace {
+
+constexpr uint64_t kGpa = 0x100000;
+
+class TdxVm : public TestVm {
+public:
+    TdxVm() : TestVm(kTdxVm), pages(4)
+    {
+        gmem = make_gmem(pages.size());
+        good = gmem.get() >= 0 && add_private_slot(0, kGpa, pages, gmem) == 0 &&
+               set_private(kGpa, pages.size()) == 0;
+    }
+
+    int command(const Fd &fd, uint32_t id, const void *data = nullptr,
+                uint32_t flags = 0)
+    {
+        TdxCmd cmd = {id, flags, reinterpret_cast<uint64_t>(data), 0};
+        return call(fd, KVM_MEMORY_ENCRYPT_OP, &cmd);
+    }
+
+    int init(uint64_t attributes = kTdxSeptVeDisable, uint64_t xfam = 7)
+    {
+        struct {
+            TdxInitVm init;
+            kvm_cpuid2 cpuid;
+        } data = {};
+        data.init.attributes = attributes;
+        data.init.xfam = xfam;
+        return command(vm, kTdxInitVm, &data);
+    }
+
+    int add(size_t offset, uint64_t count = 1, uint32_t flags = kTdxMeasure)
+    {
+        region = {pages.address(offset), kGpa + offset, count};
+        return command(vcpus[0], kTdxInitMemRegion, &region, flags);
+    }
+
+    Pages pages;
+    Fd gmem;
+    TdxInitMemRegion region = {};
+    bool good = false;
+};
+
+} // namespace
+
+TEST(Tdx, CapabilitiesWantRoomForTheirCpuid)
+{
+    TdxVm vm;
+    ASSERT_TRUE(vm.good);
+    std::vector<uint64_t> room(8192);
+    auto *cpuid = reinterpret_cast<kvm_cpuid2 *>(room.data() +
+                                                 sizeof(TdxCapabilities) / 8);
+    cpuid->nent = 1;
+    EXPECT_EQ(-E2BIG, vm.command(vm.vm, kTdxCapabilities, room.data()));
+    cpuid->nent = 256;
+    EXPECT_EQ(-EINVAL, vm.command(vm.vm, kTdxCapabilities, room.data(), 1));
+    EXPECT_EQ(0, vm.command(vm.vm, kTdxCapabilities, room.data()));
+    EXPECT_NE(0u, cpuid->nent);
+}
+
+TEST(Tdx, InitVmChecksItsParameters)
+{
+    TdxVm vm;
+    ASSERT_TRUE(vm.good);
+    EXPECT_EQ(-EINVAL, vm.init(1ull << 63));
+    EXPECT_EQ(-EINVAL, vm.init(kTdxSeptVeDisable, 0)) << "x87 and SSE";
+    EXPECT_EQ(-EINVAL, vm.init(kTdxSeptVeDisable, 1ull << 63 | 3));
+    EXPECT_EQ(0, vm.init());
+    EXPECT_EQ(-EINVAL, vm.init()) << "once";
+}
+
+TEST(Tdx, AVcpuComesAfterInitVm)
+{
+    TdxVm vm;
+    ASSERT_TRUE(vm.good);
+    EXPECT_EQ(-EIO, vm.add_vcpu(0));
+    ASSERT_EQ(0, vm.init());
+    EXPECT_EQ(0, vm.add_vcpu(0));
+}
+
+TEST(Tdx, RegistersAreLockedFromTheStart)
+{
+    TdxVm vm;
+    kvm_regs regs = {};
+    ASSERT_TRUE(vm.good);
+    ASSERT_EQ(0, vm.init());
+    ASSERT_EQ(0, vm.add_vcpu(0));
+    EXPECT_EQ(-EINVAL, call(vm.vcpus[0], KVM_GET_REGS, &regs));
+    EXPECT_EQ(-EINVAL, call(vm.vcpus[0], KVM_SET_REGS, &regs));
+}
+
+TEST(Tdx, CommandsComeInOneOrder)
+{
+    TdxVm vm;
+    ASSERT_TRUE(vm.good);
+    EXPECT_EQ(-EINVAL, vm.command(vm.vm, kTdxFinalizeVm));
+    ASSERT_EQ(0, vm.init());
+    ASSERT_EQ(0, vm.add_vcpu(0));
+    EXPECT_EQ(-EINVAL, vm.add(0)) << "the vCPU is not initialized";
+    EXPECT_EQ(-EINVAL, call(vm.vcpus[0], KVM_RUN, 0));
+    ASSERT_EQ(0, vm.command(vm.vcpus[0], kTdxInitVcpu));
+    EXPECT_EQ(-EINVAL, vm.command(vm.vcpus[0], kTdxInitVcpu));
+    ASSERT_EQ(0, vm.add(0, 2));
+    EXPECT_EQ(0u, vm.region.pages);
+    EXPECT_EQ(-EEXIST, vm.add(kPage));
+    EXPECT_EQ(-EINVAL, vm.add(2 * kPage, 1, 2)) << "unknown flag";
+    ASSERT_EQ(0, vm.set_private(kGpa + 2 * kPage, kPage, false));
+    EXPECT_EQ(-EINVAL, vm.add(2 * kPage)) << "not private";
+    EXPECT_EQ(-EINVAL, call(vm.vcpus[0], KVM_RUN, 0));
+    ASSERT_EQ(0, vm.command(vm.vm, kTdxFinalizeVm));
+    EXPECT_EQ(-EINVAL, vm.command(vm.vm, kTdxFinalizeVm));
+    EXPECT_EQ(-EINVAL, vm.add(3 * kPage));
+}
+
+TEST(Tdx, KeyIdsRunOutAndComeBack)
+{
+    std::deque<TdxVm> vms;
+    for (int i = 0; i < 4; i++) {
+        ASSERT_EQ(0, vms.emplace_back().init());
+    }
+    TdxVm next;
+    EXPECT_EQ(-ENOSPC, next.init());
+    vms.pop_front();
+    EXPECT_EQ(0, next.init());
+}
+
+} // namespace coco_test
