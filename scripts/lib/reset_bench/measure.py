@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,9 @@ PAUSE = 0.01
 FIRMWARE = ['-L', '/usr/share/qemu', '-L', '/usr/share/seabios']
 PHASES = ('quiesce', 'prepare', 'commit', 'hooks', 'total', 'retire')
 FLOOR = ('build', 'swap', 'irqfds away', 'irqfds given', 'close')
+
+
+Quantile = Callable[[list[float]], float]
 
 
 def median(values: list[float]) -> float:
@@ -50,7 +53,7 @@ class Measured:
     journal_entries: int = 0
     why_skipped: str = ''
 
-    def added(self, who: str, of: 'type(median)' = median) -> float:
+    def added(self, who: str, of: Quantile = median) -> float:
         """By a new VM, to a plain reset of the same QEMU."""
         plain = PEER_PLAIN if who == PEER else PLAIN
         return of(self.resets[who]) - of(self.resets[plain])
@@ -100,7 +103,11 @@ def slots_of(ours: str, args: list[str], machine: str) -> Slots:
             *args, '-machine', machine, '-trace', 'kvm_set_user_memory',
             '-trace', 'kvm_reset_seen', '-D', log.name])
         qemu.stop()
-        said = log.read()
+        return slots_in(log.read())
+
+
+def slots_in(said: str) -> Slots:
+    """Of the traces kvm_set_user_memory and kvm_reset_seen."""
     slots: dict[int, str] = {}
     early: set[int] = set()
     for line in said.splitlines():
