@@ -45,7 +45,9 @@ class Qemu:
         qtest, qtests = socket.socketpair()
         for end in (monitor, qtest):
             end.settimeout(TIMEOUT)
+        # However this process ends, QEMU does not outlive it.
         command = [
+            'setpriv', '--pdeathsig', 'KILL',
             program, '-nodefaults', '-display', 'none', '-S', '-accel', 'kvm',
             '-chardev', f'socket,id=monitor,fd={theirs.fileno()}',
             '-mon', 'chardev=monitor,mode=control',
