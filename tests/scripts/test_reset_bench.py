@@ -70,10 +70,13 @@ class TheVerdict(unittest.TestCase):
     def test_passes_what_reaches_every_target(self):
         got = verdicts([measured(), measured(CORNER)], cost())
         self.assertEqual(set(got.values()), {'pass'}, got)
-        self.assertEqual(len(got), 10, got)
+        self.assertEqual(len(got), 12, got)
 
     def test_sees_a_median_that_is_too_long(self):
-        self.assert_only_failure(verdicts([measured(spare=0.6)]), 'median')
+        got = verdicts([measured(spare=0.6)])
+        self.assertEqual([name for name in got if got[name] == 'FAIL'],
+                         ['reset, with a spare: median',
+                          'rebirth, with a spare, by its own clock: median'])
 
     def test_sees_a_p99_that_is_too_long(self):
         result = measured()
@@ -111,6 +114,11 @@ class TheVerdict(unittest.TestCase):
         case = Case(memory=8192, touched=True, varies='touched')
         got = verdicts([measure.Measured(case, why_skipped='no memory')])
         self.assertEqual(got, {'8192 MiB, touched': 'skipped: no memory'})
+
+    def test_sees_a_slow_rebirth_where_plain_resets_are_slow_too(self):
+        result = measured()
+        result.phases[measure.WITH_SPARE]['total'][-1] = 2.1
+        self.assert_only_failure(verdicts([result]), 'its own clock: p99')
 
     def test_p99_is_a_value_that_was_measured(self):
         self.assertEqual(measure.p99([float(i) for i in range(1, 51)]), 50.0)
@@ -200,6 +208,14 @@ class TheDriver(unittest.TestCase):
         self.assertEqual(device.bars, {0: 0xF0004000, 2: 0xF0008000})
         self.assertEqual(pci.registers[0x10] & ~0xF, 0xF0004000)
         self.assertEqual(end, 0xF0009000)
+
+
+class TheMachine(unittest.TestCase):
+    def test_is_seen_to_be_busy(self):
+        stats = iter(['cpu 100 0 0 100 0 0 0 0 0 0\n',
+                      'cpu 130 0 0 110 0 0 0 0 0 0\n'])
+        with mock.patch.object(Path, 'read_text', lambda _: next(stats)):
+            self.assertAlmostEqual(measure.busy_elsewhere(0), 75.0)
 
 
 class TheDrawing(unittest.TestCase):

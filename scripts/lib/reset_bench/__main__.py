@@ -14,6 +14,8 @@ from . import cases, judge, measure, spare_cost, timeline
 from .qemu import RESTART, SPARE, QemuFailed, machine_properties
 
 DEVICE = '/dev/kvm'
+# Per cent of all CPUs; a few are always used by something.
+QUIET = 10.0
 
 
 def say(text: str) -> None:
@@ -52,6 +54,10 @@ def run_cases(bench: measure.Bench, only: re.Pattern[str]
 def report(results: list[measure.Measured], drawing: Path,
            rounds: int) -> None:
     base = judge.find(results, '')
+    busy = measure.median([result.busy for result in results])
+    if busy > QUIET:
+        say(f'others used {busy:.0f} % of the CPUs: times are too long and '
+            'vary, and a target may be missed for that alone')
     if base:
         drawing.write_text(timeline.draw(
             base, f'A reset with a new VM: paused q35 guest, 2 vCPUs, 2 GiB; '

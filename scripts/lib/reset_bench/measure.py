@@ -51,6 +51,7 @@ class Measured:
     floor: dict[str, list[float]] = field(default_factory=dict)
     floor_ioctls: int = 0
     journal_entries: int = 0
+    busy: float = 0.0  # what others used of the CPUs before, per cent
     why_skipped: str = ''
 
     def added(self, who: str, of: Quantile = median) -> float:
@@ -144,6 +145,19 @@ def memory_to_touch(case: Case) -> Iterator[int]:
         os.close(fd)
 
 
+def busy_elsewhere(seconds: float = 0.3) -> float:
+    """The share of all CPUs that others use now, in per cent."""
+    def ticks() -> tuple[int, int]:
+        words = Path('/proc/stat').read_text().splitlines()[0].split()[1:9]
+        user, nice, system, idle, iowait, irq, soft, steal = map(int, words)
+        return user + nice + system + irq + soft + steal, idle + iowait
+
+    before = ticks()
+    time.sleep(seconds)
+    busy, idle = (now - then for now, then in zip(ticks(), before))
+    return 100 * busy / max(busy + idle, 1)
+
+
 def settle(qemu: Qemu) -> dict:
     """Until the old VM is gone and the next one ready; what QEMU says."""
     deadline = time.monotonic() + TIMEOUT
@@ -177,7 +191,7 @@ class Bench:
         return kinds
 
     def run(self, case: Case) -> Measured:
-        result = Measured(case)
+        result = Measured(case, busy=busy_elsewhere())
         with ExitStack() as stack:
             memory = stack.enter_context(memory_to_touch(case))
             args = FIRMWARE + case.arguments(memory)
