@@ -151,6 +151,8 @@ TEST(HashTableAreaTest, IsRefusedWhenItCannotHoldTheTable)
                  "no table for kernel hashes");
     expect_error(complaint(with({1, 2, 3}), hash_table_area), EINVAL,
                  "has 3 bytes");
+    expect_error(complaint(with(words({0, 0})), hash_table_area), ENOENT,
+                 "no table for kernel hashes");
     for (const Blob &bad : {words({0, 0x400}), words({0x10c00, 175}),
                             words({0xffffff00, 0x400})}) {
         expect_error(complaint(with(bad), hash_table_area), EINVAL,

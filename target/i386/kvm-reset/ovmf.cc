@@ -145,12 +145,17 @@ Result<uint32_t> sev_es_reset_address(const Ovmf &ovmf)
 
 /* --- kernel hashes -------------------------------------------------------- */
 
+static std::unexpected<Error> no_hash_table()
+{
+    return refuse(ENOENT, "the firmware has no table for kernel hashes: take "
+                          "one that has (Debian's is in ovmf-amdsev)");
+}
+
 Result<HashTableArea> hash_table_area(const Ovmf &ovmf)
 {
     auto data = ovmf.find(sev_hash_table);
     if (!data) {
-        return refuse(ENOENT, "the firmware has no table for kernel hashes: "
-                              "take one that has (Debian's is in ovmf-amdsev)");
+        return no_hash_table();
     }
     if (data->size() < sizeof(HashTableArea)) {
         return refuse(EINVAL,
@@ -160,6 +165,10 @@ Result<HashTableArea> hash_table_area(const Ovmf &ovmf)
     }
     const HashTableArea area = {get_le<uint32_t>(data->data()),
                                 get_le<uint32_t>(data->data() + 4)};
+    if (!area.address && !area.size) {
+        /* As OVMF's builds without the checker have it. */
+        return no_hash_table();
+    }
     if (!area.address || area.size < hash_table_size ||
         area.address + uint64_t(area.size) > four_gib) {
         return refuse(EINVAL,
