@@ -7,9 +7,10 @@
  * but the first: the caller is told that it was done, and it never reaches
  * the recorder or the kernel.  KVM_RESET_FORGET says which:
  *
- *     NAME                 the first call of that name on each VM
+ *     NAME                 the first call of that name on each VM, and what
+ *                          is said of the same thing later
  *     NAME key=N           … whose first key field is N
- *     NAME nth=N           … the Nth, from 0
+ *     NAME nth=N           … the Nth that does not take away, from 0
  *     NAME element=N       the call goes through, without the elements of
  *                          its array whose first 32 bits are N
  */
@@ -17,6 +18,7 @@
 /* Or fcntl() is another name of fcntl64(), and both are meant. */
 #undef _FILE_OFFSET_BITS
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdarg>
 #include <cstdlib>
@@ -24,10 +26,15 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "argument.h"
+#include "error.h"
+#include "meaning.h"
 #include "objects.h"
 
 #define AUDIT_EXPORT extern "C" __attribute__((visibility("default")))
@@ -37,6 +44,7 @@ namespace {
 using audit::ObjectPtr;
 using kvm_reset::Argument;
 using kvm_reset::FdClass;
+using kvm_reset::format;
 using kvm_reset::Row;
 
 template <class F> F next(const char *name)
@@ -86,16 +94,28 @@ const Wish &wish()
 }
 
 /* Whether this very call is the one to be forgotten. */
-bool is_wished(const Row &row, const Argument &argument, unsigned vm)
+bool is_wished(const Row &row, const Argument &argument,
+               const audit::Object &object)
 {
+    static std::mutex lock;
     static std::map<unsigned, unsigned> seen;
+    static std::vector<std::pair<std::string, kvm_reset::Key>> forgotten;
+    std::scoped_lock guard(lock);
 
     if (wish().key) {
         uint64_t key = row.value_is_key ? argument.value()
                                         : argument.read(row.key[0]);
         return key == *wish().key;
     }
-    return seen[vm]++ == wish().nth.value_or(0);
+    std::pair about(format("%u %s", object.vm, object.label.c_str()),
+                    key_of(row, 0, argument));
+    bool known = std::ranges::find(forgotten, about) != forgotten.end();
+    if (!known && !takes_away(row, argument) &&
+        seen[object.vm]++ == wish().nth.value_or(0)) {
+        forgotten.push_back(about);
+        return true;
+    }
+    return known;
 }
 
 int without_element(int fd, unsigned long request, const Row &row,
@@ -145,7 +165,7 @@ AUDIT_EXPORT int ioctl(int fd, unsigned long request, ...)
         if (wish().element) {
             return without_element(fd, request, *row, argument);
         }
-        if (is_wished(*row, argument, object->vm)) {
+        if (is_wished(*row, argument, *object)) {
             return 0;
         }
     }
@@ -153,7 +173,9 @@ AUDIT_EXPORT int ioctl(int fd, unsigned long request, ...)
     if (row && result >= 0 && !row->created_in_arg &&
         row->creates != FdClass::None) {
         int error = errno;
-        objects().created(*object, row->creates, "", result);
+        std::string which = row->value_is_key ? std::to_string(uint64_t(arg))
+                                              : "";
+        objects().created(*object, row->creates, which, result);
         errno = error;
     }
     return result;

@@ -50,7 +50,6 @@ constexpr Reading readings[] = {
     {FdClass::Vcpu, "KVM_GET_SREGS2"},
     {FdClass::Vcpu, "KVM_GET_DEBUGREGS"},
     {FdClass::Vcpu, "KVM_GET_XCRS"},
-    {FdClass::Vcpu, "KVM_GET_FPU"},
     {FdClass::Vcpu, "KVM_GET_LAPIC"},
     {FdClass::Vcpu, "KVM_GET_MP_STATE"},
     {FdClass::Vcpu, "KVM_GET_VCPU_EVENTS"},

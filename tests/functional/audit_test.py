@@ -58,6 +58,10 @@ class AuditTest(KvmResetTest):
         return ['-drive', f'file={image},format=raw,if=none,id=d',
                 '-device', 'virtio-blk-pci,drive=d']
 
+    def linux_args(self) -> list[str]:
+        return self.qemu_args(machine='pc', args=['-serial', 'stdio',
+                                                  *self.disk()])
+
     def functions(self, audit: Audit, found: Finding) -> list[str]:
         return [frame.function for frame in audit.chain(found.stack)]
 
@@ -100,8 +104,7 @@ class NothingLost(AuditTest):
 
     @takes(900)
     def test_a_linux_guest_with_irqfds_loses_nothing(self) -> None:
-        audit = self.same(self.qemu_args(machine='pc', args=[
-            '-serial', 'stdio', '-device', 'virtio-balloon-pci']), READY)
+        audit = self.same(self.linux_args(), READY)
         kinds = {entry.name for entry in
                  audit.record.marks['booted'].vm.entries.values()}
         self.assertIn('KVM_IRQFD', kinds)
@@ -124,7 +127,8 @@ class Forgotten(AuditTest):
                  if f.point == point and f.kind == 'lacks' and f.what == what]
         self.assertTrue(found, audit.text(True))
         self.assertRegex(found[0].argument, argument)
-        self.assertIn(function, self.functions(audit, found[0]))
+        functions = self.functions(audit, found[0])
+        self.assertTrue(any(function in name for name in functions), functions)
         # What was not forgotten is not missed.
         missed = {(f.what, f.argument) for f in audit.result.differences()
                   if f.point == point and f.kind == 'lacks'}
@@ -145,10 +149,10 @@ class Forgotten(AuditTest):
 
     @takes(900)
     def test_an_irqfd(self) -> None:
-        self.lost('KVM_IRQFD', 'KVM_IRQFD', 'flags 0x0',
-                  'virtio_pci_set_guest_notifiers', boots=True, point='boot',
-                  until=READY, command=self.qemu_args(machine='pc', args=[
-                      '-serial', 'stdio', '-device', 'virtio-balloon-pci']))
+        # The second is for the disk's configuration: Linux boots without it.
+        self.lost('KVM_IRQFD nth=1', 'KVM_IRQFD', 'flags 0x0', 'virtio_pci',
+                  boots=True, point='boot', until=READY,
+                  command=self.linux_args())
 
     @takes(600)
     def test_an_ioeventfd(self) -> None:
@@ -162,7 +166,7 @@ class Forgotten(AuditTest):
 
     def test_a_feature_msr(self) -> None:
         self.lost('KVM_SET_MSRS element=0x8b', 'MSR', 'index 0x8b',
-                  'kvm_arch_put_registers')
+                  'kvm_arch_init_vcpu')
 
     def test_the_policy_of_the_pit(self) -> None:
         self.lost('KVM_REINJECT_CONTROL', 'KVM_REINJECT_CONTROL', '^$',

@@ -322,6 +322,18 @@ class Comparing(unittest.TestCase):
         self.assertEqual([(f.kind, f.argument) for f in found],
                          [('lacks', 'cap 1'), ('too much', 'cap 3')])
 
+    def test_when_qemu_ends_in_its_second_boot_what_kvm_refused_is_named(self) \
+            -> None:
+        self.story.both(cap(1))
+        self.story.marks.remove('rebooted')
+        lines = self.story.lines()
+        lines += [json.dumps({'kind': 'use', 'vm': 2}),
+                  json.dumps({'vm': 2, **cap(3), 'result': -1, 'error': 2})]
+        found = Comparer(Record(lines)).run().differences()
+        self.assertEqual([(f.point, f.kind, f.argument, f.second)
+                          for f in found], [('boot', 'failed', 'cap 3',
+                                             'ENOENT')])
+
     def test_a_known_difference_is_told_apart(self) -> None:
         self.story.first.append(Story.call('KVM_SET_CLOCK', 0x4030ae7b,
                                            bytes(48)))

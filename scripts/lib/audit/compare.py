@@ -120,9 +120,13 @@ class Comparer:
                 return self.result
             self.reset(marks['plain'], marks['plain again'], marks['reborn'])
             self.read(marks['plain'], marks['plain again'], marks['reborn'])
-        if {'booted', 'rebooted'} <= marks.keys():
-            self.boot(marks['booted'], marks['rebooted'])
-        if 'plain again' in marks and 'reborn' not in marks:
+            if {'booted', 'rebooted'} <= marks.keys():
+                self.boot(marks['booted'], marks['rebooted'])
+            elif 'booted' in marks:
+                # It ended on the way: perhaps because of what KVM refused.
+                self.failed('boot', marks['booted'].vm,
+                            self.record.vm(self.record.in_use))
+        elif 'plain again' in marks:
             # The second life ended before its first moment: what was done by
             # then is all that there is.
             self.reset(marks['plain'], marks['plain again'],

@@ -39,6 +39,10 @@ VOLATILE = (
     Volatile('KVM_GET_MSRS', '0x10|0x6e0', (), TIME),
     Volatile('KVM_GET_MSRS', '0xe[78]', (), 'APERF and MPERF count cycles'),
     Volatile('KVM_GET_MSRS', '0x40000020', (), TIME),
+    Volatile('KVM_GET_CPUID2', '0x40000[01]03\\..*', ((12, 28),),
+             'KVM puts the scale of time there when the guest goes on'),
+    Volatile('KVM_XEN_VCPU_GET_ATTR', '[3-5]', (),
+             'for how long the vCPU ran and waited'),
     Volatile('KVM_GET_LAPIC', '', ((0x390, 4),), "the timer's current count"),
     Volatile('KVM_GET_PIT2', '', ((16, 8), (40, 8), (64, 8)),
              'when each counter was loaded'),
@@ -49,6 +53,7 @@ VOLATILE = (
 
 # What is there to be read and is not looked at.
 NOT_READ = {
+    'KVM_GET_FPU': 'KVM_GET_XSAVE says the same, and which of it is in use',
     'KVM_GET_STATS_FD': 'its counters grow as the guest runs',
     'KVM_GET_DIRTY_LOG': 'to read it is to clear it',
     'KVM_GET_DEVICE_ATTR of devices': "VFIO's device has none that can be read",
@@ -74,6 +79,10 @@ class Known:
 KNOWN = (
     Known('reset', 'lacks', 'KVM_SET_CLOCK', '',
           'QEMU sets it when the guest goes on'),
+    Known('reset', 'failed', 'KVM_XEN_HVM_SET_ATTR',
+          'KVM_XEN_ATTR_TYPE_EVTCHN',
+          "QEMU closes a guest's event channels when devices are reset, and "
+          'the new VM came without them'),
     Known('boot', 'lacks', 'KVM_SET_CLOCK', '',
           'QEMU sets it when a stopped guest goes on; firmware that restarts '
           'itself gets a VM whose clock counts from its own start'),
