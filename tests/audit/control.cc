@@ -75,7 +75,7 @@ int say_module(dl_phdr_info *info, size_t, void *)
     return 0;
 }
 
-void mark(Recorder &recorder, const std::string &name)
+void mark(Recorder &recorder, const std::string &name, bool stopped)
 {
     unsigned vm = recorder.objects().in_use();
     Json line("mark");
@@ -83,7 +83,9 @@ void mark(Recorder &recorder, const std::string &name)
     line.text("name", name).number("vm", vm);
     write_record(line);
     recorder.write_counts();
-    read_back(recorder.objects(), vm);
+    if (stopped) {
+        read_back(recorder.objects(), vm);
+    }
     dl_iterate_phdr(say_module, nullptr);
     write_record(Json("end of mark"));
 }
@@ -101,9 +103,10 @@ void *listen(void *opaque)
         while ((end = heard.find('\n')) != std::string::npos) {
             std::string line = heard.substr(0, end);
             heard.erase(0, end + 1);
-            bool known = line.starts_with("mark ");
+            bool stopped = line.starts_with("mark ");
+            bool known = stopped || line.starts_with("note ");
             if (known) {
-                mark(recorder, line.substr(5));
+                mark(recorder, line.substr(5), stopped);
             }
             send(control, known ? "ok\n" : "?\n", known ? 3 : 2, MSG_NOSIGNAL);
         }

@@ -13,8 +13,9 @@ namespace audit {
 
 /*
  * Listens, on a thread of its own, on the fd that KVM_AUDIT_CONTROL numbers.
- * Each line is "mark NAME": the record gets a mark of that name and what can
- * be read back of the VM in use; the answer is "ok".  The recorder must live
+ * Each line is "mark NAME", when the guest is stopped: the record gets a mark
+ * of that name and what can be read back of the VM in use; or "note NAME",
+ * when it is not: only the mark.  The answer is "ok".  The recorder must live
  * as long as the process.
  */
 void start_control(Recorder &recorder);

@@ -5,13 +5,13 @@ two lives under the recorder.
 
     first life    the guest starts, and is stopped when it has settled
                   an ordinary reset, of the stopped guest: plain
-                  it goes on, settles, and is stopped: booted
+                  it goes on and settles: booted; then it is stopped
                   another ordinary reset: plain again
     second life   a reset with a new VM, of the stopped guest: reborn
-                  it goes on, settles, and is stopped: rebooted
+                  it goes on and settles: rebooted
 
-At each of the points with a name the recorder gets a mark, and what KVM lets
-one read is read. Firmware does other things when it starts cold, so the first
+At each of the points with a name the recorder gets a mark, and if the guest is
+stopped, what KVM lets one read is read. Firmware does other things when it starts cold, so the first
 boot is not compared. What the record means is for another program.
 """
 
@@ -87,10 +87,10 @@ class Driver:
         lines = self.log.read_text(errors='replace').strip().splitlines()
         return lines[-1] if lines else 'it said nothing'
 
-    def mark(self, name: str) -> None:
+    def mark(self, name: str, word: str = 'mark') -> None:
         self.control.settimeout(self.args.timeout)
         try:
-            self.control.sendall(f'mark {name}\n'.encode())
+            self.control.sendall(f'{word} {name}\n'.encode())
             answer = self.control.recv(16)
         except OSError as error:
             answer = b''
@@ -171,8 +171,9 @@ class Driver:
             return
         self.qmp.command('cont')
         self.settle(said)
+        # While it runs: some devices give up their eventfds when it stops.
+        self.mark(booted, 'note')
         self.qmp.command('stop')
-        self.mark(booted)
 
     def run(self) -> None:
         try:
