@@ -219,6 +219,7 @@ void kvm_reset_status(KvmResetStatus *out, char **why_not, char **last_error,
         .retiring = status.retiring,
         .spare = to_string(spare.state),
         .spare_fds = spare.fds,
+        .spare_bytes = spare.bytes,
         .spare_duration = spare.duration,
     };
     if (why_not) {

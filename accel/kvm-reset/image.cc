@@ -101,6 +101,15 @@ int Image::fd(ObjectId object) const
     return found == fds_.end() ? -1 : found->second.get();
 }
 
+size_t Image::footprint() const
+{
+    /* A map's node has three pointers and a colour besides. */
+    size_t node = sizeof(decltype(fds_)::value_type) + 4 * sizeof(void *);
+
+    return sizeof(*this) + fds_.size() * node +
+           applied_.capacity() * sizeof(EntryPtr);
+}
+
 int Image::issue_create(const Entry &entry, LiveArgument &arg)
 {
     int target = fd(entry.target);

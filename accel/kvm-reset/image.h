@@ -44,6 +44,11 @@ public:
     /* Borrowed; -1 for an object that the image does not have. */
     int fd(ObjectId object) const;
     size_t fds() const { return fds_.size(); }
+    /*
+     * About how many bytes of this process's memory it takes.  Its entries are
+     * the journal's, and so not counted.
+     */
+    size_t footprint() const;
 
     /* The number under which KVM created the VM. */
     int vm_number() const { return vm_number_; }

@@ -119,6 +119,7 @@ SpareStatus Spare::status() const
     SpareStatus status = status_;
 
     status.fds = image_ ? image_->fds() : 0;
+    status.bytes = image_ ? image_->footprint() : 0;
     return status;
 }
 

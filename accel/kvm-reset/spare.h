@@ -39,6 +39,7 @@ struct SpareStatus {
     SpareState state = SpareState::Off;
     std::string error;     /* why it failed */
     size_t fds = 0;        /* that it holds */
+    size_t bytes = 0;      /* of our own; the kernel does not tell of its */
     uint64_t built = 0;    /* images built since the start */
     uint64_t followed = 0; /* batches of changes applied to one */
     uint64_t duration = 0; /* building the last one, ns */

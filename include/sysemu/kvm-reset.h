@@ -174,6 +174,7 @@ typedef struct KvmResetStatus {
     uint64_t retiring;       /* old VMs that are not down yet */
     const char *spare;       /* "off", "preparing", "ready" or "failed" */
     uint64_t spare_fds;      /* that the spare holds */
+    uint64_t spare_bytes;    /* of this process's memory that it takes */
     uint64_t spare_duration; /* building the last one */
 } KvmResetStatus;
 
@@ -268,10 +269,34 @@ KvmResetOutcome kvm_reset_begin(int cause);
 /**
  * kvm_reset_finish - puts all of the vCPUs' state into the new VM
  *
- * After devices were reset, before the guest runs.  On failure the guest is
- * stopped with `internal-error`.
+ * After devices were reset, before the guest runs.  On failure kvm_reset_end()
+ * stops the guest.
  */
 void kvm_reset_finish(void);
+
+/**
+ * kvm_reset_note - a KVM ioctl failed that QEMU cannot do without
+ * @what: which one; @ret: what it returned, a negative errno
+ *
+ * In a reset: says so, and has kvm_reset_end() stop the guest; the caller goes
+ * on as if nothing had happened.  Otherwise it is abort().  Any thread.
+ */
+void kvm_reset_note(const char *what, int ret);
+#define kvm_reset_note_ioctl(request, ret) kvm_reset_note(#request, ret)
+
+/* The same, of a memory slot: the next reset sets all of them again. */
+void kvm_reset_note_slot(int ret);
+
+/* The same, of a vCPU's state; otherwise the guest is stopped at once. */
+void kvm_reset_note_vcpu(void);
+
+/**
+ * kvm_reset_end - stops the guest with `internal-error` if the reset failed
+ *
+ * When qemu_system_reset() is over, before vCPUs run again, and once more when
+ * the run state is that of a guest which was reset.  Main loop.
+ */
+void kvm_reset_end(void);
 
 #ifdef __cplusplus
 }

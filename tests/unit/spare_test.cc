@@ -127,6 +127,23 @@ TEST_F(SpareTest, WhatChangesIsFollowedNotBuiltAnew)
     EXPECT_EQ(before.slots.size(), 2u);
 }
 
+TEST_F(SpareTest, WhatASpareCostsIsSaid)
+{
+    SpareStatus few = settled();
+    EXPECT_EQ(few.fds, 3u); /* the device, the VM, the vCPU */
+    EXPECT_GT(few.bytes, sizeof(Image));
+    for (int i = 0; i < 500; i++) {
+        guest.ioeventfd(guest.kernel.eventfd(), 0xc000 + 8 * i);
+    }
+    SpareStatus many = settled();
+    EXPECT_EQ(many.fds, few.fds);
+    EXPECT_GE(many.bytes, few.bytes + 500 * sizeof(EntryPtr));
+    EXPECT_LT(many.bytes, 100u << 10);
+    guest.rebirth.keep_spare(false);
+    EXPECT_EQ(settled().bytes, 0u);
+    EXPECT_EQ(settled().fds, 0u);
+}
+
 TEST_F(SpareTest, WhatKvmCannotUndoMakesANewOne)
 {
     int other = guest.vcpu(1);

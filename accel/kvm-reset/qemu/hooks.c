@@ -24,6 +24,13 @@ static int drain_coalesced(void *opaque, KvmResetPhase phase, char **why)
     return 0;
 }
 
+void kvm_reset_collect_dirty_pages(void)
+{
+    if (global_dirty_tracking) {
+        memory_global_dirty_log_sync(false);
+    }
+}
+
 /*
  * What the old VM knows to be dirty goes with it, so it is collected first.
  * The new rings begin at their first slot.
@@ -33,9 +40,7 @@ static int carry_dirty_pages(void *opaque, KvmResetPhase phase, char **why)
     CPUState *cpu;
 
     if (phase == KVM_RESET_PHASE_QUIESCE) {
-        if (global_dirty_tracking) {
-            memory_global_dirty_log_sync(false);
-        }
+        kvm_reset_collect_dirty_pages();
         return 0;
     }
     CPU_FOREACH(cpu)

@@ -12,6 +12,7 @@
 #include "monitor/monitor.h"
 #include "system/kvm.h"
 #include "sysemu/kvm-reset.h"
+#include "internal.h"
 
 static KvmRebirthPhases *phases_of(const KvmResetStatus *status)
 {
@@ -43,6 +44,7 @@ static KvmResetSpare *spare_of(const KvmResetStatus *status, char *error)
                                    KVM_RESET_SPARE_STATE_FAILED, NULL);
     spare->error = as_glib(error);
     spare->fds = status->spare_fds;
+    spare->bytes = status->spare_bytes;
     spare->duration = status->spare_duration;
     return spare;
 }
@@ -67,6 +69,7 @@ KvmResetInfo *qmp_query_kvm_reset(Error **errp)
     info->journal_bytes = status.bytes;
     info->retiring = status.retiring;
     info->last_error = as_glib(last_error);
+    info->failure = g_strdup(kvm_reset_failure());
     info->spare = spare_of(&status, spare_error);
     if (status.generation) {
         info->last = phases_of(&status);
@@ -85,10 +88,15 @@ void hmp_info_kvm_reset(Monitor *mon, const QDict *qdict)
                    info->generation, info->aborted);
     monitor_printf(mon, "journal: %" PRIu64 " entries, %" PRIu64 " bytes\n",
                    info->journal_entries, info->journal_bytes);
-    monitor_printf(mon, "spare: %s%s%s, %" PRIu64 " fds\n",
+    monitor_printf(mon,
+                   "spare: %s%s%s, %" PRIu64 " fds, %" PRIu64
+                   " bytes besides the kernel's\n",
                    KvmResetSpareState_str(info->spare->state),
                    info->spare->error ? ", " : "", info->spare->error ?: "",
-                   info->spare->fds);
+                   info->spare->fds, info->spare->bytes);
+    if (info->failure) {
+        monitor_printf(mon, "the last reset failed: %s\n", info->failure);
+    }
     if (info->last_error) {
         monitor_printf(mon, "last failure: %s\n", info->last_error);
     }

@@ -53,7 +53,11 @@ KvmResetOutcome kvm_reset_begin(int cause)
     bool refused;
     int ret;
 
-    if (!kvm_enabled() || !is_reset(cause) || !(needed || kvm_reset_wanted)) {
+    if (!kvm_enabled() || !is_reset(cause)) {
+        return KVM_RESET_KEPT;
+    }
+    kvm_reset_failures_begin();
+    if (!needed && !kvm_reset_wanted) {
         return KVM_RESET_KEPT;
     }
 
@@ -74,7 +78,7 @@ KvmResetOutcome kvm_reset_begin(int cause)
         error_report("kvm-reset: %s; the guest is stopped on its old VM, "
                      "and may be reset again",
                      why);
-        vm_stop(RUN_STATE_INTERNAL_ERROR);
+        kvm_reset_set_failure(why, 0);
         return KVM_RESET_REFUSED;
     }
     warn_report("kvm-reset: %s; the guest is reset on its old VM", why);
@@ -82,7 +86,7 @@ KvmResetOutcome kvm_reset_begin(int cause)
 }
 
 /* As after QEMU's own start: the new vCPUs know nothing yet. */
-static void put_full_state(CPUState *cpu, run_on_cpu_data failed)
+static void put_full_state(CPUState *cpu, run_on_cpu_data unused)
 {
     Error *err = NULL;
     int ret = kvm_arch_put_registers(cpu, KVM_PUT_FULL_STATE, &err);
@@ -92,8 +96,8 @@ static void put_full_state(CPUState *cpu, run_on_cpu_data failed)
             error_setg_errno(&err, -ret, "KVM refused it");
         }
         error_reportf_err(
-            err, "kvm-reset: reset state of vCPU %d: ", cpu->cpu_index);
-        *(bool *)failed.host_ptr = true;
+            err, "kvm-reset: the state of a vCPU, number %d: ", cpu->cpu_index);
+        kvm_reset_set_failure("the state of a vCPU", ret);
     }
     cpu->vcpu_dirty = false;
 }
@@ -101,20 +105,16 @@ static void put_full_state(CPUState *cpu, run_on_cpu_data failed)
 void kvm_reset_finish(void)
 {
     g_autofree char *why = NULL;
-    bool failed = false;
     CPUState *cpu;
 
     if (cpus_are_resettable()) {
         CPU_FOREACH(cpu)
         {
-            run_on_cpu(cpu, put_full_state, RUN_ON_CPU_HOST_PTR(&failed));
+            run_on_cpu(cpu, put_full_state, RUN_ON_CPU_NULL);
         }
     }
     if (kvm_reset_before_run(&why)) {
         error_report("kvm-reset: %s", why);
-        failed = true;
-    }
-    if (failed) {
-        vm_stop(RUN_STATE_INTERNAL_ERROR);
+        kvm_reset_set_failure(why, 0);
     }
 }

@@ -28,6 +28,9 @@ void kvm_reset_finish(void)
     g_assert_not_reached();
 }
 
+void kvm_reset_end(void)
+{}
+
 int kvm_reset_close(int fd)
 {
     return close(fd);
