@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Guests that go to another QEMU, with new VMs before, meanwhile and after."""
 
+import time
 from pathlib import Path
 
 from guest import TIMEOUT, Guest
-from kvm_reset_test import KvmResetTest
+from kvm_reset_test import KvmResetTest, takes
 
 # Slow enough for a reboot to happen meanwhile.
 CRAWL = 256 * 1024
@@ -81,6 +82,47 @@ class Migration(KvmResetTest):
 
     def test_a_guest_is_reborn_while_it_migrates_by_a_dirty_ring(self) -> None:
         self.reborn_meanwhile(accel='kvm,dirty-ring-size=4096', smp='2')
+
+    @takes(600)
+    def test_a_guest_is_reset_in_every_phase_of_its_migration(self) -> None:
+        uri = 'unix:' + str(Path(self.socket_dir().name, 'migration'))
+        source = self.start('source', firmware=True, memory=64)
+        there = self.start('destination', firmware=True, memory=64,
+                           args=['-incoming', 'defer'])
+        there.qmp('migrate-incoming', uri=uri)
+        source.wait_firmware()
+        # Given up, and begun again.
+        source.qmp('migrate-set-parameters', max_bandwidth=CRAWL)
+        source.qmp('migrate', uri=f'file:{self.scratch_file("given-up")}')
+        source.qmp('system_reset')
+        source.qmp('migrate_cancel')
+        source.qmp('system_reset')
+        source.wait(lambda: source.qmp('query-migrate')['status']
+                    == 'cancelled', TIMEOUT, 'the migration to be given up')
+
+        source.qmp('migrate', uri=uri)
+        for number in range(200):
+            if number == 10:
+                source.qmp('migrate-set-parameters', max_bandwidth=FULL,
+                           downtime_limit=2000)
+            source.qmp('system_reset')
+            if source.qmp('query-migrate')['status'] == 'completed':
+                break
+            self.assertEqual(source.qmp('query-migrate')['status'] in
+                             ('setup', 'active', 'device', 'completed'), True)
+            time.sleep(0.05)
+        there.wait(lambda: there.qmp('query-status')['running'], TIMEOUT,
+                   'the guest to run in the other QEMU')
+        self.assertEqual(source.info()['aborted'], 0)
+        # What was left behind is reset too, and is a guest again.
+        for guest in (source, there):
+            guest.qmp('stop')
+            guest.drop_events()
+            guest.qmp('system_reset')
+            self.assertEqual(guest.wait_rebirth()['outcome'], 'completed')
+            guest.console.skip()
+            guest.qmp('cont')
+            guest.wait_firmware()
 
     def test_what_a_reborn_guest_was_is_read_back_from_a_file(self) -> None:
         file = self.scratch_file('guest.migration')

@@ -2,9 +2,12 @@
 """Snapshots that were taken on one VM and are loaded on another."""
 
 import subprocess
+import time
+from pathlib import Path
 
 from guest import Guest
-from kvm_reset_test import KvmResetTest
+from kvm_reset_test import KvmResetTest, takes
+from monitor import Monitor
 
 
 class Snapshot(KvmResetTest):
@@ -14,9 +17,11 @@ class Snapshot(KvmResetTest):
         image = self.scratch_file('disk.qcow2')
         subprocess.run(['qemu-img', 'create', '-q', '-f', 'qcow2', image,
                         '8M'], check=True)
+        self.second = str(Path(self.socket_dir().name, 'second'))
         guest = self.start(machine='pc', memory=192, args=[
             '-drive', f'file={image},format=qcow2,if=none,id=d',
-            '-device', 'virtio-blk-pci,drive=d'])
+            '-device', 'virtio-blk-pci,drive=d',
+            '-qmp', f'unix:{self.second},server=on,wait=off'])
         guest.wait_boot()
         return guest
 
@@ -49,3 +54,20 @@ class Snapshot(KvmResetTest):
         self.load(guest, 'before', first)
         with self.reborn(guest):
             guest.console.send('reboot linux')
+
+    @takes(600)
+    def test_a_guest_is_reset_while_a_snapshot_of_it_is_taken(self) -> None:
+        guest = self.start_with_disk()
+        second = Monitor(self.second)
+        self.addCleanup(second.close)
+        for name, after in (('early', 0.02), ('middle', 0.1), ('late', 0.4)):
+            boot_id = guest.boot_ids[-1]
+            with self.reborn(guest):
+                second.send('human-monitor-command',
+                            **{'command-line': f'savevm {name}'})
+                time.sleep(after)
+                guest.qmp('system_reset')
+                self.assertEqual(second.answer().strip(), '')
+            self.load(guest, name, boot_id)
+            with self.reborn(guest):
+                guest.console.send('reboot linux')

@@ -2,7 +2,7 @@
 """The VM that is made ahead of a reset."""
 
 import process
-from kvm_reset_test import KvmResetTest
+from kvm_reset_test import KvmResetTest, takes
 
 
 class Spare(KvmResetTest):
@@ -25,6 +25,49 @@ class Spare(KvmResetTest):
             self.assertIn(made[0], process.vms_of(guest.pid))
             guest.qmp('cont')
             guest.wait_firmware()
+
+    @takes(600)
+    def test_a_bar_that_moves_is_followed(self) -> None:
+        """A VGA's memory is a slot, which comes and goes with its BAR."""
+        guest = self.start(machine='pc,kvm-reset-spare=on', args=[
+            '-device', 'VGA,addr=0x5'])
+        guest.wait_boot()
+        config = '/sys/bus/pci/devices/0000:00:05.0/config'
+
+        def write(at: int, number: int, size: int) -> str:
+            octal = ''.join(f'\\{byte:03o}' for byte in
+                            number.to_bytes(size, 'little'))
+            return (f"printf '{octal}' | dd of={config} bs=1 seek={at} "
+                    'conv=notrunc 2>/dev/null')
+        off, on = write(4, 0x100, 2), write(4, 0x103, 2)
+        here, there = write(0x10, 0xfd000008, 4), write(0x10, 0xfb000008, 4)
+        guest.settle()
+        for line in (f'for i in 1 2 3 4 5 6 7 8 9 10; do {off}; {there}; '
+                     f'{on}; {off}; {here}; {on}; done',
+                     f'{off}; {there}; {on}'):
+            guest.command(f'run {line}', r'done status=0')
+            slots = guest.hmp('info mtree -f')
+            self.assertRegex(slots, r'vga\.vram')
+            guest.qmp('stop')
+            guest.wait(lambda: guest.info()['spare']['state'] == 'ready', 60,
+                       'the spare to follow')
+            with self.reborn(guest, boots=False):
+                guest.qmp('system_reset')
+            self.assertTrue(guest.info()['last']['spare'])
+            guest.qmp('cont')
+            guest.wait_boot()
+        guest.command('work 2', r'work ok n=2 ')
+
+    def test_what_a_spare_costs_is_said(self) -> None:
+        guest = self.start(firmware=True, machine='q35,kvm-reset-spare=on')
+        guest.wait_firmware()
+        guest.wait(lambda: guest.info()['spare']['state'] == 'ready', 60,
+                   'a spare')
+        spare = guest.info()['spare']
+        # The device, the VM, the vCPU, and those of statistics.
+        self.assertGreaterEqual(spare['fds'], 3)
+        self.assertGreater(spare['bytes'], 500)
+        self.assertLess(spare['bytes'], 2 << 20)
 
     def test_without_a_spare_the_vm_is_made_at_the_reset(self) -> None:
         guest = self.start(firmware=True, machine='q35,kvm-reset-spare=off')
