@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Each system call of a rebirth fails once, from outside, and nothing is lost.
 
-strace makes the call fail on the thread that does the reset; which calls these
-are is read off an undisturbed rebirth, between the module's own traces of its
-first and its last step. close() is left out: Linux frees the number whatever
-it returns, which an injected failure does not.
+strace makes the call fail on the thread that does the reset, or on that which
+prepares the next VM; which calls these are is read off an undisturbed rebirth:
+in a reset, between the module's own traces of its first and its last step.
+close() is left out: Linux frees the number whatever it returns, which an
+injected failure does not.
 """
 
 import errno
@@ -16,6 +17,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import process
 from guest import Guest
 from kvm_reset_test import KvmResetTest, takes
 
@@ -38,6 +40,12 @@ class Call:
     name: str
     nth: int            # of its name, since strace was attached
     text: str
+
+    @property
+    def label(self) -> str:
+        """An ioctl by what it asks for."""
+        match = re.match(r'ioctl\(\d+, ([A-Z]\w+)', self.text)
+        return match[1] if match else self.name
 
     @property
     def injected(self) -> bool:
@@ -85,6 +93,30 @@ def calls_of_rebirth(lines: list[str]) -> list[Call]:
     return calls
 
 
+def all_calls(lines: list[str]) -> list[Call]:
+    """Of a thread of the module's own, which makes no others."""
+    counts: Counter[str] = Counter()
+    calls = []
+    for line in lines:
+        match = CALL.match(line)
+        if match and match[1] in INJECTABLE:
+            counts[match[1]] += 1
+            calls.append(Call(match[1], counts[match[1]], line))
+    return calls
+
+
+Table = Counter[tuple[str, str, str]]
+
+
+def write_report(path: Path, table: Table, calls: int, missed: int) -> None:
+    """Call, error, outcome, how often."""
+    report = [f'{label:28} {error:7} {outcome:10} {count}' for
+              (label, error, outcome), count in sorted(table.items())]
+    report.append(f'{sum(table.values())} failures in {calls} calls, QEMU and '
+                  f'the guest alive after each; {missed} missed')
+    path.write_text('\n'.join(report) + '\n')
+
+
 class Fault(KvmResetTest):
     WEIGHT = 300 if ALL else 120
 
@@ -126,9 +158,9 @@ class Fault(KvmResetTest):
         self.reset(guest)
         guest.settle()
 
-    def fresh_guest(self) -> Guest:
+    def fresh_guest(self, spare: str = 'off') -> Guest:
         guest = self.start(f'guest{self.guests}', firmware=True, smp='2',
-                           machine='q35,kvm-reset-spare=off', memory=64,
+                           machine=f'q35,kvm-reset-spare={spare}', memory=64,
                            args=['-device', 'virtio-rng-pci'])
         self.guests += 1
         guest.wait_firmware()
@@ -165,7 +197,7 @@ class Fault(KvmResetTest):
         _, calls = self.traced_reset(self.guest)
         self.assertGreater(len(calls), 50, 'a rebirth has more calls')
 
-        table: Counter[tuple[str, str, str]] = Counter()
+        table: Table = Counter()
         missed = []
         for number, call in enumerate(calls):
             errors = ERRORS if ALL else [ERRORS[number % len(ERRORS)]]
@@ -175,20 +207,64 @@ class Fault(KvmResetTest):
                 if outcome == 'missed':
                     missed.append(what)
                     continue
-                table[call.name, error, outcome] += 1
+                table[call.label, error, outcome] += 1
                 self.must_be_whole(self.guest, holds, what)
             if number % 10 == 9:
                 self.must_run(self.guest)
         self.must_run(self.guest)
 
-        report = [f'{name:10} {error:7} {outcome:10} {count}' for
-                  (name, error, outcome), count in sorted(table.items())]
-        report.append(f'{sum(table.values())} failures in {len(calls)} calls, '
-                      'QEMU and the guest alive after each; '
-                      f'{len(missed)} missed')
-        REPORT.write_text('\n'.join(report) + '\n')
+        write_report(REPORT, table, len(calls), len(missed))
         self.assertLess(len(missed), len(calls) / 10, missed)
         self.assertTrue(any(outcome == 'failed' for _, _, outcome in table))
+
+
+class SpareFault(Fault):
+    """The same on the thread that prepares the next VM."""
+    WEIGHT = 150 if ALL else 60
+
+    def traced_spare(self, inject: str = '') -> list[Call]:
+        """A reset takes the spare; another one is made under strace."""
+        guest = self.guest
+        thread = process.thread_of(guest.pid, 'kvm-spare')
+        strace = Strace(thread, Path(self.scratch_file('strace.log')), inject)
+        try:
+            self.assertEqual(self.reset(guest)['outcome'], 'completed')
+            guest.settle()
+        finally:
+            lines = strace.close()
+        return all_calls(lines)
+
+    @takes(3600 if ALL else 1200)
+    def test_each_system_call_of_a_spare_may_fail_once(self) -> None:
+        self.require_file('/usr/bin/strace', 'it makes system calls fail')
+        self.guests = 0
+        self.guest = self.fresh_guest('on')
+        usage = self.guest.usage()
+        holds = (usage.fds, usage.threads)
+        calls = self.traced_spare()
+        self.assertGreater(len(calls), 30, 'a VM takes more calls')
+
+        table: Table = Counter()
+        missed = 0
+        for number, call in enumerate(calls):
+            errors = ERRORS if ALL else [ERRORS[number % len(ERRORS)]]
+            for error in errors:
+                made = self.traced_spare(
+                    f'{call.name}:error={error}:when={call.nth}')
+                if not any(one.injected for one in made):
+                    missed += 1
+                    continue
+                spare = self.guest.info()['spare']
+                table[call.label, error, spare['state']] += 1
+                self.assertEqual(spare['state'] == 'failed', 'error' in spare)
+                self.must_be_whole(self.guest, holds,
+                                   f'{error} for {call.text}')
+                self.assertEqual(self.guest.info()['spare']['state'], 'ready')
+        self.must_run(self.guest)
+        write_report(REPORT.with_name('spare-faults.txt'), table, len(calls),
+                     missed)
+        self.assertLess(missed, len(calls) / 10)
+        self.assertTrue(any(state == 'failed' for _, _, state in table))
 
 
 assert all(hasattr(errno, error) for error in ERRORS)
