@@ -17,6 +17,9 @@ from pathlib import Path
 QUIET_NS = 2.0
 RECORDED_NS = 1000.0
 JOURNAL_BYTES = 2 << 20
+# 100 ns for each of 10,000 changes; and what counts as no CPU time at all.
+BURST_NS = 1e6
+QUIET_SPARE_US = 200
 
 
 @dataclass
@@ -122,6 +125,10 @@ def judge(results: Results) -> list[Line]:
     lines += counters(results, 'journal/10 million toggles',
                       'journal, 10 million toggles', '',
                       {'grown entries': 0, 'grown bytes': 0})
+    lines.append(pair(results, 'spare/10,000 changes',
+                      'spare: 10,000 changes', BURST_NS))
+    lines += counters(results, 'spare/quiet', 'spare: nothing changes', '',
+                      {'us of CPU in a second': QUIET_SPARE_US})
     for name in sorted(results.runs):
         if name.startswith('rebirth/'):
             title = f'rebirth, {name.split(":")[1]} vCPUs'

@@ -1,0 +1,92 @@
+/*
+ * What a spare costs those who have it: who changes the definition, and a VM
+ * of which nothing changes
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * On a kernel that does nothing, so that the spare's thread follows as fast as
+ * it can, which is when it is most in the way.
+ */
+
+#include <chrono>
+#include <ctime>
+#include <thread>
+
+#include <benchmark/benchmark.h>
+
+#include "bare_ioctl.h"
+#include "kvm_abi.h"
+#include "rebirth.h"
+#include "recorder.h"
+
+using namespace kvm_reset;
+using namespace uapi;
+
+namespace {
+
+constexpr unsigned changes = 10000;
+constexpr auto while_quiet = std::chrono::milliseconds(200);
+
+struct SpareGuest {
+    BareKernel kernel;
+    Observer observer;
+    Recorder recorder{kernel, observer};
+    Registry registry;
+    Rebirth rebirth{recorder, registry};
+    int kvm = kernel.open_kvm();
+    int vm = recorder.ioctl(kvm, create_vm, 0);
+
+    explicit SpareGuest(bool spare)
+    {
+        for (uint32_t i = 0; i < 100; i++) {
+            slot(1000 + i, 0x1000);
+        }
+        rebirth.keep_spare(spare);
+        rebirth.drain();
+    }
+
+    void slot(uint32_t id, uint64_t size)
+    {
+        Region region{.slot = id, .size = size};
+        recorder.ioctl(vm, set_user_memory_region, uintptr_t(&region));
+    }
+};
+
+/* CPU time of the thread that makes the changes. */
+void burst(benchmark::State &state, bool spare)
+{
+    SpareGuest guest(spare);
+
+    for (auto _ : state) {
+        for (unsigned i = 0; i < changes; i++) {
+            guest.slot(i % 8, i % 16 < 8 ? 0x1000 : 0);
+        }
+    }
+}
+BENCHMARK_CAPTURE(burst, bare, false)->Name("spare/10,000 changes/bare");
+BENCHMARK_CAPTURE(burst, ours, true)->Name("spare/10,000 changes/ours");
+
+uint64_t cpu_time_of_the_process()
+{
+    timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return uint64_t(t.tv_sec) * 1000000000 + t.tv_nsec;
+}
+
+void quiet(benchmark::State &state)
+{
+    SpareGuest guest(true);
+    uint64_t used = 0, times = 0;
+
+    for (auto _ : state) {
+        uint64_t before = cpu_time_of_the_process();
+        std::this_thread::sleep_for(while_quiet);
+        used += cpu_time_of_the_process() - before;
+        times++;
+    }
+    state.counters["us of CPU in a second"] = used / 1e3 / times *
+                                              (1000.0 / while_quiet.count());
+}
+BENCHMARK(quiet)->Name("spare/quiet")->Iterations(2);
+
+} /* namespace */
