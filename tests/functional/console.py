@@ -65,6 +65,12 @@ class Console:
         with self._changed:
             self._seen = len(self._text)
 
+    def forget(self) -> None:
+        """What was matched or skipped, which may be much by and by."""
+        with self._changed:
+            self._text = self._text[self._seen:]
+            self._seen = 0
+
     def unread(self) -> str:
         """What came since the last match; it is not consumed."""
         with self._changed:

@@ -18,6 +18,7 @@ class Usage:
     threads: int
     mappings: int
     anonymous_kib: int
+    heap_kib: int = 0
 
     @classmethod
     def of(cls, pid: int) -> 'Usage':
@@ -28,7 +29,19 @@ class Usage:
         return cls(fds=len(os.listdir(proc / 'fd')),
                    threads=len(os.listdir(proc / 'task')),
                    mappings=(proc / 'maps').read_text().count('\n'),
-                   anonymous_kib=int(anonymous.split()[1]))
+                   anonymous_kib=int(anonymous.split()[1]),
+                   heap_kib=heap_kib(proc))
+
+
+def heap_kib(proc: Path) -> int:
+    """Of the main heap, what is in memory."""
+    inside = False
+    for line in (proc / 'smaps').read_text().splitlines():
+        if line.endswith('[heap]'):
+            inside = True
+        elif inside and line.startswith('Rss:'):
+            return int(line.split()[1])
+    return 0
 
 
 @dataclass(frozen=True)
@@ -60,6 +73,12 @@ def signal_thread(pid: int, thread: int, number: int) -> None:
 def thread_names(pid: int) -> list[str]:
     return sorted(Path(task, 'comm').read_text().strip()
                   for task in Path('/proc', str(pid), 'task').iterdir())
+
+
+def thread_of(pid: int, name: str) -> int:
+    """The number of the thread of that name; there must be one."""
+    return next(int(task.name) for task in Path('/proc', str(pid), 'task')
+                .iterdir() if (task / 'comm').read_text().strip() == name)
 
 
 def start_time(pid: int) -> int:

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+#
+# What running whole QEMU with tests/functional's Python needs: the QEMU, the
+# small guest, the catalogue. Sourced after common.sh and kernel.sh.
+
+# prepare_whole_qemu BINARY OUT: an empty BINARY is the one that is built if
+# need be; OUT gets the catalogue. Sets $qemu and exports what
+# tests/functional/run.py reads.
+prepare_whole_qemu() {
+    local out=$2 version source guest library
+    qemu=$1
+    install_packages python3 python3-pycotap/backports strace gdb qemu-utils \
+        binutils gcc libc6-dev g++ pkgconf libglib2.0-dev meson/backports \
+        ninja-build iproute2 zstd
+    if [ -z "$qemu" ]; then
+        qemu=$("$KR_TOP/scripts/build-qemu")
+    fi
+    [ -x "$qemu" ] || die "--qemu $qemu: there is no such program"
+    qemu=$(readlink -f "$qemu")
+    version=$("$qemu" --version |
+        sed -n 's/^QEMU.* version \([0-9]*\.[0-9]*\).*/\1/p')
+    [ -n "$version" ] || die "$qemu does not say which QEMU it is"
+    source=$KR_BUILD/src/qemu-$version
+    [ -d "$source/tests/functional/qemu_test" ] ||
+        die "$source has no tests/functional/qemu_test:" \
+            "run scripts/build-qemu --qemu $version"
+    guest=$("$KR_TOP/scripts/guest")
+    get_kernel
+
+    mkdir -p "$out"
+    # The watcher asks the catalogue which ioctls have to be recorded.
+    library=$KR_BUILD/functional.library
+    [ -e "$library/build.ninja" ] ||
+        meson setup "$library" "$KR_TOP" >"$out/library.log" 2>&1 ||
+        die "meson cannot set up $library: see $out/library.log"
+    ninja -C "$library" kvm-reset-catalogue tests/audit/libkvm-audit.so \
+        tests/audit/libkvm-forget.so >"$out/library.log" 2>&1 ||
+        die "kvm-reset-catalogue or tests/audit does not compile:" \
+            "see $out/library.log"
+    "$library/kvm-reset-catalogue" >"$out/catalogue.json"
+
+    export KVM_RESET_QEMU=$qemu
+    export KVM_RESET_GUEST_KERNEL KVM_RESET_GUEST_INITRD
+    KVM_RESET_GUEST_KERNEL=$(sed -n 's/^KERNEL=//p' <<<"$guest")
+    KVM_RESET_GUEST_INITRD=$(sed -n 's/^INITRD=//p' <<<"$guest")
+    # The same kernel unpacked: a guest that starts it is up sooner.
+    export KVM_RESET_GUEST_ELF
+    KVM_RESET_GUEST_ELF=$(kernel_elf)
+    export KVM_RESET_CATALOGUE=$out/catalogue.json
+    export KVM_RESET_AUDIT=$library/tests/audit
+    export PYTHONPATH=$source/python:$source/tests/functional
+    export PYTHONDONTWRITEBYTECODE=1
+}
