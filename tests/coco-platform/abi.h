@@ -104,6 +104,7 @@ struct OneMsr {
 };
 
 constexpr uint32_t kSystemEventSevTerm = 4;
+constexpr uint32_t kSystemEventTdxFatal = 7;
 constexpr uint64_t kMapGpaRange = 12;
 constexpr uint64_t kMapGpaEncrypted = 1 << 4;
 

@@ -12,8 +12,10 @@ those tests are skipped by name.
 import hashlib
 import json
 import os
+import re
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 from pathlib import Path
@@ -111,16 +113,18 @@ class Launch(unittest.TestCase):
         self.assertIn('SNP_LAUNCH_UPDATE', said)
         self.assertEqual([], self.events('launch'))
 
-    def boot_linux(self, tee: str, *args: str) -> None:
+    def boot_linux(self, tee: str, *args: str, do: str = 'poweroff',
+                   **more: str) -> str:
         if not KERNEL or not INITRD:
             self.skipTest('KERNEL and INITRD are not set (scripts/guest)')
         said = self.run_qemu(
             tee, FIRMWARE, '-serial', 'stdio', '-kernel', KERNEL,
             '-initrd', INITRD, '-append',
-            'console=ttyS0 quiet kr.do=poweroff', *args, until='',
-            timeout=BOOT_TIMEOUT)
+            f'console=ttyS0 quiet kr.do={do}', *args, until='',
+            timeout=BOOT_TIMEOUT, **more)
         self.assertIn('kvm-reset-guest: boot id=', said)
         self.assertEqual(1, len(self.events('launch')))
+        return said
 
     def test_linux_boots_as_a_sev_guest(self) -> None:
         self.boot_linux('sev')
@@ -130,6 +134,63 @@ class Launch(unittest.TestCase):
 
     def test_linux_boots_as_a_snp_guest(self) -> None:
         self.boot_linux('snp')
+
+    def test_linux_boots_in_strictly_private_memory(self) -> None:
+        self.boot_linux('snp', '-global', 'fw_cfg_io.dma_enabled=off',
+                        KVM_RESET_COCO_MEMORY='strict')
+
+    def test_a_changed_page_of_the_launch_does_not_boot(self) -> None:
+        """The guest sees what was launched, not what QEMU's memory holds."""
+        firmware = Path(self.scratch.name, 'broken.bin')
+        image = bytearray(Path(FIRMWARE).read_bytes())
+        image[-0x10000] ^= 0xff  # the first instruction
+        firmware.write_bytes(image)
+        said = self.run_qemu('snp', str(firmware), '-serial', 'stdio',
+                             until='', timeout=5)
+        self.assertEqual(1, len(self.events('launch')))
+        self.assertNotIn('SeaBIOS', said)
+
+    def test_a_guest_shares_a_page_and_takes_it_back(self) -> None:
+        """Page 0x50, which Linux leaves alone, through the ports of run.cc."""
+        if not KERNEL or not INITRD:
+            self.skipTest('KERNEL and INITRD are not set (scripts/guest)')
+        ask = (r"run printf '\120\0\0\0\1\0\0\0\{}' >/tmp-ask; "
+               'dd if=/tmp-ask of=/dev/port bs=1 seek=49344')
+        lines = [ask.format(1), ask.format(2), 'poweroff']
+        self.talk('snp', lines)
+        page = [event for event in self.events('convert')
+                if event['gpa'] == 0x50000]
+        self.assertEqual([('shared', 4096), ('private', 4096)],
+                         [(event['to'], event['size']) for event in page])
+
+    def talk(self, tee: str, lines: list[str]) -> str:
+        """Says each line when the guest has answered the one before."""
+        command = [QEMU, '-accel', 'kvm', '-machine',
+                   'q35,memory-encryption=cg', '-object', OBJECTS[tee],
+                   '-cpu', 'EPYC-v4', '-smp', '1', '-m', '256', '-nodefaults',
+                   '-nographic', '-no-reboot', '-bios', FIRMWARE,
+                   '-serial', 'stdio', '-kernel', KERNEL, '-initrd', INITRD,
+                   '-append', 'console=ttyS0 quiet']
+        with subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=os.environ | {'LD_PRELOAD': PLATFORM,
+                                  'KVM_RESET_COCO_LOG': str(self.log)}) as qemu:
+            alarm = threading.Timer(BOOT_TIMEOUT, qemu.kill)
+            alarm.start()
+            said = ''
+            waiting = list(lines)
+            assert qemu.stdin and qemu.stdout
+            for raw in qemu.stdout:
+                line = raw.decode(errors='replace')
+                said += line
+                if waiting and re.search('kvm-reset-guest: (ready|done)',
+                                         line):
+                    qemu.stdin.write(waiting.pop(0).encode() + b'\n')
+                    qemu.stdin.flush()
+            alarm.cancel()
+        self.assertEqual([], waiting, said)
+        return said
 
 
 if __name__ == '__main__':

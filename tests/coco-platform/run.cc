@@ -4,14 +4,19 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * A real guest shares its pages and gives up through its GHCB, or TDCALL.
- * The guest here is an ordinary one.  It can say the same through three
- * 32-bit ports, and the program gets the exit that Linux makes of it:
+ * The guest here is an ordinary one.  It can say the same through nine ports,
+ * in whatever portions, and the program gets the exit that Linux makes of it:
  *
- *     out 0xc0c0, page number
- *     out 0xc0c4, number of pages
- *     out 0xc0c8, 1 (share), 2 (make private): KVM_HC_MAP_GPA_RANGE
- *                 0x100 | reason (0 to 255): terminate, as SEV_TERM
- *     in  0xc0c8, 0 or the error with which the last one was answered
+ *     0xc0c0 to 0xc0c3   out: number of the first page, little endian
+ *     0xc0c4 to 0xc0c7   out: number of pages
+ *     0xc0c8             out: 1 share, 2 make private: KVM_HC_MAP_GPA_RANGE;
+ *                        3 terminate, the reason is the first port's:
+ *                        SEV_TERM, or TDX_FATAL
+ *                        in: 0, or 1 if the last request was refused
+ *
+ * So in a Linux guest, as root, page 0x1000 becomes shared with
+ *
+ *     printf '\0\20\0\0\1\0\0\0\1' | dd of=/dev/port bs=1 seek=49344
  */
 
 #include "platform.h"
@@ -24,12 +29,14 @@
 
 namespace coco {
 
-constexpr uint16_t kPortPage = 0xc0c0;
-constexpr uint16_t kPortCount = 0xc0c4;
-constexpr uint16_t kPortCommand = 0xc0c8;
-constexpr uint32_t kShare = 1;
-constexpr uint32_t kMakePrivate = 2;
-constexpr uint32_t kTerminate = 0x100;
+constexpr uint16_t kPort = 0xc0c0;
+constexpr uint16_t kCommandPort = kPort + 8;
+
+enum Command : uint8_t {
+    kShare = 1,
+    kMakePrivate = 2,
+    kTerminate = 3
+};
 
 /* The GHCB's request to terminate: in bits 0 to 11 of its MSR. */
 constexpr uint64_t kGhcbTerminate = 0x100;
@@ -47,53 +54,76 @@ static int cannot_enter(const File &file, kvm_run *run)
     return 0;
 }
 
+static uint32_t word_of(const Vcpu &vcpu, size_t offset)
+{
+    uint32_t word;
+    memcpy(&word, vcpu.request.data() + offset, sizeof(word));
+    return word;
+}
+
 static void ask_to_convert(Vcpu *vcpu, kvm_run *run, bool to_private)
 {
     memset(&run->hypercall, 0, sizeof(run->hypercall));
     run->exit_reason = KVM_EXIT_HYPERCALL;
     run->hypercall.nr = kMapGpaRange;
-    run->hypercall.args[0] = uint64_t(vcpu->request_page) * kPage;
-    run->hypercall.args[1] = vcpu->request_pages;
+    run->hypercall.args[0] = uint64_t(word_of(*vcpu, 0)) * kPage;
+    run->hypercall.args[1] = word_of(*vcpu, 4);
     run->hypercall.args[2] = to_private ? kMapGpaEncrypted : 0;
     vcpu->request_pending = true;
 }
 
-static void ask_to_end(const File &file, kvm_run *run, uint32_t reason)
+/* SEV_TERM with the GHCB's MSR, or a TD's report of a fatal error in R12. */
+static void ask_to_end(const File &file, kvm_run *run)
 {
-    log_event("guest_terminates", file.vm->number()).number("reason", reason);
+    constexpr size_t kR12 = 12;
+    uint64_t reason = file.vcpu->request[0];
+    bool td = file.vm->type() == kTdxVm;
+    log_event("guest_terminates", file.vm->number())
+        .number("reason", static_cast<int64_t>(reason));
+    memset(&run->system_event, 0, sizeof(run->system_event));
     run->exit_reason = KVM_EXIT_SYSTEM_EVENT;
-    run->system_event.type = kSystemEventSevTerm;
-    run->system_event.ndata = 1;
-    run->system_event.data[0] = kGhcbTerminate | uint64_t(reason) << 16;
+    run->system_event.type = td ? kSystemEventTdxFatal : kSystemEventSevTerm;
+    run->system_event.ndata = td ? 16 : 1;
+    run->system_event.data[td ? kR12 : 0] = reason << 16 |
+                                            (td ? 0 : kGhcbTerminate);
+}
+
+/* Whether the program is to see the exit, which is then the command's. */
+static bool obey(const File &file, kvm_run *run, uint8_t command)
+{
+    if (file.vm->has_private_memory() &&
+        (command == kShare || command == kMakePrivate)) {
+        ask_to_convert(file.vcpu.get(), run, command == kMakePrivate);
+        return true;
+    }
+    if (command == kTerminate) {
+        ask_to_end(file, run);
+        return true;
+    }
+    file.vcpu->request_refused = true;
+    return false;
 }
 
 /* Whether the exit was the platform's to handle and the guest goes on. */
 static bool answer_port(const File &file, kvm_run *run)
 {
-    if (run->exit_reason != KVM_EXIT_IO || run->io.size != 4 ||
-        run->io.count != 1 || run->io.port < kPortPage ||
-        run->io.port > kPortCommand) {
+    if (run->exit_reason != KVM_EXIT_IO || run->io.count != 1 ||
+        run->io.port < kPort || run->io.port > kCommandPort) {
         return false;
     }
-    uint32_t value;
-    uint8_t *data = reinterpret_cast<uint8_t *>(run) + run->io.data_offset;
     Vcpu *vcpu = file.vcpu.get();
+    uint8_t *data = reinterpret_cast<uint8_t *>(run) + run->io.data_offset;
     if (run->io.direction == KVM_EXIT_IO_IN) {
-        memcpy(data, &vcpu->request_result, sizeof(value));
+        memset(data, 0, run->io.size);
+        data[0] = vcpu->request_refused;
         return true;
     }
-    memcpy(&value, data, sizeof(value));
-    if (run->io.port == kPortPage) {
-        vcpu->request_page = value;
-    } else if (run->io.port == kPortCount) {
-        vcpu->request_pages = value;
-    } else if ((value == kShare || value == kMakePrivate) &&
-               file.vm->has_private_memory()) {
-        ask_to_convert(vcpu, run, value == kMakePrivate);
-        return false;
-    } else if (value >= kTerminate && value < 2 * kTerminate) {
-        ask_to_end(file, run, value & 0xff);
-        return false;
+    for (uint8_t i = 0; i < run->io.size; i++) {
+        uint16_t port = run->io.port + i;
+        if (port == kCommandPort) {
+            return !obey(file, run, data[i]);
+        }
+        vcpu->request[port - kPort] = data[i];
     }
     return true;
 }
@@ -117,7 +147,7 @@ int run_vcpu(const File &file, int fd, kvm_run *run)
     }
     if (run && file.vcpu->request_pending) {
         file.vcpu->request_pending = false;
-        file.vcpu->request_result = static_cast<uint32_t>(run->hypercall.ret);
+        file.vcpu->request_refused = run->hypercall.ret != 0;
     }
     while (true) {
         int ret = real_ioctl(fd, KVM_RUN, uintptr_t(0));

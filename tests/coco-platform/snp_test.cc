@@ -206,7 +206,7 @@ TEST(Snp, AnIdBlockWithAnotherDigestIsRefused)
 TEST(GuestMemfd, OnlyGuestsWithPrivateMemoryHaveIt)
 {
     TestVm plain(kDefaultVm);
-    EXPECT_EQ(-1, plain.make_gmem(kPage).get());
+    EXPECT_EQ(-EINVAL, plain.make_gmem(kPage).get());
     EXPECT_EQ(0,
               call(plain.vm, KVM_CHECK_EXTENSION, uintptr_t(kCapGuestMemfd)));
     EXPECT_EQ(-EINVAL, plain.set_private(0, kPage));

@@ -11,6 +11,7 @@
 #ifndef COCO_VM_H
 #define COCO_VM_H
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <map>
@@ -37,10 +38,9 @@ struct Vcpu {
     bool tdx_ready = false; /* KVM_TDX_INIT_VCPU was done */
     /* What KVM_SET_CPUID2 said: more than the guest is shown. */
     std::vector<kvm_cpuid_entry2> cpuid;
-    /* Of the guest's requests to the platform (guest_request.h) */
-    uint32_t request_page = 0;
-    uint32_t request_pages = 0;
-    uint32_t request_result = 0;
+    /* What the guest asks of the platform (run.cc) */
+    std::array<uint8_t, 8> request = {};
+    bool request_refused = false;
     bool request_pending = false;
 };
 
