@@ -80,7 +80,9 @@ class Launch(unittest.TestCase):
                 time.sleep(0.1)
             qemu.kill()
             said = qemu.communicate()[0]
-        return said
+        # EPYC-v4 has more than the CPU underneath.
+        return '\n'.join(line for line in said.split('\n')
+                         if 'doesn\'t support requested feature' not in line)
 
     def events(self, name: str) -> list[dict]:
         if not self.log.exists():
@@ -109,7 +111,7 @@ class Launch(unittest.TestCase):
 
     def test_a_fault_ends_the_launch(self) -> None:
         said = self.run_qemu('snp', OVMF, until='', timeout=60,
-                             KVM_RESET_COCO_FAULT='SNP_LAUNCH_UPDATE:5:EIO:9')
+                             KVM_RESET_COCO_FAULT='SNP_LAUNCH_UPDATE:2:EIO:9')
         self.assertIn('SNP_LAUNCH_UPDATE', said)
         self.assertEqual([], self.events('launch'))
 

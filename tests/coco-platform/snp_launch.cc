@@ -78,9 +78,6 @@ static int update_page(const SevCall &call, SnpPageType type, uint64_t gpa,
                        std::span<uint8_t> page)
 {
     int ret = check_sev_fd(call.sev_fd);
-    if (ret == 0) {
-        ret = fault_in(call, "SNP_LAUNCH_UPDATE", 1);
-    }
     if (ret != 0) {
         return ret;
     }
@@ -163,7 +160,10 @@ int snp_launch_update(const SevCall &call)
     auto type = static_cast<SnpPageType>(update.type);
     uint64_t room = slot->gpa + slot->size - gpa;
     uint64_t wanted = std::min(update.len, room), done = 0;
-    int error = 0;
+    int error = fault_in(call, "SNP_LAUNCH_UPDATE", wanted / kPage);
+    if (error) {
+        return error;
+    }
     while (done < wanted && error == 0) {
         error = populate_page(call, slot, type, gpa + done,
                               update.uaddr + done);
@@ -207,6 +207,9 @@ static int update_vmsas(const SevCall &call)
     for (const auto &vcpu : call.vm->vcpus) {
         Vmsa vmsa;
         int ret = take_vmsa(call, vcpu.get(), &vmsa);
+        if (ret == 0) {
+            ret = fault_in(call, "SNP_LAUNCH_UPDATE_VMSA", 1);
+        }
         if (ret == 0) {
             ret = update_page(call, kSnpVmsa, kVmsaGpa, vmsa);
         }

@@ -180,9 +180,6 @@ int add_page(Vm *vm, TdxCmd *cmd, uint64_t gpa, uint64_t source)
     if (copy_in(page, source, kPage) != 0) {
         return -EFAULT;
     }
-    if (auto fault = step("TDX_INIT_MEM_REGION", 1)) {
-        return refuse(cmd, *fault);
-    }
     if (pwrite(slot->gmem->fd(), page, kPage, static_cast<off_t>(at)) !=
         kPage) {
         return -ENOMEM;
@@ -210,6 +207,9 @@ int init_mem_region(Vm *vm, Vcpu *vcpu, TdxCmd *cmd)
     if (!page_aligned(region.source) || !page_aligned(region.gpa) ||
         !region.pages || region.gpa + region.pages * kPage <= region.gpa) {
         return -EINVAL;
+    }
+    if (auto fault = step("TDX_INIT_MEM_REGION", region.pages)) {
+        return refuse(cmd, *fault);
     }
     int ret = 0;
     while (region.pages && ret == 0) {
