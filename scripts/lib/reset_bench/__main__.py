@@ -51,8 +51,7 @@ def run_cases(bench: measure.Bench, only: re.Pattern[str]
     return results
 
 
-def report(results: list[measure.Measured], drawing: Path,
-           rounds: int) -> None:
+def report(results: list[measure.Measured], drawing: Path) -> None:
     base = judge.find(results, '')
     busy = measure.median([result.busy for result in results])
     if busy > QUIET:
@@ -61,7 +60,7 @@ def report(results: list[measure.Measured], drawing: Path,
     if base:
         drawing.write_text(timeline.draw(
             base, f'A reset with a new VM: paused q35 guest, 2 vCPUs, 2 GiB; '
-                  f'of {rounds} the one nearest to the median'))
+                  f'of {len(base.next_spare)} the one nearest to the median'))
         say(f'the phases of one rebirth are drawn in {drawing}')
     print('Milliseconds, medians. "adds": to a plain reset of the same QEMU, '
           'from the command to the answer behind the RESET event;\n'
@@ -120,7 +119,7 @@ def main() -> int:
     except QemuFailed as error:
         say(f'error: {error}')
         return 1
-    report(results, args.drawing, args.rounds)
+    report(results, args.drawing)
     save(args.output, judge.judge(results, cost, no_targets), results, cost)
     return 0
 
