@@ -156,9 +156,8 @@ class Forgotten(AuditTest):
 
     @takes(600)
     def test_an_ioeventfd(self) -> None:
-        self.lost('KVM_IOEVENTFD', 'KVM_IOEVENTFD', '^address 0x',
-                  'address_space_update_ioeventfds', args=self.disk(),
-                  boots=True, point='boot')
+        self.lost('KVM_IOEVENTFD', 'KVM_IOEVENTFD', '^address 0x', 'ioeventfd',
+                  args=self.disk(), boots=True, point='boot')
 
     def test_a_leaf_of_cpuid(self) -> None:
         self.lost('KVM_SET_CPUID2 element=0x40000001', 'CPUID',
