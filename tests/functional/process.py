@@ -71,8 +71,12 @@ def signal_thread(pid: int, thread: int, number: int) -> None:
 
 
 def thread_names(pid: int) -> list[str]:
-    return sorted(Path(task, 'comm').read_text().strip()
-                  for task in Path('/proc', str(pid), 'task').iterdir())
+    names = []
+    for task in Path('/proc', str(pid), 'task').iterdir():
+        # One may end meanwhile.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            names.append((task / 'comm').read_text().strip())
+    return sorted(names)
 
 
 def thread_of(pid: int, name: str) -> int:

@@ -17,7 +17,7 @@ REFUSED = {
     'KVM_SET_MSRS': 'MSR_IA32_APICBASE',
     'KVM_SET_REGS': 'the state of a vCPU',
     'KVM_SET_MP_STATE': 'the state of a vCPU',
-    'KVM_SET_USER_MEMORY_REGION': 'setting a memory slot',
+    'KVM_SET_USER_MEMORY_REGION': 'memory slot',
 }
 MAIN = 'qemu-system-x86'
 
