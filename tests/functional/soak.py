@@ -156,6 +156,8 @@ class Soak:
         """A stopped guest is in no part of its boot that has more of it."""
         guest = self.guest
         guest.qmp('stop')
+        # So that there is a spare for it.
+        guest.settle()
         self.reset()
         guest.settle()
         usage, info = guest.usage(), guest.info()
