@@ -115,12 +115,19 @@ class Launch(unittest.TestCase):
         self.assertIn('SNP_LAUNCH_UPDATE', said)
         self.assertEqual([], self.events('launch'))
 
-    def boot_linux(self, tee: str, *args: str, do: str = 'poweroff',
-                   **more: str) -> str:
+    def kernel(self) -> str:
+        """The guest's, with a header that needs no boot loader."""
         if not KERNEL or not INITRD:
             self.skipTest('KERNEL and INITRD are not set (scripts/guest)')
+        kernel = str(Path(self.scratch.name, 'vmlinuz'))
+        subprocess.run([TOP / 'tests/coco-platform/firmware/make-kernel',
+                        KERNEL, INITRD, '256', kernel], check=True)
+        return kernel
+
+    def boot_linux(self, tee: str, *args: str, do: str = 'poweroff',
+                   **more: str) -> str:
         said = self.run_qemu(
-            tee, FIRMWARE, '-serial', 'stdio', '-kernel', KERNEL,
+            tee, FIRMWARE, '-serial', 'stdio', '-kernel', self.kernel(),
             '-initrd', INITRD, '-append',
             f'console=ttyS0 quiet kr.do={do}', *args, until='',
             timeout=BOOT_TIMEOUT, **more)
@@ -154,8 +161,6 @@ class Launch(unittest.TestCase):
 
     def test_a_guest_shares_a_page_and_takes_it_back(self) -> None:
         """Page 0x50, which Linux leaves alone, through the ports of run.cc."""
-        if not KERNEL or not INITRD:
-            self.skipTest('KERNEL and INITRD are not set (scripts/guest)')
         ask = (r"run printf '\120\0\0\0\1\0\0\0\{}' >/tmp-ask; "
                'dd if=/tmp-ask of=/dev/port bs=1 seek=49344')
         lines = [ask.format(1), ask.format(2), 'poweroff']
@@ -171,8 +176,8 @@ class Launch(unittest.TestCase):
                    'q35,memory-encryption=cg', '-object', OBJECTS[tee],
                    '-cpu', 'EPYC-v4', '-smp', '1', '-m', '256', '-nodefaults',
                    '-nographic', '-no-reboot', '-bios', FIRMWARE,
-                   '-serial', 'stdio', '-kernel', KERNEL, '-initrd', INITRD,
-                   '-append', 'console=ttyS0 quiet']
+                   '-serial', 'stdio', '-kernel', self.kernel(),
+                   '-initrd', INITRD, '-append', 'console=ttyS0 quiet']
         with subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
