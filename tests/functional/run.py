@@ -132,6 +132,24 @@ class Worker:
                 + (lines[-1] if lines else 'no word'))
 
 
+class Claims:
+    """Which class of tests is whose, where several of these runs, each on a
+    machine of its own, share the work. A run that begins again finds its own."""
+
+    def __init__(self, directory: Path, owner: str) -> None:
+        self.directory = directory
+        self.owner = owner
+
+    def take(self, job: Job) -> bool:
+        path = self.directory / job.cls.__name__
+        try:
+            with path.open('x') as file:
+                file.write(self.owner)
+            return True
+        except FileExistsError:
+            return path.read_text() == self.owner
+
+
 class Run:
     """All workers, and what came of the tests."""
 
@@ -144,6 +162,7 @@ class Run:
         self.count.update(result['outcome']
                           for result in read_results(args.results))
         self.results = open(args.results, 'a')
+        self.claims = Claims(args.claims, args.owner) if args.claims else None
         self.first_try = {result['name']: result['reason']
                           for result in read_results(args.first_try)
                           if result['outcome'] == 'failed'}
@@ -186,7 +205,11 @@ class Run:
 
     def turn(self) -> None:
         while self.queue and len(self.workers) < self.args.jobs:
-            self.start(self.queue.pop(0))
+            job = self.queue.pop(0)
+            if not self.claims or self.claims.take(job):
+                self.start(job)
+        if not self.workers:
+            return
         first = min(worker.deadline for worker in self.workers)
         wait = max(0.0, first - time.monotonic())
         for key, _ in self.selector.select(wait):
@@ -208,19 +231,21 @@ class Run:
     def all(self) -> int:
         while self.queue or self.workers:
             self.turn()
-        print(', '.join(f'{n} {what}' for what, n in self.count.items()))
         return 1 if self.count['failed'] else 0
 
 
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument('--filter', default='')
-    parser.add_argument('--results', type=Path, required=True,
+    parser.add_argument('--results', type=Path,
                         help='tests that it has already are not run')
+    parser.add_argument('--claims', type=Path,
+                        help='a directory that several runs share')
+    parser.add_argument('--owner', default='', help='this one of them')
     parser.add_argument('--first-try', type=Path,
                         help='results of what failed and is tried again')
     parser.add_argument('--failures', type=Path, required=True)
-    parser.add_argument('--scratch', type=Path, required=True)
+    parser.add_argument('--scratch', type=Path)
     parser.add_argument('--jobs', type=int, default=2)
     parser.add_argument('--list', action='store_true')
     args = parser.parse_args()
