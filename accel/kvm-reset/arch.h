@@ -11,11 +11,23 @@
 #define KVM_RESET_ARCH_H
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
+#include "error.h"
 #include "kernel.h"
+#include "launch_command.h"
 
 namespace kvm_reset {
+
+struct Snapshot;
+
+/* What the platform measures while a guest is launched. */
+struct LaunchMeasurement {
+    std::string tee;    /* "sev", "sev-es", "snp", "tdx" */
+    std::string digest; /* in hexadecimal */
+    bool operator==(const LaunchMeasurement &) const = default;
+};
 
 struct Arch {
     const char *name;
@@ -24,6 +36,19 @@ struct Arch {
      * from the kernel through the open KVM device @system.
      */
     std::vector<uint32_t> (*defining_msrs)(Kernel &kernel, int system);
+    /*
+     * What sub-command @id of KVM_MEMORY_ENCRYPT_OP is on an fd of class @on
+     * of a VM of type @vm_type (the argument of KVM_CREATE_VM); nullptr if it
+     * is not known.
+     */
+    const LaunchCommand *(*launch_command)(uint64_t vm_type, FdClass on,
+                                           uint32_t id);
+    /*
+     * What the platform measures when @snapshot's plan is taken on a VM of
+     * its definition.  Takes milliseconds for megabytes.
+     */
+    Result<LaunchMeasurement> (*measure)(uint64_t vm_type,
+                                         const Snapshot &snapshot);
 };
 
 /* @arch has static storage.  Called before main(), once. */

@@ -134,9 +134,13 @@ void Argument::write(Field field, uint64_t value)
     write_field(buffer_, in_live(field), value);
 }
 
-LiveArgument Argument::live() const
+LiveArgument Argument::live(size_t room) const
 {
     LiveArgument live{buffer_, uintptr_t(value_)};
+
+    if (room > live.bytes.size()) {
+        live.bytes.resize(room);
+    }
 
     for (const Link &link : links_) {
         uint64_t address = uint64_t(live.bytes.data() + link.to);

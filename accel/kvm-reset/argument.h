@@ -64,7 +64,8 @@ public:
     /* Where @field is in live().bytes, whether or not it is pointed to. */
     Field in_live(Field field) const;
 
-    LiveArgument live() const;
+    /* With zeros behind the end, up to @room bytes. */
+    LiveArgument live(size_t room = 0) const;
 
     /* Heap bytes. */
     size_t footprint() const;

@@ -10,6 +10,7 @@
 
 #include "sysemu/kvm-reset.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -198,6 +199,7 @@ void kvm_reset_status(KvmResetStatus *out, char **why_not, char **last_error,
     SpareStatus spare = instance().rebirth.spare();
     Recorder &recorder = instance().recorder;
     Status status = instance().rebirth.status();
+    LaunchPlan plan = recorder.plan();
     std::optional<std::string> blocker = recorder.blocker();
 
     if (!blocker && !recorder.recording()) {
@@ -212,6 +214,7 @@ void kvm_reset_status(KvmResetStatus *out, char **why_not, char **last_error,
         .quiesce = status.last.quiesce,
         .prepare = status.last.prepare,
         .commit = status.last.commit,
+        .launch = status.last.launch,
         .hooks = status.last.hooks,
         .total = status.last.total,
         .used_spare = status.last.spare,
@@ -221,6 +224,12 @@ void kvm_reset_status(KvmResetStatus *out, char **why_not, char **last_error,
         .spare_fds = spare.fds,
         .spare_bytes = spare.bytes,
         .spare_duration = spare.duration,
+        .spare_launched = spare.launched,
+        .launching = plan.state() == LaunchState::Begun,
+        .launched = plan.state() == LaunchState::Finished,
+        .lost = status.lost,
+        .launch_steps = plan.steps().size(),
+        .launch_bytes = plan.footprint(),
     };
     if (why_not) {
         *why_not = copy_out(blocker.value_or(""));
@@ -233,9 +242,39 @@ void kvm_reset_status(KvmResetStatus *out, char **why_not, char **last_error,
     }
 }
 
-void kvm_reset_keep_spare(bool wanted)
+void kvm_reset_keep_spare(bool wanted, bool launched)
 {
-    instance().rebirth.keep_spare(wanted);
+    instance().rebirth.keep_spare(wanted, launched);
+}
+
+void kvm_reset_measurements(char **tee, char **first, char **last)
+{
+    auto measured = instance().recorder.first_measurement();
+    auto again = instance().rebirth.status().measurement;
+
+    *tee = measured ? copy_out(measured->tee) : nullptr;
+    *first = measured ? copy_out(measured->digest) : nullptr;
+    *last = again ? copy_out(again->digest) : nullptr;
+}
+
+void kvm_reset_require_same_measurement(bool required)
+{
+    instance().rebirth.require_same_measurement(required);
+}
+
+size_t kvm_reset_launch_answer(const char *command, bool pointed, void *out,
+                               size_t room)
+{
+    for (const LaunchAnswer &answer : instance().rebirth.answers()) {
+        if (!answer.command || strcmp(answer.command->name, command)) {
+            continue;
+        }
+        std::span<const uint8_t> bytes = pointed ? answer.pointed[0].bytes()
+                                                 : answer.argument.bytes();
+        memcpy(out, bytes.data(), std::min(room, bytes.size()));
+        return bytes.size();
+    }
+    return 0;
 }
 
 void kvm_reset_drain(void)

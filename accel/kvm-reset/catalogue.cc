@@ -228,7 +228,20 @@ const char *to_string(FdRole role)
 #define QUIET_64(n)                                                            \
     QUIET_16(n), QUIET_16((n) + 16), QUIET_16((n) + 32), QUIET_16((n) + 48)
 
-extern "C" constinit const uint32_t kvm_reset_quiet[256] = {
-    QUIET_64(0), QUIET_64(64), QUIET_64(128), QUIET_64(192)};
+extern "C" {
+constinit uint32_t kvm_reset_quiet[256] = {QUIET_64(0), QUIET_64(64),
+                                           QUIET_64(128), QUIET_64(192)};
+}
+
+void see_vcpu_state(bool see)
+{
+    for (const Row &row : table) {
+        uint32_t number = ioc_number(row.request);
+        if (row.until_launch && quiet[number] == row.request) {
+            __atomic_store_n(&kvm_reset_quiet[number], see ? 0 : row.request,
+                             __ATOMIC_RELAXED);
+        }
+    }
+}
 
 } /* namespace kvm_reset */

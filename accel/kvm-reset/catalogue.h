@@ -128,7 +128,8 @@ struct Removal {
  * @defining_msr nobody can tell which MSRs define: then all are Foreign.
  */
 struct JudgeContext {
-    bool launched = false; /* a confidential launch is finished */
+    bool launching = false; /* a confidential launch has begun … */
+    bool launched = false;  /* … or is finished */
     bool (*defining_msr)(uint32_t index, void *opaque) = nullptr;
     void *opaque = nullptr;
 };
@@ -177,6 +178,10 @@ struct Row {
     bool exclusive = false;    /* two VMs cannot hold it at once */
     bool latest = false;       /* replayed in order of the last
                                            definition, not of the first */
+    bool until_launch = false; /* what is volatile otherwise defines until the
+                                  launch of a confidential guest locks it */
+    uint16_t room = 0;         /* the kernel may read as many bytes; what is
+                                  not there is zero */
     Judge judge = nullptr;
     const char *note = nullptr; /* why, where it is not obvious */
 };
@@ -242,6 +247,16 @@ constexpr bool effect_is_quiet(Effect effect)
  * Where several share a number the hottest is here; the others take the slow
  * path, which finds out the same.
  */
-extern "C" const uint32_t kvm_reset_quiet[256];
+extern "C" uint32_t kvm_reset_quiet[256];
+
+namespace kvm_reset {
+
+/*
+ * Takes what defines until a launch out of the table, or puts it back.  The
+ * table is the process's own; any thread.
+ */
+void see_vcpu_state(bool see);
+
+} /* namespace kvm_reset */
 
 #endif

@@ -178,6 +178,20 @@ struct Entry : Row {
         return with_fd({offset, FdRole::Eventfd, flags, mask, want});
     }
 
+    constexpr Entry counts_until_launch() const
+    {
+        Entry row = *this;
+        row.until_launch = true;
+        return row;
+    }
+
+    constexpr Entry with_room(uint16_t bytes) const
+    {
+        Entry row = *this;
+        row.room = bytes;
+        return row;
+    }
+
     constexpr Entry exclusively() const
     {
         Entry row = *this;

@@ -162,11 +162,14 @@ inline constexpr Row vm[] = {
 inline constexpr Row vcpu[] = {
     run(Vcpu, "KVM_RUN", io(0x80)),
     query(Vcpu, "KVM_GET_REGS", ior(0x81, 144)),
-    passing(Vcpu, "KVM_SET_REGS", iow(0x82, 144)),
+    passing(Vcpu, "KVM_SET_REGS", iow(0x82, 144))
+        .counts_until_launch(),
     query(Vcpu, "KVM_GET_SREGS", ior(0x83, 312)),
-    passing(Vcpu, "KVM_SET_SREGS", iow(0x84, 312)),
+    passing(Vcpu, "KVM_SET_SREGS", iow(0x84, 312))
+        .counts_until_launch(),
     query(Vcpu, "KVM_GET_SREGS2", ior(0xcc, 320)),
-    passing(Vcpu, "KVM_SET_SREGS2", iow(0xcd, 320)),
+    passing(Vcpu, "KVM_SET_SREGS2", iow(0xcd, 320))
+        .counts_until_launch(),
     query(Vcpu, "KVM_TRANSLATE", iowr(0x85, 24)),
     passing(Vcpu, "KVM_INTERRUPT", iow(0x86, 4)),
     query(Vcpu, "KVM_GET_MSRS", iowr(0x88, 8)),
@@ -174,7 +177,8 @@ inline constexpr Row vcpu[] = {
         .with_tail({0, 4}, 16)
         .element_by_element()
         .with_key({{0, 4}})
-        .judged(judge_msr),
+        .judged(judge_msr)
+        .counts_until_launch(),
     define(Vcpu, "KVM_SET_CPUID", iow(0x8a, 8))
         .of_family(Cpuid)
         .with_tail({0, 4}, 24),
@@ -187,22 +191,27 @@ inline constexpr Row vcpu[] = {
         .with_tail({0, 4}, 1)
         .because("a null pointer is a definition too: no mask"),
     query(Vcpu, "KVM_GET_FPU", ior(0x8c, 416)),
-    passing(Vcpu, "KVM_SET_FPU", iow(0x8d, 416)),
+    passing(Vcpu, "KVM_SET_FPU", iow(0x8d, 416))
+        .counts_until_launch(),
     query(Vcpu, "KVM_GET_LAPIC", ior(0x8e, 1024)),
-    passing(Vcpu, "KVM_SET_LAPIC", iow(0x8f, 1024)),
+    passing(Vcpu, "KVM_SET_LAPIC", iow(0x8f, 1024))
+        .counts_until_launch(),
     define(Vcpu, "KVM_TPR_ACCESS_REPORTING", iowr(0x92, 40)),
     passing(Vcpu, "KVM_SET_VAPIC_ADDR", iow(0x93, 8)),
     query(Vcpu, "KVM_GET_MP_STATE", ior(0x98, 4)),
-    passing(Vcpu, "KVM_SET_MP_STATE", iow(0x99, 4)),
+    passing(Vcpu, "KVM_SET_MP_STATE", iow(0x99, 4))
+        .counts_until_launch(),
     passing(Vcpu, "KVM_NMI", io(0x9a)),
     passing(Vcpu, "KVM_SMI", io(0xb7)),
     add(Vcpu, "KVM_SET_GUEST_DEBUG", iow(0x9b, 72)).taken_by_zero({0, 4}),
     define(Vcpu, "KVM_X86_SETUP_MCE", iow(0x9c, 8)),
     passing(Vcpu, "KVM_X86_SET_MCE", iow(0x9e, 64)),
     query(Vcpu, "KVM_GET_VCPU_EVENTS", ior(0x9f, 64)),
-    passing(Vcpu, "KVM_SET_VCPU_EVENTS", iow(0xa0, 64)),
+    passing(Vcpu, "KVM_SET_VCPU_EVENTS", iow(0xa0, 64))
+        .counts_until_launch(),
     query(Vcpu, "KVM_GET_DEBUGREGS", ior(0xa1, 128)),
-    passing(Vcpu, "KVM_SET_DEBUGREGS", iow(0xa2, 128)),
+    passing(Vcpu, "KVM_SET_DEBUGREGS", iow(0xa2, 128))
+        .counts_until_launch(),
     define(Vcpu, "KVM_SET_TSC_KHZ", io(0xa2)).takes_value(),
     query(Vcpu, "KVM_GET_TSC_KHZ", io(0xa3)),
     define(Vcpu, "KVM_ENABLE_CAP", iow(0xa3, 104))
@@ -212,14 +221,19 @@ inline constexpr Row vcpu[] = {
         .because("KVM_CAP_HYPERV_ENLIGHTENED_VMCS writes to where it points"),
     query(Vcpu, "KVM_GET_XSAVE", ior(0xa4, 4096)),
     query(Vcpu, "KVM_GET_XSAVE2", ior(0xcf, 4096)),
-    passing(Vcpu, "KVM_SET_XSAVE", iow(0xa5, 4096)),
+    passing(Vcpu, "KVM_SET_XSAVE", iow(0xa5, 4096))
+        .counts_until_launch()
+        .with_room(0x4000)
+        .because("the number has the size of old; KVM_CAP_XSAVE2 says more"),
     query(Vcpu, "KVM_GET_XCRS", ior(0xa6, 392)),
-    passing(Vcpu, "KVM_SET_XCRS", iow(0xa7, 392)),
+    passing(Vcpu, "KVM_SET_XCRS", iow(0xa7, 392))
+        .counts_until_launch(),
     query(Vcpu, "KVM_GET_ONE_REG", iow(0xab, 16)),
     define(Vcpu, "KVM_SET_ONE_REG", iow(0xac, 16))
         .with_key({{0, 8}})
         .judged(judge_one_reg)
-        .with_pointer({.offset = 8, .bits = 64}),
+        .with_pointer({.offset = 8, .bits = 64})
+        .counts_until_launch(),
     query(Vcpu, "KVM_GET_REG_LIST", iowr(0xb0, 8)),
     passing(Vcpu, "KVM_KVMCLOCK_CTRL", io(0xad)),
     launch(Vcpu, "KVM_MEMORY_ENCRYPT_OP", iowr(0xba, 8))

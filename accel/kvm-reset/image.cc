@@ -19,7 +19,7 @@ namespace kvm_reset {
 std::string describe(const Entry &entry)
 {
     const Row &row = *entry.row;
-    std::string text = row.name;
+    std::string text = entry.step ? entry.step->name() : row.name;
 
     if (row.value_is_key) {
         text += format(" %#llx", (unsigned long long)entry.arg.value());
@@ -37,7 +37,7 @@ std::string describe(const Entry &entry)
 static LiveArgument live_in(const Entry &entry, const Argument &arg,
                             const Image *image)
 {
-    LiveArgument live = arg.live();
+    LiveArgument live = arg.live(entry.row->room);
 
     for (size_t i = 0; i < entry.row->fds.size(); i++) {
         const FdField &fd = entry.row->fds[i];
@@ -155,6 +155,24 @@ Result<void> Image::replay(const Entry &entry)
     return issue(*kernel_, entry, fd(entry.target), this);
 }
 
+Result<void> Image::define_launch(const Entry &entry)
+{
+    LaunchAnswer answer;
+    Result<void> done = entry.step->take(*kernel_, fd(entry.target), &answer);
+
+    answers_.push_back(std::move(answer));
+    return done;
+}
+
+Result<void> Image::launch(const LaunchPlan &plan)
+{
+    Result<void> done = plan.take(
+        *kernel_, [this](uint64_t object) { return fd(object); }, answers_);
+
+    launched_ = done && plan.state() != LaunchState::None;
+    return done;
+}
+
 Result<void> Image::take_away(const Entry &entry)
 {
     return issue_removal(*kernel_, entry, fd(entry.target), this);
@@ -202,6 +220,9 @@ Result<void> Image::apply(const Entry &entry)
 {
     if (entry.row->effect == Effect::Create) {
         return create(entry);
+    }
+    if (entry.step) {
+        return define_launch(entry);
     }
     return entry.row->exclusive ? Result<void>() : replay(entry);
 }

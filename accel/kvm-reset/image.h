@@ -12,7 +12,9 @@
 #define KVM_RESET_IMAGE_H
 
 #include <map>
+#include <optional>
 
+#include "arch.h"
 #include "error.h"
 #include "journal.h"
 #include "kernel.h"
@@ -57,6 +59,24 @@ public:
     Result<void> replay(const Entry &entry);
     Result<void> take_away(const Entry &entry);
 
+    /*
+     * Launches the guest that the image is: takes every step of @plan.  What
+     * the kernel answered, to that and to the definitions, is in answers().
+     */
+    Result<void> launch(const LaunchPlan &plan);
+    bool launched() const { return launched_; }
+
+    /* What is measured at that launch; for who launches it ahead of need. */
+    void set_measured(Result<LaunchMeasurement> measured)
+    {
+        measured_ = std::move(measured);
+    }
+    const std::optional<Result<LaunchMeasurement>> &measured() const
+    {
+        return measured_;
+    }
+    std::vector<LaunchAnswer> take_answers() { return std::move(answers_); }
+
     /* Closes what is left of it now, not when it goes. */
     void close() { fds_.clear(); }
 
@@ -67,6 +87,7 @@ private:
     Result<void> forget(const Entry &entry);
     Result<void> apply(const Entry &entry);
     Result<void> create(const Entry &entry);
+    Result<void> define_launch(const Entry &entry);
     int issue_create(const Entry &entry, LiveArgument &arg);
 
     Kernel *kernel_;
@@ -75,6 +96,9 @@ private:
     int vm_number_ = -1;
     std::map<ObjectId, Fd> fds_;
     std::vector<EntryPtr> applied_; /* in replay order */
+    std::vector<LaunchAnswer> answers_;
+    bool launched_ = false;
+    std::optional<Result<LaunchMeasurement>> measured_;
 };
 
 /*

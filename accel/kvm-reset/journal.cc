@@ -34,7 +34,8 @@ const Object *Snapshot::object(ObjectId id) const
 
 static size_t footprint_of(const Entry &entry)
 {
-    return sizeof(Entry) + entry.arg.footprint();
+    return sizeof(Entry) + entry.arg.footprint() +
+           (entry.step ? entry.step->footprint() : 0);
 }
 
 EntryPtr Journal::put(const Key &key, Entry entry)
@@ -45,7 +46,8 @@ EntryPtr Journal::put(const Key &key, Entry entry)
         const EntryPtr &old = by_order_.at(known->second);
         if (old->row == entry.row && old->arg == entry.arg &&
             old->files == entry.files && old->objects == entry.objects &&
-            !entry.held && (!entry.row->latest || is_last(*old))) {
+            !entry.held && !entry.step &&
+            (!entry.row->latest || is_last(*old))) {
             return old;
         }
         entry.order = old->order;

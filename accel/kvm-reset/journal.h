@@ -27,6 +27,7 @@
 #include "argument.h"
 #include "catalogue.h"
 #include "file_watch.h"
+#include "launch_plan.h"
 
 namespace kvm_reset {
 
@@ -57,10 +58,11 @@ struct Object {
 struct Entry {
     const Row *row = nullptr;
     ObjectId target = no_object; /* whose fd the ioctl is issued on */
-    Argument arg;
+    Argument arg{};
     std::array<FileId, 2> files{};     /* for the row's Eventfd fields */
     std::array<ObjectId, 2> objects{}; /* for the row's Object fields */
     std::shared_ptr<Fd> held{};        /* for a Held field */
+    LaunchStepPtr step{};              /* of a sub-command; has the argument */
     uint64_t order = 0;
     uint64_t version = 0;
 };
@@ -85,6 +87,7 @@ struct Snapshot {
     uint64_t version = 0;
     std::vector<EntryPtr> entries;
     std::vector<Object> objects;
+    LaunchPlan plan; /* goes last */
 
     const Object *object(ObjectId id) const;
 };

@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -34,6 +35,14 @@ public:
     virtual int mmap(void *addr, size_t length, int prot, int flags, int fd,
                      int64_t offset, void **result) = 0;
     virtual int munmap(void *addr, size_t length) = 0;
+
+    /*
+     * This process' own memory, for addresses that it was given: -EFAULT
+     * where there is none.
+     */
+    virtual int read_memory(uint64_t address, std::span<uint8_t> bytes) = 0;
+    virtual int write_memory(uint64_t address,
+                             std::span<const uint8_t> bytes) = 0;
 
     /* A duplicate on the lowest free number, close-on-exec. */
     virtual int dup(int fd) = 0;

@@ -62,21 +62,38 @@ bool fd_field_present(const FdField &field, const Argument &arg)
            (!field.mask || (arg.read(field.flags) & field.mask) == field.want);
 }
 
+/* What is volatile otherwise defines until the launch locks it. */
+static Effect until_launch(const Row &row, Effect effect,
+                           const JudgeContext &context)
+{
+    return effect == Effect::Volatile && row.until_launch && context.launching
+             ? Effect::Define
+             : effect;
+}
+
+Effect effect_of_element(const Row &row, std::span<const uint8_t> element,
+                         const JudgeContext &context)
+{
+    Effect effect = row.judge ? row.judge(element, 0, context) : row.effect;
+
+    return until_launch(row, effect, context);
+}
+
 Effect effect_of(const Row &row, uintptr_t arg, const JudgeContext &context)
 {
     if (!row.judge) {
-        return row.effect;
+        return until_launch(row, row.effect, context);
     }
     std::span<const uint8_t> bytes = caller_bytes(row, arg);
     if (!row.each_element) {
-        return row.judge(bytes, arg, context);
+        return until_launch(row, row.judge(bytes, arg, context), context);
     }
 
     size_t fixed = fixed_size(row);
     for (size_t at = fixed; at + row.tail.element <= bytes.size();
          at += row.tail.element) {
-        Effect effect = row.judge(bytes.subspan(at, row.tail.element), arg,
-                                  context);
+        Effect effect = effect_of_element(
+            row, bytes.subspan(at, row.tail.element), context);
         if (!effect_is_quiet(effect)) {
             return effect;
         }

@@ -25,6 +25,10 @@ std::span<const uint8_t> caller_bytes(const Row &row, uintptr_t arg);
  */
 Effect effect_of(const Row &row, uintptr_t arg, const JudgeContext &context);
 
+/* The effect of one element of such a call. */
+Effect effect_of_element(const Row &row, std::span<const uint8_t> element,
+                         const JudgeContext &context);
+
 /* What the call is about. */
 Key key_of(const Row &row, ObjectId target, const Argument &arg);
 

@@ -38,10 +38,14 @@ private:
 
 Result<Phases> Rebirth::run()
 {
+    lost_ = false;
+    measured_.reset();
     Result<Phases> outcome = attempt();
 
     std::unique_lock lock(mutex_);
+    status_.lost = !outcome && (status_.lost || lost_);
     if (outcome) {
+        status_.measurement = measured_;
         status_.generation++;
         status_.last = *outcome;
         status_.last_error.clear();
@@ -69,6 +73,10 @@ Result<Phases> Rebirth::attempt()
     if (!recorder_.recording()) {
         return fail(ENODEV, "no VM was recorded");
     }
+    if (recorder_.plan().state() == LaunchState::Begun) {
+        return fail(EBUSY, "the guest's launch is not finished, so there is "
+                           "nothing to repeat");
+    }
 
     let_go();
     leave_.clear();
@@ -80,9 +88,12 @@ Result<Phases> Rebirth::attempt()
     }
     if (done) {
         done = commit(phases);
-        if (!done) {
+        if (!done && !lost_) {
             registry_.undo(Phase::Quiesce);
         }
+    }
+    if (!done && lost_) {
+        return std::unexpected(done.error());
     }
     if (!done) {
         if (Result<void> told = registry_.run(Phase::Aborted); !told) {
@@ -147,11 +158,17 @@ Result<void> Rebirth::try_commit(Phases &phases)
     if (auto why = recorder_.frozen_blocker()) {
         return not_restartable(*why);
     }
+    LaunchPlan plan = snapshot.plan.without_secret();
+    Result<void> done = launch_and_check(*image, snapshot, plan, phases);
+    if (!done) {
+        return done;
+    }
 
     int number = image->vm_number();
-    Swap swap(recorder_.kernel(), std::move(snapshot), std::move(*image),
-              leave_);
-    Result<void> done;
+    std::vector<LaunchAnswer> answers = image->take_answers();
+    /* What is left on the old VM would go with it. */
+    Swap swap(recorder_.kernel(), snapshot, std::move(*image),
+              plan.in_place() ? std::set<int>() : leave_);
     {
         Timer timer(recorder_, "commit", phases.commit);
         done = swap.perform();
@@ -170,14 +187,24 @@ Result<void> Rebirth::try_commit(Phases &phases)
             }
         }
     }
+    frozen.lock();
     if (!done) {
-        frozen.lock();
         if (Result<void> undone = swap.undo(); !undone) {
             done.error().what += "; and " + undone.error().what;
         }
         return done;
     }
     vm_number_ = number;
+    answers_ = std::move(answers);
+    if (plan.in_place()) {
+        retirer_.retire(swap.finish());
+        done = launch_in_place(snapshot, plan, phases);
+        if (!done) {
+            return done;
+        }
+    }
+    recorder_.frozen_set_plan(std::move(plan));
+
     std::unique_lock lock(mutex_);
     held_ = true;
     left_ = swap.left_behind();
@@ -240,6 +267,73 @@ void Rebirth::let_go()
         retirer_.retire(std::move(old));
         spare_.renew(vm_number_);
     }
+}
+
+/* While the guest is on its old VM: all that can be done of the launch. */
+Result<void> Rebirth::launch_and_check(Image &image, const Snapshot &snapshot,
+                                       const LaunchPlan &plan, Phases &phases)
+{
+    if (image.launched()) {
+        return check(*image.measured());
+    }
+    Measuring measuring(recorder_.vm_type(), snapshot);
+    Result<void> done;
+    if (!plan.in_place()) {
+        done = launch(image, plan, phases);
+    }
+    return done ? check(measuring.wait()) : done;
+}
+
+Result<void> Rebirth::check(const Result<LaunchMeasurement> &now)
+{
+    std::optional<LaunchMeasurement> first =
+        recorder_.frozen_first_measurement();
+
+    measured_ = now ? std::optional(*now) : std::nullopt;
+    if (!first || !same_required_ || measured_ == first) {
+        return {};
+    }
+    return fail(EBADMSG,
+                "the guest was measured as %s when it was launched first, and "
+                "would now be as %s",
+                first->digest.c_str(),
+                now ? now->digest.c_str() : now.error().what.c_str());
+}
+
+Result<void> Rebirth::launch(Image &image, const LaunchPlan &plan,
+                             Phases &phases)
+{
+    if (plan.state() == LaunchState::None) {
+        return {};
+    }
+    Timer timer(recorder_, "launch", phases.launch);
+    return image.launch(plan);
+}
+
+/*
+ * From here there is no way back: what the old VM has encrypted is written
+ * over.  It must be gone by then, since what its vCPUs left in the caches
+ * could reach the memory later than what is written now.
+ */
+Result<void> Rebirth::launch_in_place(const Snapshot &snapshot,
+                                      const LaunchPlan &plan, Phases &phases)
+{
+    Timer timer(recorder_, "launch", phases.launch);
+    retirer_.drain();
+    Result<void> done = plan.take(
+        recorder_.kernel(),
+        [&snapshot](uint64_t id) {
+            const Object *object = snapshot.object(id);
+            return object ? object->fd : -1;
+        },
+        answers_);
+
+    if (!done) {
+        lost_ = true;
+        done.error().what += "; guest memory is encrypted in place, so the "
+                             "old VM had to go before that";
+    }
+    return done;
 }
 
 Status Rebirth::status() const

@@ -14,13 +14,16 @@
 #ifndef KVM_RESET_REBIRTH_H
 #define KVM_RESET_REBIRTH_H
 
+#include <atomic>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 
 #include "error.h"
 #include "image.h"
+#include "measuring.h"
 #include "recorder.h"
 #include "registry.h"
 #include "retirer.h"
@@ -34,6 +37,7 @@ struct Phases {
     uint64_t quiesce = 0; /* hooks before anything is touched */
     uint64_t prepare = 0; /* building the image */
     uint64_t commit = 0;  /* moving exclusive resources and the swap */
+    uint64_t launch = 0;  /* taking the confidential launch again */
     uint64_t hooks = 0;   /* hooks on the new VM */
     uint64_t total = 0;
     bool spare = false; /* the image had been prepared before */
@@ -46,6 +50,10 @@ struct Status {
     Phases last;             /* of the last one that was committed */
     uint64_t retire = 0;     /* taking the last retired VM down, ns */
     size_t retiring = 0;     /* old VMs that are not down yet */
+    /* The launch of the VM in place, as computed before it was launched. */
+    std::optional<LaunchMeasurement> measurement;
+    bool lost = false; /* the last one failed after the old VM had to go: the
+                          guest cannot go on, but may be reset again */
 };
 
 class Rebirth {
@@ -59,6 +67,12 @@ public:
      * Gives the guest a new VM.  The caller has stopped the vCPUs and keeps
      * other threads from issuing ioctls.  On failure the guest is on its old
      * VM as if nothing had been asked, and it may be asked again.
+     *
+     * A confidential guest is launched again: if two of it can be, before
+     * anything is touched.  Memory that is encrypted in place can belong to
+     * one VM at a time, so that such a guest's old VM goes first.  If the
+     * launch fails then, status().lost says so.  A guest that was given a
+     * secret is launched up to there; the rest is its owner's to do again.
      */
     Result<Phases> run();
 
@@ -77,6 +91,18 @@ public:
     Result<void> before_run();
 
     Status status() const;
+
+    /*
+     * Whether a launch that would be measured otherwise than the first one
+     * is refused (EBADMSG), while the guest is on its old VM.  It is.
+     */
+    void require_same_measurement(bool required) { same_required_ = required; }
+
+    /*
+     * What the kernel answered to the steps of the last launch; under the
+     * big lock.
+     */
+    const std::vector<LaunchAnswer> &answers() const { return answers_; }
     /* Waits until no old VM is left, and the spare is ready or has failed. */
     void drain()
     {
@@ -86,7 +112,10 @@ public:
     }
 
     /* Whether an image is prepared ahead of need; not so at first. */
-    void keep_spare(bool wanted) { spare_.keep(wanted); }
+    void keep_spare(bool wanted, bool launched = false)
+    {
+        spare_.keep(wanted, launched);
+    }
     SpareStatus spare() const { return spare_.status(); }
 
 private:
@@ -97,13 +126,23 @@ private:
     Result<void> try_commit(Phases &phases);
     Result<void> move_left_behind();
     void let_go();
+    Result<void> launch_and_check(Image &image, const Snapshot &snapshot,
+                                  const LaunchPlan &plan, Phases &phases);
+    Result<void> check(const Result<LaunchMeasurement> &now);
+    Result<void> launch(Image &image, const LaunchPlan &plan, Phases &phases);
+    Result<void> launch_in_place(const Snapshot &snapshot,
+                                 const LaunchPlan &plan, Phases &phases);
 
     Recorder &recorder_;
     Registry &registry_;
     Retirer retirer_;
     Spare spare_;
+    std::atomic<bool> same_required_ = true;
+    std::optional<LaunchMeasurement> measured_; /* of the attempt under way */
+    bool lost_ = false;  /* the attempt under way cannot go back */
     int vm_number_ = -1; /* the fd number that debugfs knows the VM by */
     std::set<int> leave_;
+    std::vector<LaunchAnswer> answers_;
     mutable std::mutex mutex_;
     Status status_;
     bool held_ = false;            /* these are not handed on yet */

@@ -14,6 +14,7 @@
 #include "caller.h"
 #include "error.h"
 #include "meaning.h"
+#include "recorder_call.h"
 
 namespace kvm_reset {
 
@@ -25,34 +26,6 @@ void Observer::stale(const std::string &)
 {}
 void Observer::step(const char *, const std::string &, uint64_t)
 {}
-
-/* Tells the listener, when it goes, if the definition changed meanwhile. */
-class Recorder::Announcer {
-public:
-    explicit Announcer(const Recorder &recorder)
-        : recorder_(recorder), before_(recorder.journal_.version())
-    {}
-    ~Announcer()
-    {
-        if (recorder_.listener_ && recorder_.journal_.version() != before_) {
-            recorder_.listener_();
-        }
-    }
-
-private:
-    const Recorder &recorder_;
-    const uint64_t before_;
-};
-
-/* One ioctl on its way to the kernel. */
-struct Recorder::Call {
-    const Row *row;
-    ObjectId target;
-    int fd;
-    uint32_t request;
-    uintptr_t arg;
-    const void *caller;
-};
 
 Recorder::Recorder(Kernel &kernel, Observer &observer)
     : kernel_(kernel), observer_(observer), files_(kernel)
@@ -96,7 +69,8 @@ static bool defining_msr(uint32_t index, void *opaque)
 
 JudgeContext Recorder::context() const
 {
-    return {.launched = launched_,
+    return {.launching = plan_.state() == LaunchState::Begun,
+            .launched = plan_.state() == LaunchState::Finished,
             .defining_msr = defining_msr,
             .opaque = const_cast<std::vector<uint32_t> *>(&defining_msrs_)};
 }
@@ -123,6 +97,7 @@ int Recorder::ioctl(int fd, uint32_t request, uintptr_t arg, const void *caller)
         }
     } else {
         ret = effect == Effect::Foreign ? not_understood(call)
+            : effect == Effect::Launch  ? launch(call)
                                         : record(call, effect);
         lock.unlock();
     }
@@ -186,6 +161,7 @@ void Recorder::begin_vm(const Call &call, Argument arg, int vm)
     }
     Object &system = journal_.add_object(
         {.id = journal_.next(), .kind = FdClass::System, .fd = call.fd});
+    vm_type_ = call.arg;
     Call made = call;
     made.target = system.id;
     vm_ = add_created(made, std::move(arg), vm);
@@ -221,9 +197,8 @@ void Recorder::apply_elements(const Call &call, const Argument &copy, int taken)
 
     for (int i = 0; i < count; i++) {
         Argument one = copy.element(row, i);
-        Effect effect = row.judge
-                          ? row.judge(one.bytes().subspan(fixed), 0, context())
-                          : row.effect;
+        Effect effect = effect_of_element(row, one.bytes().subspan(fixed),
+                                          context());
         if (!effect_is_quiet(effect)) {
             apply_one(call, std::move(one), effect);
         }
@@ -243,13 +218,6 @@ void Recorder::apply_one(const Call &call, Argument arg, Effect effect)
         journal_.remove(key);
         return;
     }
-    if (effect == Effect::Launch) {
-        key.serial = journal_.next();
-        block_locked(format("%s began a confidential launch, which this "
-                            "version does not replay",
-                            row.name));
-    }
-
     Entry entry{.row = &row, .target = call.target, .arg = std::move(arg)};
     for (size_t i = 0; i < row.fds.size(); i++) {
         const FdField &field = row.fds[i];
@@ -350,7 +318,8 @@ void Recorder::end_vm()
 {
     journal_.clear();
     vm_ = no_object;
-    launched_ = false;
+    set_plan({});
+    first_measurement_.reset();
     blocker_.reset();
 }
 
@@ -406,13 +375,17 @@ Snapshot Recorder::snapshot()
 Snapshot Recorder::frozen_snapshot()
 {
     drop_stale();
-    return journal_.snapshot();
+    Snapshot snapshot = journal_.snapshot();
+    snapshot.plan = plan_;
+    return snapshot;
 }
 
 Snapshot Recorder::quick_snapshot() const
 {
     std::unique_lock lock(mutex_);
-    return journal_.snapshot();
+    Snapshot snapshot = journal_.snapshot();
+    snapshot.plan = plan_;
+    return snapshot;
 }
 
 void Recorder::on_change(std::function<void()> listener)
@@ -430,7 +403,7 @@ size_t Recorder::entries() const
 size_t Recorder::footprint() const
 {
     std::unique_lock lock(mutex_);
-    return journal_.footprint();
+    return journal_.footprint() + plan_.footprint();
 }
 
 bool Recorder::recording() const

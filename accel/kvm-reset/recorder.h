@@ -22,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "arch.h"
 #include "journal.h"
 #include "kernel.h"
 
@@ -83,8 +84,24 @@ public:
     size_t footprint() const;
     bool recording() const;
 
+    /* The confidential launch; its state is None for an ordinary guest. */
+    LaunchPlan plan() const;
+    /*
+     * What was measured when the guest was first launched; nothing for an
+     * ordinary guest, or if it cannot be computed.  Any thread.
+     */
+    std::optional<LaunchMeasurement> first_measurement() const;
+
+    /* With the lock held: @plan is what was done to the VM now in place. */
+    void frozen_set_plan(LaunchPlan plan);
+
     /* Held by whoever swaps the fds beneath the recorder's feet. */
     std::unique_lock<std::mutex> freeze() { return std::unique_lock(mutex_); }
+    uint64_t vm_type() const { return vm_type_; }
+    std::optional<LaunchMeasurement> frozen_first_measurement() const
+    {
+        return first_measurement_;
+    }
     /* With the lock held: the snapshot, and whether a file is still meant. */
     Snapshot frozen_snapshot();
     std::optional<std::string> frozen_blocker() const { return blocker_; }
@@ -100,6 +117,9 @@ private:
     JudgeContext context() const;
     int not_understood(const Call &call);
     int record(const Call &call, Effect effect);
+    int launch(const Call &call);
+    int keep_step(const Call &call, const LaunchCommand &command);
+    void set_plan(LaunchPlan plan);
     void begin_vm(const Call &call, Argument arg, int vm);
     void end_vm();
     ObjectId add_created(const Call &call, Argument arg, int ret);
@@ -115,7 +135,9 @@ private:
     Journal journal_;
     FileWatch files_;
     ObjectId vm_ = no_object;
-    bool launched_ = false;
+    uint64_t vm_type_ = 0;
+    LaunchPlan plan_;
+    std::optional<LaunchMeasurement> first_measurement_;
     std::vector<uint32_t> defining_msrs_;
     std::optional<std::string> blocker_;
     std::function<void()> listener_;

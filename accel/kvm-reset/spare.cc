@@ -10,6 +10,8 @@
 #include <functional>
 #include <utility>
 
+#include "measuring.h"
+
 namespace kvm_reset {
 
 using namespace std::chrono_literals;
@@ -46,14 +48,15 @@ Spare::~Spare()
     }
 }
 
-void Spare::keep(bool wanted)
+void Spare::keep(bool wanted, bool launched)
 {
     std::unique_lock lock(mutex_);
 
-    if (wanted_ == wanted) {
+    if (wanted_ == wanted && wanted_launched_ == launched) {
         return;
     }
     wanted_ = wanted;
+    wanted_launched_ = launched;
     status_ = {};
     status_.state = wanted ? SpareState::Preparing : SpareState::Off;
     start_thread();
@@ -120,6 +123,7 @@ SpareStatus Spare::status() const
 
     status.fds = image_ ? image_->fds() : 0;
     status.bytes = image_ ? image_->footprint() : 0;
+    status.launched = image_ && image_->launched();
     return status;
 }
 
@@ -206,12 +210,33 @@ Result<Image> Spare::prepare(std::optional<Image> image, int taken,
         return fail(ENODEV, "no VM was recorded");
     }
     *followed = image && image->follow(snapshot);
-    if (*followed) {
-        return std::move(*image);
+    if (!*followed) {
+        image.reset();
+        retirer_.drain();
+        Result<Image> built = Image::build(recorder_.kernel(), snapshot, taken);
+        if (!built) {
+            return built;
+        }
+        image.emplace(std::move(*built));
     }
-    image.reset();
-    retirer_.drain();
-    return Image::build(recorder_.kernel(), snapshot, taken);
+    if (Result<void> done = launch(*image, snapshot); !done) {
+        return std::unexpected(done.error());
+    }
+    return std::move(*image);
+}
+
+Result<void> Spare::launch(Image &image, const Snapshot &snapshot)
+{
+    const LaunchPlan &plan = snapshot.plan;
+
+    if (!wanted_launched_ || image.launched() || plan.in_place() ||
+        plan.state() != LaunchState::Finished) {
+        return {};
+    }
+    Measuring measuring(recorder_.vm_type(), snapshot);
+    Result<void> done = image.launch(plan.without_secret());
+    image.set_measured(measuring.wait());
+    return done;
 }
 
 } /* namespace kvm_reset */

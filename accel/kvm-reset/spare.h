@@ -40,6 +40,7 @@ struct SpareStatus {
     std::string error;     /* why it failed */
     size_t fds = 0;        /* that it holds */
     size_t bytes = 0;      /* of our own; the kernel does not tell of its */
+    bool launched = false; /* nothing but the swap is left to do */
     uint64_t built = 0;    /* images built since the start */
     uint64_t followed = 0; /* batches of changes applied to one */
     uint64_t duration = 0; /* building the last one, ns */
@@ -53,8 +54,11 @@ public:
     {}
     ~Spare();
 
-    /* Whether there shall be one.  Any thread. */
-    void keep(bool wanted);
+    /*
+     * Whether there shall be one, and whether a confidential guest's is
+     * launched ahead too, where two of it can be.  Any thread.
+     */
+    void keep(bool wanted, bool launched = false);
 
     /*
      * The image, if there is one, perhaps not up to date; the caller has it
@@ -78,6 +82,7 @@ private:
     void let_changes_gather(std::unique_lock<std::mutex> &lock);
     Result<Image> prepare(std::optional<Image> image, int taken,
                           bool *followed);
+    Result<void> launch(Image &image, const Snapshot &snapshot);
 
     Recorder &recorder_;
     Retirer &retirer_;
@@ -85,6 +90,7 @@ private:
     mutable std::mutex mutex_;
     std::condition_variable changed_;
     bool wanted_ = false;
+    std::atomic<bool> wanted_launched_ = false;
     bool busy_ = false;      /* the thread has the image */
     bool gathering_ = false; /* the thread waits for a batch to end */
     bool resting_ = false;

@@ -12,6 +12,7 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -64,6 +65,17 @@ public:
         return result(::munmap(addr, length));
     }
 
+    int read_memory(uint64_t address, std::span<uint8_t> bytes) override
+    {
+        return transfer(::process_vm_readv, address, bytes);
+    }
+
+    int write_memory(uint64_t address, std::span<const uint8_t> bytes) override
+    {
+        return transfer(::process_vm_writev, address,
+                        {const_cast<uint8_t *>(bytes.data()), bytes.size()});
+    }
+
     int dup(int fd) override { return result(::fcntl(fd, F_DUPFD_CLOEXEC, 3)); }
 
     int dup_onto(int from, int onto) override
@@ -107,6 +119,22 @@ public:
     }
 
 private:
+    static int transfer(decltype(::process_vm_readv) call, uint64_t address,
+                        std::span<uint8_t> bytes)
+    {
+        while (!bytes.empty()) {
+            iovec here{bytes.data(), bytes.size()};
+            iovec there{reinterpret_cast<void *>(address), bytes.size()};
+            ssize_t n = call(::getpid(), &here, 1, &there, 1, 0);
+            if (n <= 0) {
+                return n < 0 ? -errno : -EFAULT;
+            }
+            bytes = bytes.subspan(n);
+            address += n;
+        }
+        return 0;
+    }
+
     int control(int operation, int fd)
     {
         epoll_event nothing = {};

@@ -28,9 +28,10 @@ extern "C" {
 /*
  * For each ioctl number (the low 8 bits) a request that never defines
  * anything, whatever its argument; 0 where there is none.  Made from the
- * catalogue.
+ * catalogue.  While a confidential guest is being launched, what sets the
+ * state of its vCPUs is not in it.
  */
-extern const uint32_t kvm_reset_quiet[256];
+extern uint32_t kvm_reset_quiet[256];
 
 /*
  * kvm_reset_ioctl_recorded - the slow half of kvm_reset_ioctl()
@@ -52,8 +53,10 @@ int kvm_reset_ioctl_recorded(int fd, unsigned long request, void *arg,
 static inline __attribute__((always_inline)) int
 kvm_reset_ioctl(int fd, unsigned long request, void *arg)
 {
-    if (__builtin_expect(kvm_reset_quiet[request & 0xff] == (uint32_t)request,
-                         1)) {
+    uint32_t quiet = __atomic_load_n(&kvm_reset_quiet[request & 0xff],
+                                     __ATOMIC_RELAXED);
+
+    if (__builtin_expect(quiet == (uint32_t)request, 1)) {
         return ioctl(fd, request, arg);
     }
     return kvm_reset_ioctl_recorded(fd, request, arg,
@@ -147,6 +150,10 @@ void kvm_reset_leave(int eventfd);
  * vCPUs are stopped and other threads kept from issuing ioctls.  Returns 0,
  * or a positive errno and the reason in *@why: the guest is then on its old
  * VM, as it was, and it may be asked again.  Under the big lock.
+ *
+ * A confidential guest is launched again.  Where its memory is encrypted in
+ * place (SEV, SEV-ES) the old VM must go before that; if the launch fails
+ * then, the guest cannot go on: `lost` in its status says so.
  */
 int kvm_reset_rebirth(char **why);
 
@@ -167,6 +174,7 @@ typedef struct KvmResetStatus {
     uint64_t quiesce;    /* phases of the last rebirth */
     uint64_t prepare;
     uint64_t commit;
+    uint64_t launch;
     uint64_t hooks;
     uint64_t total;
     bool used_spare;         /* the last one had been prepared before */
@@ -176,6 +184,13 @@ typedef struct KvmResetStatus {
     uint64_t spare_fds;      /* that the spare holds */
     uint64_t spare_bytes;    /* of this process's memory that it takes */
     uint64_t spare_duration; /* building the last one */
+    bool spare_launched;     /* it is launched already */
+    bool launching;          /* confidential, and not locked yet */
+    bool launched;           /* confidential, and locked */
+    bool lost; /* the last rebirth failed when the old VM was gone already:
+                  the guest cannot go on, but may be reset again */
+    uint64_t launch_steps; /* to take again; 0 for an ordinary guest */
+    uint64_t launch_bytes; /* that they take */
 } KvmResetStatus;
 
 /**
@@ -192,9 +207,39 @@ void kvm_reset_status(KvmResetStatus *status, char **why_not, char **last_error,
  * kvm_reset_keep_spare - whether the next VM is prepared ahead of need
  *
  * It is not, at first.  It is built and kept up to date on a thread of its
- * own, and costs a second VM's fds and kernel memory.  Any thread.
+ * own, and costs a second VM's fds and kernel memory.  With @launched, a
+ * confidential guest is launched on it as well, where two of it can be.  Any
+ * thread.
  */
-void kvm_reset_keep_spare(bool wanted);
+void kvm_reset_keep_spare(bool wanted, bool launched);
+
+/**
+ * kvm_reset_measurements - what was measured at launches, as computed
+ * @tee: "sev", "sev-es", "snp" or "tdx"
+ * @first: when the guest was launched first, in hexadecimal
+ * @last: at the last rebirth
+ *
+ * Each is set to NULL where there is none, and is the caller's.  Any thread.
+ */
+void kvm_reset_measurements(char **tee, char **first, char **last);
+
+/**
+ * kvm_reset_require_same_measurement - whether a launch that would be measured
+ * otherwise than the first one is refused; it is, at first
+ */
+void kvm_reset_require_same_measurement(bool required);
+
+/**
+ * kvm_reset_launch_answer - what the platform said at the last rebirth
+ * @command: a sub-command of KVM_MEMORY_ENCRYPT_OP, as in <asm/kvm.h>
+ * @pointed: of what its argument points to, not of the argument itself
+ * @out: where up to @room bytes go
+ *
+ * Returns how many bytes there are, or 0 if that command was not issued.
+ * Under the big lock.
+ */
+size_t kvm_reset_launch_answer(const char *command, bool pointed, void *out,
+                               size_t room);
 
 /**
  * kvm_reset_drain - waits until the old VMs are taken down and the spare is
@@ -270,9 +315,15 @@ KvmResetOutcome kvm_reset_begin(int cause);
  * kvm_reset_finish - puts all of the vCPUs' state into the new VM
  *
  * After devices were reset, before the guest runs.  On failure kvm_reset_end()
- * stops the guest.
+ * stops the guest.  One that waits for its owner's secret is stopped too.
  */
 void kvm_reset_finish(void);
+
+/**
+ * kvm_reset_refused - whether the last kvm_reset_begin() left the guest as it
+ * was, on its old VM, so that its run state is to stay what it is
+ */
+bool kvm_reset_refused(void);
 
 /**
  * kvm_reset_note - a KVM ioctl failed that QEMU cannot do without

@@ -4,6 +4,22 @@
 # What running whole QEMU with tests/functional's Python needs: the QEMU, the
 # small guest, the catalogue. Sourced after common.sh and kernel.sh.
 
+# prepare_coco_platform LIBRARY OUT: where the platform is not built, for lack of
+# what it needs, the tests of confidential guests are skipped by name.
+prepare_coco_platform() {
+    local target=tests/coco-platform/libcoco-platform.so
+    ninja -C "$1" -t query $target >/dev/null 2>&1 || return 0
+    ninja -C "$1" $target >"$2/library.log" 2>&1 ||
+        die "the coco platform does not compile: see $2/library.log"
+    "$KR_TOP/tests/coco-platform/firmware/make-firmware" "$2/coco.bin"
+    # For guests of as much memory as tests/functional gives them, in MiB.
+    "$KR_TOP/tests/coco-platform/firmware/make-kernel" \
+        "$KVM_RESET_GUEST_KERNEL" "$KVM_RESET_GUEST_INITRD" 256 "$2/coco.kernel"
+    export KVM_RESET_COCO_LIBRARY=$1/$target
+    export KVM_RESET_COCO_FIRMWARE=$2/coco.bin
+    export KVM_RESET_COCO_KERNEL=$2/coco.kernel
+}
+
 # prepare_whole_qemu BINARY OUT: an empty BINARY is the one that is built if
 # need be; OUT gets the catalogue. Sets $qemu and exports what
 # tests/functional/run.py reads.
@@ -47,6 +63,7 @@ prepare_whole_qemu() {
     # The same kernel unpacked: a guest that starts it is up sooner.
     export KVM_RESET_GUEST_ELF
     KVM_RESET_GUEST_ELF=$(kernel_elf)
+    prepare_coco_platform "$library" "$out"
     export KVM_RESET_CATALOGUE=$out/catalogue.json
     export KVM_RESET_AUDIT=$library/tests/audit
     export PYTHONPATH=$source/python:$source/tests/functional

@@ -43,6 +43,11 @@ public:
         return 0;
     }
     int munmap(void *, size_t) override { return 0; }
+    int read_memory(uint64_t, std::span<uint8_t>) override { return -ENOSYS; }
+    int write_memory(uint64_t, std::span<const uint8_t>) override
+    {
+        return -ENOSYS;
+    }
     int dup(int fd) override { return real_->dup(fd); }
     int dup_onto(int, int onto) override { return onto; }
     int close(int) override { return 0; }

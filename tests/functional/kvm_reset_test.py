@@ -60,13 +60,14 @@ class KvmResetTest(QemuSystemTest):
     def qemu_args(*, machine: str = 'q35', rebirth: bool = True,
                   accel: str = 'kvm', cpu: str = CPU, smp: str = '1',
                   memory: int = 256, append: str = '', packed: bool = False,
-                  firmware: bool = False,
+                  kernel: str = '', firmware: bool = False,
                   args: Sequence[str] = ()) -> list[str]:
         """
         :param machine: with its options, irqchip and the like
         :param rebirth: whether an ordinary reset gives a new VM
         :param append: more for the guest's kernel
         :param packed: the kernel as it was shipped, which takes longer
+        :param kernel: another one
         :param firmware: no more than SeaBIOS, which says on its debug port
                          how it goes
         """
@@ -76,7 +77,8 @@ class KvmResetTest(QemuSystemTest):
         for event in TRACES:
             line += ['-trace', event]
         if not firmware:
-            line += ['-kernel', KERNEL if packed else KERNEL_ELF,
+            kernel = kernel or (KERNEL if packed else KERNEL_ELF)
+            line += ['-kernel', kernel,
                      '-initrd', INITRD, '-append', f'{QUICK_KERNEL} {append}']
         return line + list(args)
 

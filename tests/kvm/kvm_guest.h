@@ -30,6 +30,14 @@ public:
     int mmap(void *addr, size_t length, int prot, int flags, int fd,
              int64_t offset, void **mapping) override;
     int munmap(void *addr, size_t length) override;
+    int read_memory(uint64_t address, std::span<uint8_t> bytes) override
+    {
+        return real_->read_memory(address, bytes);
+    }
+    int write_memory(uint64_t address, std::span<const uint8_t> bytes) override
+    {
+        return real_->write_memory(address, bytes);
+    }
     int dup(int fd) override;
     int dup_onto(int from, int onto) override;
     int close(int fd) override { return real_->close(fd); }

@@ -12,7 +12,10 @@
 #include <cstring>
 #include <ostream>
 #include <sys/mman.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
+#include "fake_coco.h"
 #include "kvm_abi.h"
 
 struct FakeKernel::Vm {
@@ -23,6 +26,7 @@ struct FakeKernel::Vm {
     std::set<std::pair<uint64_t, uint32_t>> irqfds;
     std::set<std::vector<uint64_t>> ioeventfds;
     std::set<uint64_t> vfio_files;
+    FakeCoco coco;
     bool irqchip = false, vfio = false;
     unsigned memfds = 0;
 };
@@ -306,6 +310,27 @@ int FakeKernel::munmap(void *addr, size_t)
     return 0;
 }
 
+int FakeKernel::read_memory(uint64_t address, std::span<uint8_t> bytes)
+{
+    iovec here{bytes.data(), bytes.size()};
+    iovec there{reinterpret_cast<void *>(address), bytes.size()};
+
+    return process_vm_readv(getpid(), &here, 1, &there, 1, 0) ==
+                   ssize_t(bytes.size())
+             ? 0
+             : -EFAULT;
+}
+
+int FakeKernel::write_memory(uint64_t address, std::span<const uint8_t> bytes)
+{
+    std::unique_lock lock(mutex_);
+    if (int code = refused(Call::WriteMemory)) {
+        return -code;
+    }
+    memcpy(reinterpret_cast<void *>(address), bytes.data(), bytes.size());
+    return 0;
+}
+
 int FakeKernel::watch(int fd)
 {
     std::unique_lock lock(mutex_);
@@ -514,6 +539,11 @@ int FakeKernel::perform(File &file, uint32_t request, uintptr_t arg)
         return on_device(*file.vm, request, arg);
     } else if (!in_vcpu(file.role)) {
         return -ENOTTY;
+    } else if (request == uapi::memory_encrypt_op) {
+        file.vm->coco.most_pages = most_pages;
+        return file.vm->coco.command(file.role, arg);
+    } else if (request == uapi::set_regs) {
+        return file.vm->coco.set_regs(file.role, arg);
     } else if (request == uapi::set_msrs) {
         return std::min<int>(field(arg, 0, 4), takes_msrs);
     } else if (request == uapi::get_stats_fd) {
@@ -528,6 +558,8 @@ int FakeKernel::on_system(uint32_t request, uintptr_t arg)
     if (request == uapi::create_vm) {
         auto vm = std::make_shared<Vm>();
         vms_.push_back(vm);
+        vm->coco.vm_type = arg;
+        vm->coco.key = uint8_t(serial_ % 255 + 1);
         return install(make("anon_inode:kvm-vm", vm, "vm"));
     }
     if (request == uapi::get_msr_feature_index_list) {
@@ -552,6 +584,7 @@ int FakeKernel::on_vm(std::shared_ptr<Vm> vm, uint32_t request, uintptr_t arg)
             return -EEXIST;
         }
         std::string id = std::to_string(arg);
+        vm->coco.vcpus.insert("vcpu " + id);
         return install(
             make(("anon_inode:kvm-vcpu:" + id).c_str(), vm, "vcpu " + id));
     }
@@ -579,6 +612,15 @@ int FakeKernel::on_vm(std::shared_ptr<Vm> vm, uint32_t request, uintptr_t arg)
     }
     case get_stats_fd:
         return install(make("anon_inode:kvm-vm-stats", vm, "vm stats"));
+    case uapi::set_memory_attributes:
+        return vm->coco.set_attributes(arg);
+    case uapi::memory_encrypt_op:
+        vm->coco.most_pages = most_pages;
+        vm->coco.free_asid = size_t(
+                                 std::ranges::count_if(living(), [](auto &any) {
+                                     return any->coco.has_asid;
+                                 })) < asids;
+        return vm->coco.command("vm", arg);
     case uapi::run:
         return -ENOTTY;
     default:
@@ -715,6 +757,14 @@ std::vector<Told> FakeKernel::told(int fd, uint32_t request) const
     std::erase_if(
         some, [request](const Told &told) { return told.request != request; });
     return some;
+}
+
+std::vector<std::string> FakeKernel::launched(int fd) const
+{
+    std::unique_lock lock(mutex_);
+    FilePtr file = find(fd);
+
+    return file && file->vm ? file->vm->coco.log : std::vector<std::string>();
 }
 
 std::set<std::pair<uint64_t, uint32_t>> FakeKernel::irqfds(int fd) const

@@ -45,7 +45,8 @@ public:
         Munmap,
         Dup,
         DupOnto,
-        Watch
+        Watch,
+        WriteMemory
     };
 
     FakeKernel();
@@ -56,6 +57,8 @@ public:
     int mmap(void *addr, size_t length, int prot, int flags, int fd,
              int64_t offset, void **mapping) override;
     int munmap(void *addr, size_t length) override;
+    int read_memory(uint64_t address, std::span<uint8_t> bytes) override;
+    int write_memory(uint64_t address, std::span<const uint8_t> bytes) override;
     int dup(int fd) override;
     int dup_onto(int from, int onto) override;
     int close(int fd) override;
@@ -82,6 +85,12 @@ public:
     /* VMs that something still keeps alive, and files that are watched. */
     size_t vms() const;
     size_t watches() const;
+
+    /* What the VM was launched from, if it is confidential. */
+    std::vector<std::string> launched(int fd) const;
+    /* Keys that there are for confidential VMs, and pages added in a call. */
+    unsigned asids = 10;
+    unsigned most_pages = 1000;
 
     /* Off for tests that talk for so long that it would fill the memory. */
     bool remembers = true;

@@ -68,10 +68,10 @@ struct Guest {
     int kvm = -1;
     int vm = -1;
 
-    Guest()
+    explicit Guest(uint64_t vm_type = 0)
     {
         kvm = kernel.open_kvm();
-        vm = ioctl(kvm, uapi::create_vm, uint64_t(0));
+        vm = ioctl(kvm, uapi::create_vm, vm_type);
     }
 
     /* @arg is a struct of uapi::, or a number. */

@@ -395,15 +395,6 @@ TEST_F(RecorderTest, AnIoctlOnAnFdThatWasNeverSeenBlocks)
     EXPECT_TRUE(guest.recorder.blocker());
 }
 
-TEST_F(RecorderTest, AConfidentialLaunchBlocks)
-{
-    uint64_t command[3] = {};
-    guest.ioctl(guest.vm, memory_encrypt_op, command);
-    std::optional<std::string> why = guest.recorder.blocker();
-    ASSERT_TRUE(why);
-    EXPECT_NE(why->find("launch"), std::string::npos) << *why;
-}
-
 TEST_F(RecorderTest, ANewVmBeginsWithoutTheOldOnesBlocker)
 {
     guest.recorder.block("something");

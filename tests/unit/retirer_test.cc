@@ -28,6 +28,11 @@ public:
         return 0;
     }
     int munmap(void *, size_t) override { return 0; }
+    int read_memory(uint64_t, std::span<uint8_t>) override { return -ENOSYS; }
+    int write_memory(uint64_t, std::span<const uint8_t>) override
+    {
+        return -ENOSYS;
+    }
     int dup(int) override { return -1; }
     int dup_onto(int, int) override { return -1; }
     std::string describe(int) override { return {}; }

@@ -64,22 +64,27 @@ static const KvmResetHook hooks[] = {
     },
 };
 
-static void add_hook(const KvmResetHook *hook)
+void kvm_reset_add_hooks(const KvmResetHook *hooks, int count)
 {
-    char *why = NULL;
+    for (int i = 0; i < count; i++) {
+        char *why = NULL;
 
-    if (kvm_reset_add_hook(hook, &why)) {
-        warn_report("kvm-reset: %s", why);
-        free(why);
+        if (kvm_reset_add_hook(&hooks[i], &why)) {
+            warn_report("kvm-reset: %s", why);
+            free(why);
+        }
     }
 }
 
+/* Unless the target has some. */
+__attribute__((weak)) void kvm_reset_add_target_hooks(void)
+{}
+
 void kvm_reset_add_qemu_hooks(void)
 {
-    for (int i = 0; i < ARRAY_SIZE(hooks); i++) {
-        add_hook(&hooks[i]);
-    }
+    kvm_reset_add_hooks(hooks, ARRAY_SIZE(hooks));
 #ifdef CONFIG_VIRTIO
-    add_hook(&kvm_reset_virtio_hook);
+    kvm_reset_add_hooks(&kvm_reset_virtio_hook, 1);
 #endif
+    kvm_reset_add_target_hooks();
 }

@@ -7,7 +7,9 @@
 #include "qemu/osdep.h"
 #include "qapi/qapi-builtin-types.h"
 #include "qapi/qapi-types-common.h"
+#include "qapi/qapi-types-kvm-reset.h"
 #include "qom/object.h"
+#include "hw/boards.h"
 #include "system/kvm.h"
 #include "system/system.h"
 #include "sysemu/kvm-reset.h"
@@ -49,23 +51,24 @@ void kvm_reset_init(const char *device)
     kvm_reset_add_qemu_hooks();
 }
 
-static OnOffAuto spare_wanted = ON_OFF_AUTO_AUTO;
+static int spare_wanted = KVM_RESET_SPARE_POLICY_AUTO;
 static bool machine_ready;
 
-/* Who does not want new VMs shall not pay for a spare one. */
+/*
+ * Who does not want new VMs shall not pay for a spare one.  A confidential
+ * guest's takes a key of the few that there are, so that must be asked for.
+ */
 static void keep_spare_if_wanted(void)
 {
     if (machine_ready && kvm_enabled()) {
-        kvm_reset_keep_spare(
-            spare_wanted == ON_OFF_AUTO_ON ||
-            (spare_wanted == ON_OFF_AUTO_AUTO && kvm_reset_wanted));
-    }
-}
+        bool launched = spare_wanted == KVM_RESET_SPARE_POLICY_LAUNCHED;
 
-static void on_machine_ready(Notifier *notifier, void *data)
-{
-    machine_ready = true;
-    keep_spare_if_wanted();
+        kvm_reset_keep_spare(launched ||
+                                 spare_wanted == KVM_RESET_SPARE_POLICY_ON ||
+                                 (spare_wanted == KVM_RESET_SPARE_POLICY_AUTO &&
+                                  kvm_reset_wanted && !current_machine->cgs),
+                             launched);
+    }
 }
 
 static bool get_wanted(Object *machine, Error **errp)
@@ -90,6 +93,29 @@ static void set_spare(Object *machine, int value, Error **errp)
     keep_spare_if_wanted();
 }
 
+static int measurement_wanted = KVM_RESET_MEASUREMENT_POLICY_SAME;
+
+static int get_measurement(Object *machine, Error **errp)
+{
+    return measurement_wanted;
+}
+
+static void set_measurement(Object *machine, int value, Error **errp)
+{
+    measurement_wanted = value;
+    if (machine_ready && kvm_enabled()) {
+        kvm_reset_require_same_measurement(value ==
+                                           KVM_RESET_MEASUREMENT_POLICY_SAME);
+    }
+}
+
+static void on_machine_ready(Notifier *notifier, void *data)
+{
+    machine_ready = true;
+    keep_spare_if_wanted();
+    set_measurement(NULL, measurement_wanted, NULL);
+}
+
 void kvm_reset_add_machine_properties(struct ObjectClass *machine_class)
 {
     static Notifier machine_ready_notifier = {.notify = on_machine_ready};
@@ -100,12 +126,20 @@ void kvm_reset_add_machine_properties(struct ObjectClass *machine_class)
         machine_class, "x-change-vmfd-on-reset",
         "Give the guest a new KVM VM at each reset, as a confidential guest "
         "always gets");
-    object_class_property_add_enum(machine_class, "kvm-reset-spare",
-                                   "OnOffAuto", &OnOffAuto_lookup, get_spare,
-                                   set_spare);
+    object_class_property_add_enum(
+        machine_class, "kvm-reset-spare", "KvmResetSparePolicy",
+        &KvmResetSparePolicy_lookup, get_spare, set_spare);
     object_class_property_set_description(
         machine_class, "kvm-reset-spare",
         "Prepare the next KVM VM ahead of a reset; auto: if an ordinary "
-        "guest gets one at each reset");
+        "guest gets one at each reset; launched: a confidential guest is "
+        "launched on it as well");
+    object_class_property_add_enum(
+        machine_class, "kvm-reset-measurement", "KvmResetMeasurementPolicy",
+        &KvmResetMeasurementPolicy_lookup, get_measurement, set_measurement);
+    object_class_property_set_description(
+        machine_class, "kvm-reset-measurement",
+        "same: refuse to launch a confidential guest again if it would be "
+        "measured otherwise than when it was launched first; any: do it");
     qemu_add_machine_init_done_notifier(&machine_ready_notifier);
 }

@@ -30,4 +30,14 @@ void kvm_reset_set_failure(const char *what, int ret);
 /* Why the guest was stopped by the last reset; NULL: it was not.  Borrowed. */
 const char *kvm_reset_failure(void);
 
+/* Registers hooks, and warns of one that cannot be. */
+void kvm_reset_add_hooks(const KvmResetHook *hooks, int count);
+
+/* NULL if nothing was measured; the caller's. */
+struct KvmResetMeasurement;
+struct KvmResetMeasurement *kvm_reset_qapi_measurement(void);
+
+/* The target's own (target/ARCH/kvm-reset/). */
+void kvm_reset_add_target_hooks(void);
+
 #endif

@@ -21,6 +21,7 @@ static KvmRebirthPhases *phases_of(const KvmResetStatus *status)
     phases->quiesce = status->quiesce;
     phases->prepare = status->prepare;
     phases->commit = status->commit;
+    phases->launch = status->launch;
     phases->hooks = status->hooks;
     phases->total = status->total;
     phases->retire = status->retire;
@@ -46,7 +47,44 @@ static KvmResetSpare *spare_of(const KvmResetStatus *status, char *error)
     spare->fds = status->spare_fds;
     spare->bytes = status->spare_bytes;
     spare->duration = status->spare_duration;
+    spare->launched = status->spare_launched;
     return spare;
+}
+
+KvmResetMeasurement *kvm_reset_qapi_measurement(void)
+{
+    KvmResetMeasurement *measurement;
+    char *tee, *first, *last;
+
+    kvm_reset_measurements(&tee, &first, &last);
+    if (!first) {
+        return NULL;
+    }
+    measurement = g_new0(KvmResetMeasurement, 1);
+    measurement->tee = as_glib(tee);
+    measurement->first = as_glib(first);
+    measurement->last = as_glib(last);
+    if (measurement->last) {
+        measurement->has_equal = true;
+        measurement->equal = g_str_equal(measurement->first, measurement->last);
+    }
+    return measurement;
+}
+
+static KvmResetLaunch *launch_of(const KvmResetStatus *status)
+{
+    KvmResetLaunch *launch;
+
+    if (!status->launching && !status->launched) {
+        return NULL;
+    }
+    launch = g_new0(KvmResetLaunch, 1);
+    launch->state = status->launched ? KVM_RESET_LAUNCH_STATE_FINISHED
+                                     : KVM_RESET_LAUNCH_STATE_BEGUN;
+    launch->steps = status->launch_steps;
+    launch->bytes = status->launch_bytes;
+    launch->measurement = kvm_reset_qapi_measurement();
+    return launch;
 }
 
 KvmResetInfo *qmp_query_kvm_reset(Error **errp)
@@ -71,6 +109,7 @@ KvmResetInfo *qmp_query_kvm_reset(Error **errp)
     info->last_error = as_glib(last_error);
     info->failure = g_strdup(kvm_reset_failure());
     info->spare = spare_of(&status, spare_error);
+    info->launch = launch_of(&status);
     if (status.generation) {
         info->last = phases_of(&status);
     }
@@ -97,6 +136,21 @@ void hmp_info_kvm_reset(Monitor *mon, const QDict *qdict)
     if (info->failure) {
         monitor_printf(mon, "the last reset failed: %s\n", info->failure);
     }
+    if (info->launch) {
+        monitor_printf(mon,
+                       "launch: %s, %" PRIu64 " steps, %" PRIu64 " bytes\n",
+                       KvmResetLaunchState_str(info->launch->state),
+                       info->launch->steps, info->launch->bytes);
+        if (info->launch->measurement) {
+            KvmResetMeasurement *measurement = info->launch->measurement;
+
+            monitor_printf(mon, "measurement (%s): %s%s\n", measurement->tee,
+                           measurement->first,
+                           !measurement->has_equal ? ""
+                           : measurement->equal    ? ", the same again"
+                                                   : ", ANOTHER ONE now");
+        }
+    }
     if (info->last_error) {
         monitor_printf(mon, "last failure: %s\n", info->last_error);
     }
@@ -107,8 +161,9 @@ void hmp_info_kvm_reset(Monitor *mon, const QDict *qdict)
             uint64_t ns;
         } phases[] = {
             {"quiesce", last->quiesce}, {"prepare", last->prepare},
-            {"commit", last->commit},   {"hooks", last->hooks},
-            {"total", last->total},     {"retire", last->retire},
+            {"commit", last->commit},   {"launch", last->launch},
+            {"hooks", last->hooks},     {"total", last->total},
+            {"retire", last->retire},
         };
 
         monitor_printf(mon, "last rebirth:");

@@ -18,6 +18,8 @@
 
 bool kvm_reset_wanted;
 
+static bool refused;
+
 bool kvm_reset_possible(void)
 {
     KvmResetStatus status;
@@ -31,12 +33,16 @@ bool kvm_reset_possible(void)
 
 static void send_event(KvmRebirthOutcome outcome, const char *why)
 {
+    g_autoptr(KvmResetMeasurement) measurement = NULL;
+    bool completed = outcome == KVM_REBIRTH_OUTCOME_COMPLETED;
     KvmResetStatus status;
 
     kvm_reset_status(&status, NULL, NULL, NULL);
-    qapi_event_send_kvm_rebirth(
-        status.generation, outcome,
-        outcome == KVM_REBIRTH_OUTCOME_COMPLETED ? status.total : 0, why);
+    if (completed) {
+        measurement = kvm_reset_qapi_measurement();
+    }
+    qapi_event_send_kvm_rebirth(status.generation, outcome,
+                                completed ? status.total : 0, why, measurement);
 }
 
 static bool is_reset(ShutdownCause cause)
@@ -46,22 +52,40 @@ static bool is_reset(ShutdownCause cause)
            cause != SHUTDOWN_CAUSE_SNAPSHOT_LOAD;
 }
 
+bool kvm_reset_refused(void)
+{
+    return refused;
+}
+
 KvmResetOutcome kvm_reset_begin(int cause)
 {
     g_autofree char *why = NULL;
-    bool needed = !cpus_are_resettable();
-    bool refused;
+    KvmResetStatus status;
+    bool needed, possible;
     int ret;
 
+    refused = false;
     if (!kvm_enabled() || !is_reset(cause)) {
         return KVM_RESET_KEPT;
     }
     kvm_reset_failures_begin();
-    if (!needed && !kvm_reset_wanted) {
+    kvm_reset_status(&status, NULL, NULL, NULL);
+    needed = !cpus_are_resettable();
+    /*
+     * A guest that is not launched yet has not run either.  One that is but
+     * whose vCPUs are not locked (SEV) could be reset where it is, though
+     * what was measured may not be there any more.
+     */
+    if (status.launching && needed && !runstate_check(RUN_STATE_PRELAUNCH)) {
+        refused = true;
+        error_report("kvm-reset: the guest's launch is not finished");
+        return KVM_RESET_REFUSED;
+    }
+    if (status.launching || !(needed || status.launched || kvm_reset_wanted)) {
         return KVM_RESET_KEPT;
     }
 
-    refused = !kvm_reset_possible();
+    possible = status.restartable;
     accel_ioctl_inhibit_begin();
     ret = kvm_reset_rebirth(&why);
     accel_ioctl_inhibit_end();
@@ -71,14 +95,24 @@ KvmResetOutcome kvm_reset_begin(int cause)
         return KVM_RESET_REBORN;
     }
 
-    send_event(refused ? KVM_REBIRTH_OUTCOME_REFUSED
-                       : KVM_REBIRTH_OUTCOME_FAILED,
+    kvm_reset_status(&status, NULL, NULL, NULL);
+    send_event(!possible     ? KVM_REBIRTH_OUTCOME_REFUSED
+               : status.lost ? KVM_REBIRTH_OUTCOME_LOST
+                             : KVM_REBIRTH_OUTCOME_FAILED,
                why);
+    if (status.lost) {
+        error_report("kvm-reset: %s; the guest cannot go on, but may be "
+                     "reset again",
+                     why);
+        kvm_reset_set_failure(why, 0);
+        return KVM_RESET_REFUSED;
+    }
     if (needed) {
+        refused = true;
         error_report("kvm-reset: %s; the guest is stopped on its old VM, "
                      "and may be reset again",
                      why);
-        kvm_reset_set_failure(why, 0);
+        vm_stop(RUN_STATE_PAUSED);
         return KVM_RESET_REFUSED;
     }
     warn_report("kvm-reset: %s; the guest is reset on its old VM", why);
@@ -105,6 +139,7 @@ static void put_full_state(CPUState *cpu, run_on_cpu_data unused)
 void kvm_reset_finish(void)
 {
     g_autofree char *why = NULL;
+    KvmResetStatus status;
     CPUState *cpu;
 
     if (cpus_are_resettable()) {
@@ -116,5 +151,12 @@ void kvm_reset_finish(void)
     if (kvm_reset_before_run(&why)) {
         error_report("kvm-reset: %s", why);
         kvm_reset_set_failure(why, 0);
+        return;
+    }
+    kvm_reset_status(&status, NULL, NULL, NULL);
+    if (status.launching) {
+        info_report("kvm-reset: the guest waits for its owner's secret, as "
+                    "it did when it was started");
+        vm_stop(RUN_STATE_PAUSED);
     }
 }

@@ -23,6 +23,11 @@ KvmResetOutcome kvm_reset_begin(int cause)
     return KVM_RESET_KEPT;
 }
 
+bool kvm_reset_refused(void)
+{
+    return false;
+}
+
 void kvm_reset_finish(void)
 {
     g_assert_not_reached();

@@ -13,6 +13,8 @@
 #include <cerrno>
 
 #include "arch.h"
+#include "launch_commands.h"
+#include "plan_digest.h"
 
 namespace kvm_reset {
 
@@ -42,6 +44,8 @@ static std::vector<uint32_t> feature_msrs(Kernel &kernel, int system)
 static constexpr Arch x86{
     .name = "x86",
     .defining_msrs = feature_msrs,
+    .launch_command = x86_launch_command,
+    .measure = x86_measure,
 };
 
 [[maybe_unused]] static const bool registered = register_arch(&x86);

@@ -127,6 +127,9 @@ static Result<uint64_t> xcr0(Bytes xcrs)
 constexpr size_t fcw_at = 0;
 constexpr size_t mxcsr_at = 24;
 constexpr size_t fpu_size = 416; /* up to the last XMM register */
+constexpr size_t xstate_bv_at = 512;
+constexpr uint64_t xstate_x87 = 1;
+constexpr uint64_t xstate_sse_avx = 6;
 
 static Result<void> take_fpu(VmsaState &state, Bytes xsave)
 {
@@ -148,6 +151,16 @@ static Result<void> take_fpu(VmsaState &state, Bytes xsave)
     }
     state.x87_fcw = get_le<uint16_t>(&xsave[fcw_at]);
     state.mxcsr = get_le<uint32_t>(&xsave[mxcsr_at]);
+    /* What XSTATE_BV leaves out is as after a reset, whatever lies there. */
+    const uint64_t there = xsave.size() < xstate_bv_at + 8
+                             ? ~0ull
+                             : get_le<uint64_t>(&xsave[xstate_bv_at]);
+    if (!(there & xstate_x87)) {
+        state.x87_fcw = 0x37f;
+    }
+    if (!(there & xstate_sse_avx)) {
+        state.mxcsr = 0x1f80;
+    }
     return {};
 }
 

@@ -1,0 +1,75 @@
+/*
+ * What a sub-command of KVM_MEMORY_ENCRYPT_OP says and does
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * KVM_MEMORY_ENCRYPT_OP is a family of its own: its argument is a command of
+ * 24 bytes with a number and, mostly, a pointer to the command's own argument,
+ * which may point further.  Which numbers there are depends on the CPU's
+ * vendor; target/ARCH/kvm-reset/ has them as a table of these.
+ */
+
+#ifndef KVM_RESET_LAUNCH_COMMAND_H
+#define KVM_RESET_LAUNCH_COMMAND_H
+
+#include <array>
+#include <cstdint>
+
+#include "catalogue.h"
+
+namespace kvm_reset {
+
+enum class LaunchEffect : uint8_t {
+    Query,   /* asks; never recorded */
+    Define,  /* what the guest is; replayed where it was first said */
+    Step,    /* a step of the launch; replayed after all definitions */
+    Finish,  /* the last step: the guest is locked from now on */
+    Secret,  /* the owner's secret; never kept, it must come again */
+    Foreign, /* cannot be replayed */
+};
+
+const char *to_string(LaunchEffect effect);
+
+enum class LaunchPointing : uint8_t {
+    To,      /* the kernel reads what is there */
+    InPlace, /* … and changes it there: guest memory that gets encrypted */
+    From,    /* the kernel writes there */
+};
+
+/* A pointer in the command's argument. */
+struct LaunchPointer {
+    uint16_t offset = 0;
+    Field length = {}; /* width 0: @unit bytes */
+    uint32_t unit = 0; /* bytes per unit of length; 0: no pointer */
+    Field when = {};   /* there only if this field … */
+    bool equal = true; /* … equals, or does not equal, @is; */
+    uint64_t is = 0;   /* width 0: always */
+    LaunchPointing pointing = LaunchPointing::To;
+};
+
+struct LaunchCommand {
+    const char *name = nullptr; /* as in <asm/kvm.h> */
+    uint32_t id = 0;
+    FdClass on = FdClass::Vm;
+    LaunchEffect effect = LaunchEffect::Foreign;
+    uint16_t size = 0; /* bytes of what data points to; 0: nothing */
+    Tail tail = {};
+    bool data_is_value = false; /* data is a number, not a pointer */
+    std::array<LaunchPointer, 2> pointers = {};
+    /*
+     * The kernel may do a part, say how much is left here, and be called
+     * again: with 0, EAGAIN or EINTR.
+     */
+    Field left = {};
+    Field error = {}; /* the firmware's own error, in the command */
+    const char *note = nullptr;
+};
+
+/* Bytes of the command, and where its fields are (KVM API, x86). */
+constexpr size_t launch_header_size = 24;
+constexpr Field launch_id{0, 4};
+constexpr Field launch_data{8, 8};
+
+} /* namespace kvm_reset */
+
+#endif

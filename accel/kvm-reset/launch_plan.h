@@ -1,0 +1,78 @@
+/*
+ * The launch plan: how a confidential guest was launched, to do it again
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the guest is (KVM_SEV_INIT2, KVM_TDX_INIT_VM, …) is in the journal
+ * like any other definition, at its place among them.  So is the state that
+ * userspace gave the vCPUs before the launch locked it, and the attributes of
+ * memory.  The plan has what comes after all of those: the pages, the vCPUs
+ * that are measured, the end; in the order in which it was done.
+ *
+ * The journal changes after the launch (a slot moves, a device comes), the
+ * plan does not; that is why the two are apart and the plan goes last.
+ */
+
+#ifndef KVM_RESET_LAUNCH_PLAN_H
+#define KVM_RESET_LAUNCH_PLAN_H
+
+#include <functional>
+#include <vector>
+
+#include "launch_step.h"
+
+namespace kvm_reset {
+
+enum class LaunchState : uint8_t {
+    None,     /* an ordinary guest */
+    Begun,    /* not locked yet, or it waits for its owner's secret */
+    Finished, /* locked */
+};
+
+const char *to_string(LaunchState state);
+
+struct PlannedStep {
+    uint64_t target = 0; /* the ObjectId of the VM or vCPU */
+    LaunchStepPtr step;
+};
+
+class LaunchPlan {
+public:
+    LaunchState state() const { return state_; }
+    const std::vector<PlannedStep> &steps() const { return steps_; }
+
+    /* The first definition of a confidential guest. */
+    void begin();
+    /* A Step, Finish or Secret that the kernel has taken. */
+    void add(uint64_t target, LaunchStep step);
+
+    /*
+     * Guest memory is encrypted where it is, so two VMs cannot both be
+     * launched.
+     */
+    bool in_place() const { return in_place_; }
+
+    /* A secret was given: it is not here, and must come again. */
+    bool has_secret() const;
+
+    /* What can be done without the owner: all, or up to the secret. */
+    LaunchPlan without_secret() const;
+
+    /*
+     * Takes every step; @fd_of gives the new fd of what the old one was
+     * taken on.  Stops at the first that fails.
+     */
+    Result<void> take(Kernel &kernel, const std::function<int(uint64_t)> &fd_of,
+                      std::vector<LaunchAnswer> &answers) const;
+
+    size_t footprint() const;
+
+private:
+    LaunchState state_ = LaunchState::None;
+    bool in_place_ = false;
+    std::vector<PlannedStep> steps_;
+};
+
+} /* namespace kvm_reset */
+
+#endif

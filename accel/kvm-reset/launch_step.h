@@ -1,0 +1,90 @@
+/*
+ * One step of a confidential launch, kept to be taken again
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A step is copied before the kernel sees it, because the kernel encrypts
+ * some of it in place.  It is immutable then, and held once.
+ */
+
+#ifndef KVM_RESET_LAUNCH_STEP_H
+#define KVM_RESET_LAUNCH_STEP_H
+
+#include <array>
+#include <memory>
+
+#include "error.h"
+#include "kernel.h"
+#include "launch_command.h"
+#include "secret_memory.h"
+
+namespace kvm_reset {
+
+/* What the kernel answered to a step that was taken again. */
+struct LaunchAnswer {
+    const LaunchCommand *command = nullptr;
+    SecretMemory argument;                 /* as the kernel left it */
+    std::array<SecretMemory, 2> pointed{}; /* … where it wrote */
+};
+
+class LaunchStep {
+public:
+    /*
+     * Copies what @command says that lies at @arg, the third argument of the
+     * ioctl.  ENOMEM; EFAULT, where the kernel would say so too.
+     */
+    static Result<LaunchStep> copy(Kernel &kernel, const LaunchCommand &command,
+                                   uintptr_t arg);
+
+    /* No argument: only that there was such a step. */
+    static LaunchStep mark(const LaunchCommand &command);
+
+    const LaunchCommand &command() const { return *command_; }
+
+    /*
+     * Cuts the step down to what the kernel did of it, which it has written
+     * to @arg.  Returns whether it did anything.
+     */
+    bool keep_done(Kernel &kernel, uintptr_t arg);
+
+    /* Fields of the argument; what a pointer of it pointed to. */
+    uint64_t read(Field field) const;
+    std::span<const uint8_t> argument() const { return argument_.bytes(); }
+    std::span<const uint8_t> pointed(unsigned index = 0) const
+    {
+        return pointed_[index].bytes();
+    }
+    /* The command's own fields: @flags of a TDX command. */
+    uint64_t read_header(Field field) const;
+
+    /*
+     * Takes the step on @fd, the VM or vCPU that stands for the one it was
+     * taken on.  What is encrypted in place is put back there first.
+     * Nothing is copied out for @answer unless it is there.
+     */
+    Result<void> take(Kernel &kernel, int fd, LaunchAnswer *answer) const;
+
+    /* "KVM_SEV_SNP_LAUNCH_UPDATE": for people. */
+    const char *name() const { return command_->name; }
+
+    /* Bytes of memory held. */
+    size_t footprint() const;
+
+private:
+    explicit LaunchStep(const LaunchCommand &command) : command_(&command) {}
+
+    Result<SecretMemory> read_pointed(Kernel &kernel);
+    Result<void> restore(Kernel &kernel) const;
+
+    const LaunchCommand *command_;
+    std::array<uint8_t, launch_header_size> header_{};
+    SecretMemory argument_;
+    std::array<SecretMemory, 2> pointed_;
+    std::array<uint64_t, 2> addresses_{}; /* where userspace had it */
+};
+
+using LaunchStepPtr = std::shared_ptr<const LaunchStep>;
+
+} /* namespace kvm_reset */
+
+#endif

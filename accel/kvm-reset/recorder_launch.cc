@@ -1,0 +1,120 @@
+/*
+ * The recorder: a confidential guest's launch
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include <cerrno>
+
+#include "arch.h"
+#include "error.h"
+#include "recorder_call.h"
+
+namespace kvm_reset {
+
+/*
+ * KVM_MEMORY_ENCRYPT_OP: what it is depends on the command in it.  The step
+ * is copied before the kernel has it, since some are encrypted in place.
+ */
+int Recorder::launch(const Call &call)
+{
+    auto header = reinterpret_cast<const uint8_t *>(call.arg);
+    uint32_t id = read_field({header, launch_header_size}, launch_id);
+    const Object *object = journal_.object_at(call.fd);
+    const LaunchCommand *command = arch() && object
+                                     ? arch()->launch_command(vm_type_,
+                                                              object->kind, id)
+                                     : nullptr;
+
+    if (command && command->effect == LaunchEffect::Query) {
+        return kernel_.ioctl(call.fd, call.request, call.arg);
+    }
+    if (command && command->effect != LaunchEffect::Foreign) {
+        return keep_step(call, *command);
+    }
+    int ret = kernel_.ioctl(call.fd, call.request, call.arg);
+    if (ret >= 0) {
+        block_locked(
+            command ? format("%s cannot be replayed (%s)", command->name,
+                             command->note)
+                    : format("%s: sub-command %u is not known, and so cannot "
+                             "be replayed",
+                             call.row->name, id));
+    }
+    return ret;
+}
+
+int Recorder::keep_step(const Call &call, const LaunchCommand &command)
+{
+    Announcer announcer(*this);
+    bool secret = command.effect == LaunchEffect::Secret;
+    Result<LaunchStep> step = secret
+                                ? LaunchStep::mark(command)
+                                : LaunchStep::copy(kernel_, command, call.arg);
+    int ret = kernel_.ioctl(call.fd, call.request, call.arg);
+
+    bool in_part = command.left.width && (ret == -EAGAIN || ret == -EINTR);
+    if (ret < 0 && !in_part) {
+        return ret;
+    }
+    if (!step) {
+        block_locked(step.error().what);
+        return ret;
+    }
+    if (!secret && !step->keep_done(kernel_, call.arg)) {
+        return ret;
+    }
+
+    LaunchPlan plan = plan_;
+    if (command.effect == LaunchEffect::Define) {
+        plan.begin();
+        Key key{.target = call.target, .family = call.request};
+        key.fields[0] = command.id;
+        journal_.put(key, {.row = call.row,
+                           .target = call.target,
+                           .step = std::make_shared<const LaunchStep>(
+                               std::move(*step))});
+    } else {
+        plan.add(call.target, std::move(*step));
+        journal_.touch();
+    }
+    set_plan(std::move(plan));
+    if (command.effect == LaunchEffect::Finish && !first_measurement_) {
+        Snapshot whole = journal_.snapshot();
+        whole.plan = plan_;
+        if (auto measured = arch()->measure(vm_type_, whole)) {
+            first_measurement_ = *measured;
+        }
+    }
+    return ret;
+}
+
+void Recorder::set_plan(LaunchPlan plan)
+{
+    bool was = plan_.state() == LaunchState::Begun;
+    bool is = plan.state() == LaunchState::Begun;
+
+    plan_ = std::move(plan);
+    if (was != is) {
+        see_vcpu_state(is);
+    }
+}
+
+LaunchPlan Recorder::plan() const
+{
+    std::unique_lock lock(mutex_);
+    return plan_;
+}
+
+std::optional<LaunchMeasurement> Recorder::first_measurement() const
+{
+    std::unique_lock lock(mutex_);
+    return first_measurement_;
+}
+
+void Recorder::frozen_set_plan(LaunchPlan plan)
+{
+    set_plan(std::move(plan));
+}
+
+} /* namespace kvm_reset */

@@ -1,0 +1,212 @@
+/*
+ * The launch digest of a guest that was launched, from what was recorded
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The requests are those that userspace sets a vCPU's state with; offsets are
+ * those of <asm/kvm.h>.
+ */
+
+#include "plan_digest.h"
+
+#include <cerrno>
+#include <string_view>
+
+#include "catalogue_builder.h"
+#include "launch_digest.h"
+
+namespace kvm_reset {
+
+namespace {
+
+using builder::iow;
+
+/* KVM_CREATE_VM. */
+constexpr uint64_t default_vm_type = 0;
+constexpr uint64_t snp_vm_type = 4;
+
+constexpr uint32_t set_regs = iow(0x82, 144);
+constexpr uint32_t set_sregs = iow(0x84, 312);
+constexpr uint32_t set_sregs2 = iow(0xcd, 320);
+constexpr uint32_t set_msrs = iow(0x89, 8);
+constexpr uint32_t set_xsave = iow(0xa5, 4096);
+constexpr uint32_t set_xcrs = iow(0xa7, 392);
+constexpr uint32_t set_debugregs = iow(0xa2, 128);
+
+constexpr uint32_t msr_pat = 0x277;
+constexpr uint32_t msr_xss = 0xda0;
+
+/* struct kvm_msr_entry, behind the count of one. */
+void take_msr(KvmRegisters &registers, const Entry &entry)
+{
+    uint64_t data = entry.arg.read({16, 8});
+
+    switch (entry.arg.read({8, 4})) {
+    case msr_pat:
+        registers.pat = data;
+        break;
+    case msr_xss:
+        registers.xss = data;
+        break;
+    }
+}
+
+void take(KvmRegisters &registers, const Entry &entry)
+{
+    Bytes bytes = entry.arg.bytes();
+
+    switch (entry.row->request) {
+    case set_regs:
+        registers.regs = bytes;
+        break;
+    case set_sregs:
+    case set_sregs2:
+        registers.sregs = bytes;
+        break;
+    case set_debugregs:
+        registers.debugregs = bytes;
+        break;
+    case set_xcrs:
+        registers.xcrs = bytes;
+        break;
+    case set_xsave:
+        registers.xsave = bytes;
+        break;
+    case set_msrs:
+        take_msr(registers, entry);
+        break;
+    }
+}
+
+/* KVM_SEV_INIT2's features; an SNP guest has one more without saying so. */
+uint64_t sev_features(uint64_t vm_type, const Snapshot &snapshot)
+{
+    uint64_t features = vm_type == snp_vm_type ? sev_feature_snp_active : 0;
+
+    for (const EntryPtr &entry : snapshot.entries) {
+        if (entry->step &&
+            entry->step->name() == std::string_view("KVM_SEV_INIT2")) {
+            features |= entry->step->read({0, 8});
+        }
+    }
+    return features;
+}
+
+Result<std::vector<VmsaPage>> save_areas(uint64_t vm_type,
+                                         const Snapshot &snapshot)
+{
+    std::vector<VmsaPage> pages;
+
+    for (const Object &object : snapshot.objects) {
+        if (object.kind != FdClass::Vcpu) {
+            continue;
+        }
+        auto state = recorded_vmsa(vm_type, snapshot, object.id);
+        if (!state) {
+            return std::unexpected(state.error());
+        }
+        pages.push_back(vmsa_page(*state));
+    }
+    return pages;
+}
+
+/* The three ways of measuring; only one of them is fed. */
+struct Digests {
+    uint64_t vm_type;
+    const Snapshot &snapshot;
+    const char *tee = nullptr;
+    SevDigest sev{};
+    SnpDigest snp{};
+    TdxDigest tdx{};
+
+    Result<void> feed(const LaunchStep &step);
+    Digest digest() const;
+};
+
+Result<void> Digests::feed(const LaunchStep &step)
+{
+    std::string_view name = step.name();
+
+    if (name == "KVM_SEV_LAUNCH_UPDATE_DATA") {
+        tee = tee ? tee : "sev";
+        sev.update(step.pointed());
+    } else if (name == "KVM_SEV_LAUNCH_UPDATE_VMSA") {
+        tee = "sev-es";
+        auto pages = save_areas(vm_type, snapshot);
+        if (!pages) {
+            return std::unexpected(pages.error());
+        }
+        for (const VmsaPage &page : *pages) {
+            sev.update(page);
+        }
+    } else if (name == "KVM_SEV_SNP_LAUNCH_UPDATE") {
+        tee = "snp";
+        SnpPage type = SnpPage(step.read({24, 1}));
+        uint64_t gpa = step.read({0, 8}) * launch_page_size;
+        return step.pointed().empty() ? snp.add(type, gpa, step.read({16, 8}))
+                                      : snp.add(type, gpa, step.pointed());
+    } else if (name == "KVM_SEV_SNP_LAUNCH_FINISH") {
+        tee = "snp";
+        auto pages = save_areas(vm_type, snapshot);
+        if (!pages) {
+            return std::unexpected(pages.error());
+        }
+        for (const VmsaPage &page : *pages) {
+            if (auto added = snp.add_vmsa(page); !added) {
+                return added;
+            }
+        }
+    } else if (name == "KVM_TDX_INIT_MEM_REGION") {
+        constexpr uint64_t measured = 1;
+        tee = "tdx";
+        return tdx.add(step.read({8, 8}), step.pointed(),
+                       step.read_header({4, 4}) & measured);
+    }
+    return {};
+}
+
+Digest Digests::digest() const
+{
+    std::string_view kind = tee;
+
+    return kind == "snp" ? snp.digest()
+         : kind == "tdx" ? tdx.digest()
+                         : sev.digest();
+}
+
+} /* namespace */
+
+Result<VmsaState> recorded_vmsa(uint64_t vm_type, const Snapshot &snapshot,
+                                ObjectId vcpu)
+{
+    KvmRegisters registers;
+
+    for (const EntryPtr &entry : snapshot.entries) {
+        if (entry->target == vcpu) {
+            take(registers, *entry);
+        }
+    }
+    /* With KVM_SEV_ES_INIT the kernel leaves the FPU out. */
+    if (vm_type == default_vm_type) {
+        registers.xsave = {};
+    }
+    return vmsa_of_kvm(registers, sev_features(vm_type, snapshot));
+}
+
+Result<LaunchMeasurement> x86_measure(uint64_t vm_type,
+                                      const Snapshot &snapshot)
+{
+    Digests digests{.vm_type = vm_type, .snapshot = snapshot};
+
+    for (const PlannedStep &planned : snapshot.plan.steps()) {
+        if (auto fed = digests.feed(*planned.step); !fed) {
+            return std::unexpected(fed.error());
+        }
+    }
+    if (!digests.tee) {
+        return fail(ENODATA, "nothing was measured");
+    }
+    return LaunchMeasurement{digests.tee, digests.digest().hex()};
+}
+
+} /* namespace kvm_reset */

@@ -1,0 +1,67 @@
+/*
+ * A platform for confidential guests without one, for tests
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What KVM and the firmware keep of one VM: how far its launch is, what was
+ * measured, which vCPUs are locked.  It has those rules of SEV, SEV-ES,
+ * SEV-SNP and TDX that a rebirth could break, and refuses as KVM does.
+ */
+
+#ifndef TESTS_UNIT_FAKE_COCO_H
+#define TESTS_UNIT_FAKE_COCO_H
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+class FakeCoco {
+public:
+    /* KVM_MEMORY_ENCRYPT_OP on @role, "vm" or "vcpu N". */
+    int command(const std::string &role, uintptr_t arg);
+    /* KVM_SET_REGS on a vCPU. */
+    int set_regs(const std::string &vcpu, uintptr_t arg);
+    /* KVM_SET_MEMORY_ATTRIBUTES */
+    int set_attributes(uintptr_t arg);
+
+    uint64_t vm_type = 0;
+    uint8_t key = 0; /* what memory is encrypted with */
+    bool has_asid = false;
+    bool free_asid = true;      /* whether there would be one */
+    unsigned most_pages = 1000; /* that one call adds */
+    std::set<std::string> vcpus;
+    /* What was done, in order, as text; the same for the same launch. */
+    std::vector<std::string> log;
+
+private:
+    enum class State {
+        Nothing,
+        Initialized,
+        Started,
+        Measured,
+        Running
+    };
+
+    int sev(uint32_t id, uint64_t data);
+    int snp(uint32_t id, uint64_t data);
+    int tdx(const std::string &role, uint32_t id, uint64_t data);
+    int initialize(const std::string &what);
+    int encrypt(uint64_t data);
+    int add_pages(const std::string &what, uint64_t &gpa, uint64_t unit,
+                  uint64_t &source, uint64_t &left, bool has_source);
+    int measure_vcpus();
+    bool is_private(uint64_t gpa) const;
+
+    State state_ = State::Nothing;
+    bool es_ = false;
+    std::map<std::string, uint64_t> regs_;
+    std::set<std::string> locked_;
+    struct Range {
+        uint64_t start, size, attributes;
+    };
+    std::vector<Range> ranges_;
+};
+
+#endif

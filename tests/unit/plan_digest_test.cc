@@ -1,0 +1,240 @@
+/*
+ * What is measured at a launch, computed from what was recorded
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include <cerrno>
+
+#include <gtest/gtest.h>
+
+#include "confidential_guest.h"
+#include "launch_digest.h"
+#include "plan_digest.h"
+
+using namespace kvm_reset;
+
+namespace {
+
+struct Segment {
+    uint64_t base = 0;
+    uint32_t limit = 0xffff;
+    uint16_t selector = 0;
+    uint8_t type = 3, present = 1, dpl = 0, db = 0, s = 1, l = 0, g = 0,
+            avl = 0, unusable = 0, pad = 0;
+};
+static_assert(sizeof(Segment) == 24);
+
+struct Table {
+    uint64_t base = 0;
+    uint16_t limit = 0xffff, pad[3] = {};
+};
+
+struct Sregs {
+    Segment cs, ds, es, fs, gs, ss, tr, ldt;
+    Table gdt, idt;
+    uint64_t cr0 = 0x60000010, cr2 = 0, cr3 = 0, cr4 = 0, cr8 = 0, efer = 0;
+    uint64_t apic_base = 0xfee00900, flags = 0, pdptrs[4] = {};
+};
+static_assert(sizeof(Sregs) == 320);
+
+struct DebugRegs {
+    uint64_t db[4] = {}, dr6 = 0xffff0ff0, dr7 = 0x400, flags = 0, pad[9] = {};
+};
+
+constexpr uint32_t ap_entry = 0x80b004;
+constexpr uint32_t signature = 0xa00f11;
+constexpr uint32_t set_sregs2 = uapi::in(0xcd, 320);
+constexpr uint32_t set_debugregs = uapi::in(0xa2, 128);
+constexpr uint32_t set_xsave = uapi::in(0xa5, 4096);
+
+/* As QEMU resets an x86 CPU. */
+void reset_vcpu(Guest &guest, int fd, uint32_t entry)
+{
+    Sregs sregs;
+    sregs.cs = {.base = entry & 0xffff0000, .selector = 0xf000, .type = 11};
+    sregs.tr = {.type = 11, .s = 0};
+    sregs.ldt = {.type = 2, .s = 0};
+    guest.ioctl(fd, set_sregs2, sregs);
+
+    uint64_t regs[18] = {};
+    regs[3] = signature;
+    regs[16] = entry & 0xffff;
+    regs[17] = 2;
+    guest.ioctl(fd, uapi::set_regs, regs);
+
+    guest.ioctl(fd, set_debugregs, DebugRegs());
+    struct {
+        uint32_t count = 1, flags = 0;
+        uint64_t xcr0[2] = {0, 1}, others[30] = {}, pad[16] = {};
+    } xcrs;
+    static_assert(sizeof(xcrs) == 392);
+    guest.ioctl(fd, uapi::in(0xa7, 392), xcrs);
+    uint8_t xsave[4096] = {0x7f, 0x03};
+    xsave[24] = 0x80;
+    xsave[25] = 0x1f;
+    guest.ioctl(fd, set_xsave, xsave);
+    guest.ioctl(
+        fd, uapi::set_msrs,
+        uapi::Msrs<1>{.msrs = {{.index = 0x277, .data = 0x7040600070406}}});
+}
+
+void reset_vcpus(ConfidentialGuest &guest)
+{
+    for (int fd : guest.vcpus) {
+        reset_vcpu(guest, fd, reset_vector);
+    }
+}
+
+ObjectId vcpu_at(const Snapshot &snapshot, int fd)
+{
+    for (const Object &object : snapshot.objects) {
+        if (object.fd == fd) {
+            return object.id;
+        }
+    }
+    return no_object;
+}
+
+TEST(PlanDigestTest, TheSaveAreaIsThatOfAResetCpu)
+{
+    SnpGuest guest;
+    reset_vcpu(guest, guest.vcpus[0], reset_vector);
+    reset_vcpu(guest, guest.vcpus[1], ap_entry);
+    Snapshot snapshot = guest.recorder.snapshot();
+    auto area = [&](int fd) {
+        auto state = recorded_vmsa(4, snapshot, vcpu_at(snapshot, fd));
+        EXPECT_TRUE(state) << state.error().what;
+        return state ? vmsa_page(*state) : VmsaPage();
+    };
+    VmsaPage first = area(guest.vcpus[0]), other = area(guest.vcpus[1]);
+    EXPECT_EQ(first, vmsa_page(initial_vmsa(reset_vector, signature, 1)));
+    EXPECT_EQ(other, vmsa_page(initial_vmsa(ap_entry, signature, 1)));
+    EXPECT_NE(first, other);
+}
+
+TEST(PlanDigestTest, AnFpuThatXstateBvLeavesOutIsThatOfAResetCpu)
+{
+    SnpGuest guest;
+    reset_vcpu(guest, guest.vcpus[0], reset_vector);
+    uint8_t xsave[4096] = {};
+    guest.ioctl(guest.vcpus[0], set_xsave, xsave);
+    Snapshot snapshot = guest.recorder.snapshot();
+    auto state = recorded_vmsa(4, snapshot, vcpu_at(snapshot, guest.vcpus[0]));
+    ASSERT_TRUE(state) << state.error().what;
+    EXPECT_EQ(vmsa_page(*state),
+              vmsa_page(initial_vmsa(reset_vector, signature, 1)));
+}
+
+TEST(PlanDigestTest, AnOldKernelsSaveAreaHasNoFpu)
+{
+    SevGuest guest(true);
+    reset_vcpu(guest, guest.vcpus[0], reset_vector);
+    Snapshot snapshot = guest.recorder.snapshot();
+    auto made = recorded_vmsa(0, snapshot, vcpu_at(snapshot, guest.vcpus[0]));
+    ASSERT_TRUE(made) << made.error().what;
+    VmsaState state = *made;
+    EXPECT_EQ(state.mxcsr, 0u);
+    EXPECT_EQ(state.x87_fcw, 0u);
+    EXPECT_EQ(state.sev_features, 0u);
+}
+
+TEST(PlanDigestTest, AnSnpGuestsIsTheChainOfItsPagesAndVcpus)
+{
+    SnpGuest guest;
+    reset_vcpus(guest);
+    guest.launch();
+    SnpDigest digest;
+    VmsaPage area = vmsa_page(initial_vmsa(reset_vector, signature, 1));
+    ASSERT_TRUE(
+        digest.add(SnpPage::Normal, guest.firmware_gpa, guest.firmware));
+    ASSERT_TRUE(digest.add(SnpPage::Zero, 0x800000, 4096));
+    ASSERT_TRUE(digest.add(SnpPage::Cpuid, 0x801000, 4096));
+    ASSERT_TRUE(digest.add_vmsa(area));
+    ASSERT_TRUE(digest.add_vmsa(area));
+    ASSERT_TRUE(guest.recorder.first_measurement());
+    EXPECT_EQ(guest.recorder.first_measurement()->tee, "snp");
+    EXPECT_EQ(guest.recorder.first_measurement()->digest, digest.hex());
+}
+
+TEST(PlanDigestTest, ASevGuestsIsThatOfItsFirmware)
+{
+    SevGuest guest(false);
+    SevDigest digest;
+    digest.update(guest.firmware);
+    guest.launch();
+    ASSERT_TRUE(guest.recorder.first_measurement());
+    EXPECT_EQ(guest.recorder.first_measurement()->tee, "sev");
+    EXPECT_EQ(guest.recorder.first_measurement()->digest, digest.hex());
+}
+
+TEST(PlanDigestTest, ATdxGuestsIsMrtd)
+{
+    TdxGuest guest;
+    guest.launch();
+    TdxDigest digest;
+    ASSERT_TRUE(digest.add(guest.firmware_gpa, guest.firmware, true));
+    ASSERT_TRUE(digest.add(0x809000, guest.page, false));
+    ASSERT_TRUE(guest.recorder.first_measurement());
+    EXPECT_EQ(guest.recorder.first_measurement()->digest, digest.hex());
+}
+
+TEST(PlanDigestTest, EachRebirthIsMeasuredAndTheSame)
+{
+    SevGuest guest(true);
+    reset_vcpus(guest);
+    guest.launch();
+    ASSERT_TRUE(guest.recorder.first_measurement());
+    EXPECT_FALSE(guest.rebirth.status().measurement);
+    ASSERT_TRUE(guest.rebirth.run());
+    EXPECT_EQ(guest.rebirth.status().measurement,
+              guest.recorder.first_measurement());
+}
+
+/* Changes one byte of what the guest is to be launched from. */
+void spoil(Recorder &recorder)
+{
+    LaunchPlan plan = recorder.plan();
+    for (const PlannedStep &planned : plan.steps()) {
+        if (!planned.step->pointed().empty()) {
+            const_cast<uint8_t &>(planned.step->pointed()[123]) ^= 1;
+            return;
+        }
+    }
+    FAIL() << "no page in the plan";
+}
+
+TEST(PlanDigestTest, AnotherMeasurementIsRefusedAndTheGuestKeepsItsVm)
+{
+    SnpGuest snp;
+    reset_vcpus(snp);
+    snp.launch();
+    SevGuest sev(true);
+    reset_vcpus(sev);
+    sev.launch();
+    for (ConfidentialGuest *guest :
+         {(ConfidentialGuest *)&snp, (ConfidentialGuest *)&sev}) {
+        spoil(guest->recorder);
+        Holdings before = Holdings::of(*guest);
+        std::vector<uint8_t> memory(guest->firmware,
+                                    guest->firmware + sizeof(guest->firmware));
+        Result<Phases> done = guest->rebirth.run();
+        ASSERT_FALSE(done);
+        EXPECT_EQ(done.error().code, EBADMSG);
+        EXPECT_TRUE(done.error().what.contains(
+            guest->recorder.first_measurement()->digest))
+            << done.error().what;
+        EXPECT_FALSE(guest->rebirth.status().lost);
+        EXPECT_EQ(Holdings::of(*guest), before);
+        EXPECT_EQ(memory, std::vector<uint8_t>(guest->firmware,
+                                               guest->firmware +
+                                                   sizeof(guest->firmware)));
+
+        guest->rebirth.require_same_measurement(false);
+        ASSERT_TRUE(guest->rebirth.run());
+        EXPECT_NE(guest->rebirth.status().measurement,
+                  guest->recorder.first_measurement());
+    }
+}
+
+} /* namespace */
