@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Confidential guests reboot on the simulated platform, tests/coco-platform.
+
+KVM_RESET_COCO_LIBRARY is that platform, KVM_RESET_COCO_FIRMWARE and
+KVM_RESET_COCO_KERNEL are what starts in its guests. The digests are those of
+the platform, from its log."""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import struct
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from guest import Guest
+from kvm_reset_test import KvmResetTest
+
+LIBRARY = os.environ.get('KVM_RESET_COCO_LIBRARY', '')
+FIRMWARE = os.environ.get('KVM_RESET_COCO_FIRMWARE', '')
+KERNEL = os.environ.get('KVM_RESET_COCO_KERNEL', '')
+
+SEV = 'sev-guest,id=cg,cbitpos=0,reduced-phys-bits=1,policy='
+OBJECTS = {
+    'sev': SEV + '1',
+    'sev-es': SEV + '5',
+    'snp': 'sev-snp-guest,id=cg,cbitpos=0,reduced-phys-bits=1',
+    'tdx': 'tdx-guest,id=cg',
+}
+# The guest owner's keys: of integrity and of encryption.
+TIK, TEK = bytes(range(16)), bytes(range(16, 32))
+
+
+class Coco(KvmResetTest):
+    """One kind of guest; the classes below say which."""
+
+    TEE = ''
+    WEIGHT = 100
+    TIME_LIMIT = 900
+
+    def setUp(self) -> None:
+        super().setUp()
+        for path in (LIBRARY, FIRMWARE, KERNEL):
+            if not path:
+                self.skipTest('no coco platform was built')
+            self.require_file(path, 'the simulated platform')
+        qemu = subprocess.run([self.qemu_bin, '-object', 'help'],
+                              capture_output=True, text=True, check=True)
+        kind = OBJECTS[self.TEE].split(',')[0]
+        if kind not in qemu.stdout:
+            self.skipTest(f'this QEMU has no {kind}')
+        self.events_log = Path(self.scratch_file('coco.json'))
+        self.guests = 0
+
+    def boot(self, *, smp: str = '2', machine: str = '', stopped: bool = False,
+             **settings: Any) -> Guest:
+        """@settings: of the platform, as in its README, in lower case."""
+        environment = {'LD_PRELOAD': LIBRARY,
+                       'KVM_RESET_COCO_LOG': str(self.events_log)}
+        environment |= {f'KVM_RESET_COCO_{name.upper()}': str(value)
+                        for name, value in settings.items()}
+        self.events_log.unlink(missing_ok=True)
+        os.environ.update(environment)
+        try:
+            guest = self.start(
+                f'guest{self.guests}', rebirth=False, smp=smp,
+                machine=f'q35,confidential-guest-support=cg{machine}',
+                cpu='host' if self.TEE == 'tdx' else 'EPYC-v4', kernel=KERNEL,
+                args=['-object', OBJECTS[self.TEE], '-bios', FIRMWARE,
+                      *(['-S'] if stopped else [])])
+        finally:
+            for name in environment:
+                del os.environ[name]
+        self.guests += 1
+        if not stopped:
+            guest.wait_boot()
+            info = guest.info()
+            self.assertTrue(info['restartable'], info)
+            self.assertEqual(info['launch']['state'], 'finished')
+        return guest
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        lines = self.events_log.read_text().splitlines()
+        return [event for event in map(json.loads, lines)
+                if event['event'] == name]
+
+    def must_be_the_same(self, guest: Guest, launches: int) -> None:
+        """So many launches or more, all measured the same, by the platform
+        as well as by what was recorded."""
+        digests = [event['digest'] for event in self.events('launch')]
+        self.assertGreaterEqual(len(digests), launches, digests)
+        self.assertEqual(len(set(digests)), 1, digests)
+        measurement = guest.info()['launch']['measurement']
+        self.assertEqual(measurement['first'], digests[0])
+        if launches > 1:
+            self.assertTrue(measurement['equal'], measurement)
+            self.assertEqual(guest.rebirths[-1]['measurement'], measurement)
+
+    def must_free_ids(self, guest: Guest) -> None:
+        """All but one, and that is in use."""
+        guest.settle()
+        self.assertEqual(len(self.events('asid_freed')),
+                         len(self.events('asid_taken')) - 1)
+
+    def reboots(self, smp: str = '2', **options: Any) -> None:
+        guest = self.boot(smp=smp, **options)
+        for _ in range(3):
+            with self.reborn(guest):
+                guest.console.send('reboot')
+        self.must_be_the_same(guest, 4)
+        self.must_free_ids(guest)
+
+    def resets(self, smp: str = '1', **options: Any) -> None:
+        guest = self.boot(smp=smp, **options)
+        for _ in range(3):
+            with self.reborn(guest):
+                guest.qmp('system_reset')
+        self.must_be_the_same(guest, 4)
+        self.must_free_ids(guest)
+
+
+class SnpReboot(Coco):
+    TEE = 'snp'
+
+    def test_snp_reboots_and_is_launched_the_same_again(self) -> None:
+        self.reboots()
+
+    def test_snp_reset_is_launched_the_same_again(self) -> None:
+        self.resets()
+
+    def test_snp_without_a_free_asid_keeps_its_vm_and_goes_on(self) -> None:
+        guest = self.boot(es_asids=1)
+        old = guest.running_vm()
+        guest.qmp('system_reset')
+        event = guest.wait_rebirth()
+        self.assertEqual(event['outcome'], 'failed', event)
+        self.assertIn('KVM_SEV_INIT2', event['reason'])
+        self.assertEqual(guest.qmp('query-status')['status'], 'paused')
+        guest.qmp('cont')
+        guest.must_answer()
+        self.assertEqual(guest.running_vm(), old)
+        self.must_be_the_same(guest, 1)
+
+    def test_snp_with_a_launched_spare_waits_for_the_swap_alone(self) -> None:
+        guest = self.boot(machine=',kvm-reset-spare=launched')
+        guest.settle()
+        self.assertTrue(guest.info()['spare']['launched'])
+        with self.reborn(guest):
+            guest.qmp('system_reset')
+        last = guest.info()['last']
+        self.assertTrue(last['spare'], last)
+        self.assertEqual(last['launch'], 0)
+        guest.settle()
+        self.must_be_the_same(guest, 3)
+
+
+class SevEsReboot(Coco):
+    TEE = 'sev-es'
+
+    def test_sev_es_reboots_and_is_launched_the_same_again(self) -> None:
+        self.reboots()
+
+    def test_sev_es_reset_is_launched_the_same_again(self) -> None:
+        self.resets()
+
+    def test_sev_es_launch_that_fails_half_way_can_be_repeated(self) -> None:
+        guest = self.boot(fault='LAUNCH_UPDATE_DATA:2:EIO:9')
+        guest.qmp('system_reset')
+        event = guest.wait_rebirth()
+        self.assertEqual(event['outcome'], 'lost', event)
+        self.assertIn('KVM_SEV_LAUNCH_UPDATE_DATA', event['reason'])
+        self.assertEqual(guest.qmp('query-status')['status'],
+                         'internal-error')
+        guest.console.skip()
+        guest.qmp('system_reset')
+        self.assertEqual(guest.wait_rebirth()['outcome'], 'completed')
+        guest.qmp('cont')
+        guest.wait_boot()
+        guest.must_answer()
+        self.must_be_the_same(guest, 2)
+
+
+class SevReboot(Coco):
+    TEE = 'sev'
+
+    def test_sev_reboots_and_is_launched_the_same_again(self) -> None:
+        self.reboots()
+
+    def test_sev_reset_is_launched_the_same_again(self) -> None:
+        self.resets()
+
+    def packet(self, secret: bytes, measurement: bytes) -> tuple[str, str]:
+        """LAUNCH_SECRET's header and data, as its owner makes them."""
+        iv = os.urandom(16)
+        data = subprocess.run(
+            ['openssl', 'enc', '-aes-128-ctr', '-K', TEK.hex(), '-iv',
+             iv.hex()], input=secret, capture_output=True, check=True).stdout
+        flags = bytes(4)
+        mac = hmac.new(TIK, b'\x01' + flags + iv
+                       + struct.pack('<II', len(secret), len(data)) + data
+                       + measurement[:32], hashlib.sha256).digest()
+        return (base64.b64encode(flags + iv + mac).decode(),
+                base64.b64encode(data).decode())
+
+    def give_secret(self, guest: Guest) -> bytes:
+        answer = guest.qmp('query-sev-launch-measure')['data']
+        measurement = base64.b64decode(answer)
+        header, data = self.packet(b'open sesame 1234', measurement)
+        guest.vm.cmd('sev-inject-launch-secret',
+                     **{'packet-header': header, 'secret': data})
+        return measurement
+
+    def test_sev_guest_with_a_secret_waits_for_it_again(self) -> None:
+        self.require_file('/usr/bin/openssl', 'it encrypts the secret')
+        guest = self.boot(stopped=True, tik=TIK.hex(), tek=TEK.hex())
+        first = self.give_secret(guest)
+        guest.qmp('cont')
+        guest.wait_boot()
+        for _ in range(2):
+            guest.drop_events()
+            guest.console.skip()
+            guest.qmp('system_reset')
+            self.assertEqual(guest.wait_rebirth()['outcome'], 'completed')
+            guest.event('STOP')
+            info = guest.info()
+            self.assertEqual(info['launch']['state'], 'begun', info)
+            again = self.give_secret(guest)
+            self.assertNotEqual(again, first)
+            guest.qmp('cont')
+            guest.wait_boot()
+            guest.must_answer()
+        self.must_be_the_same(guest, 3)
+
+
+class TdxReboot(Coco):
+    TEE = 'tdx'
+
+    def test_tdx_reboots_and_is_launched_the_same_again(self) -> None:
+        self.reboots(machine=',kernel-irqchip=split')
+
+    def test_tdx_reset_is_launched_the_same_again(self) -> None:
+        self.resets(machine=',kernel-irqchip=split')
