@@ -28,7 +28,7 @@ SEEN = re.compile(r'kvm_reset_seen fd (\d+), request (0x[0-9a-f]+) (\w+): '
                   r'(\w+), ret (-?\d+)')
 STEP = re.compile(r'kvm_reset_step (\w+)')
 # One's own name is set by prctl(), that of another thread through /proc.
-NAMED = re.compile(r'^prctl\(PR_SET_NAME, "([^"]*)"')
+NAMED = re.compile(r'^prctl\((?:PR_SET_NAME|0xf), "([^"]*)"')
 NAMES_OTHER = re.compile(r'^openat\(.*"/proc/self/task/(\d+)/comm"')
 
 
