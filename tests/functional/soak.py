@@ -41,6 +41,8 @@ MOST_MORE_MAPPINGS = 20
 # Of QEMU's pool for disks, which come and go with the requests, each with a
 # stack and its guard page.
 POOL = 'worker'
+# VMs of a kernel that has no debugfs, or keeps it shut.
+NOT_TOLD = -1
 
 
 class Grown(AssertionError):
@@ -172,9 +174,10 @@ class Soak:
         self.segment.looked_at += 1
         self.segment.with_spare += info['last']['spare']
         try:
-            vms = len(process.vms_of(guest.pid))
+            vms = (len(process.vms_of(guest.pid))
+                   if process.KVM_DEBUGFS.is_dir() else NOT_TOLD)
         except PermissionError:
-            vms = -1    # a locked-down kernel does not tell
+            vms = NOT_TOLD
         names = process.thread_names(guest.pid)
         workers = names.count(POOL)
         one = Sample(info['generation'],
@@ -243,7 +246,8 @@ class Soak:
         self.say(f'{now.resets}/{resets} resets, {now.seconds:.0f} s '
                  f'({left / 60:.0f} min left): memory {now.rss_kib} KiB, heap '
                  f'{now.heap_kib} KiB, {now.fds} fds, {now.threads} threads, '
-                 f'{now.mappings} mappings, {now.vms} VMs')
+                 f'{now.mappings} mappings, '
+                 f'{"?" if now.vms == NOT_TOLD else now.vms} VMs')
 
 
 # --- the report -------------------------------------------------------------
@@ -251,6 +255,8 @@ class Soak:
 def span(samples: list[Sample], what: str) -> str:
     values = [getattr(sample, what) for sample in samples]
     low, high = min(values), max(values)
+    if low == NOT_TOLD:
+        return 'not told by the kernel'
     return f'{low}' if low == high else f'{low} to {high}'
 
 
