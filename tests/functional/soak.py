@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -96,7 +97,9 @@ def start_guest(kind: str, scratch: Path, spare: str = 'on') -> Guest:
     options: dict[str, Any] = {
         'machine': f'q35,kvm-reset-spare={spare},memory-backend=ram',
         'smp': '2', 'memory': 256,
-        'args': ['-object', 'memory-backend-memfd,id=ram,size=256M', '-object',
+        # Names of threads: who is of the pool, and who should not be there.
+        'args': ['-name', 'soak,debug-threads=on',
+                 '-object', 'memory-backend-memfd,id=ram,size=256M', '-object',
                  'iothread,id=io', '-drive',
                  f'file={disk},format=raw,if=none,id=d', '-device',
                  'virtio-blk-pci,drive=d,iothread=io,bootindex=1', '-netdev',
@@ -205,7 +208,8 @@ class Soak:
             if getattr(now, what) != getattr(base, what):
                 raise Grown(f'{getattr(now, what)} {what} after {now.resets} '
                             f'resets, and {getattr(base, what)} after '
-                            f'{base.resets}')
+                            f'{base.resets}; QEMU\'s threads: '
+                            + ', '.join(process.thread_names(self.guest.pid)))
         if now.mappings > base.mappings + MOST_MORE_MAPPINGS:
             raise Grown(f'{now.mappings} mappings after {now.resets} resets, '
                         f'and {base.mappings} after {base.resets}')
@@ -350,11 +354,13 @@ def main() -> int:
         new.rename(args.out / 'state.json')
         (args.out / 'soak.md').write_text(
             report(segments, args.guest, args.seed, outcome))
-    outcome = 'nothing grew'
+    outcome = 'cut short'
+    # QEMU goes, and what was done counts, whoever ends it.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         soak.run(args.resets - done, args.seconds, args.whole, save)
-        if sum(segment.resets for segment in segments) < args.resets:
-            outcome = 'cut short'
+        if sum(segment.resets for segment in segments) >= args.resets:
+            outcome = 'nothing grew'
     except AssertionError as error:
         outcome = str(error)
         say(f'error: {outcome}')
