@@ -6,7 +6,9 @@
  * The sweep fails the first call of a rebirth, then the second, and so on,
  * until one runs through without meeting the failure; for each of the errnos
  * that such calls fail with.  After each the guest has what it had, nothing
- * leaked, and the next rebirth succeeds.
+ * leaked, and the next rebirth succeeds.  With a spare that goes for the reset
+ * that takes it and for the thread that makes the next one.  launch_test.cc
+ * has the same for confidential guests.
  */
 
 #include <cerrno>
@@ -20,6 +22,7 @@ using namespace kvm_reset;
 namespace {
 
 class FailureTest : public ::testing::TestWithParam<int> {};
+class SpareFailureTest : public ::testing::TestWithParam<int> {};
 
 void expect_one_vm_under_the_same_numbers(const Guest &guest,
                                           const Holdings &before)
@@ -103,6 +106,82 @@ std::string name_of(const ::testing::TestParamInfo<int> &info)
 }
 
 INSTANTIATE_TEST_SUITE_P(, FailureTest,
+                         ::testing::Values(ENOMEM, EINTR, EAGAIN, EBUSY, EMFILE,
+                                           ENOSPC),
+                         name_of);
+
+/* How a sweep with a spare went. */
+struct Fates {
+    unsigned aborted = 0;      /* rebirths that kept the old VM */
+    unsigned without_next = 0; /* after which there was no spare */
+};
+
+/* Returns whether the @nth call was reached, by the reset or behind it. */
+bool fail_one_with_a_spare(unsigned nth, int code, Fates &fates)
+{
+    Guest guest;
+    std::vector<int> vcpus = guest.define_a_bit_of_everything();
+    Holdings before = Holdings::of(guest);
+    guest.rebirth.keep_spare(true);
+    guest.rebirth.drain();
+    EXPECT_EQ(guest.rebirth.spare().state, SpareState::Ready);
+
+    guest.kernel.fail(nth, code);
+    Result<Phases> done = guest.rebirth.run();
+    guest.rebirth.drain();
+    bool reached = guest.kernel.failed();
+    guest.kernel.fail_nothing();
+
+    SpareStatus spare = guest.rebirth.spare();
+    if (spare.state != SpareState::Ready) {
+        fates.without_next++;
+        EXPECT_EQ(spare.state, SpareState::Failed);
+        EXPECT_NE(spare.error.find(strerrorname_np(code)), std::string::npos)
+            << spare.error;
+        EXPECT_TRUE(reached);
+    }
+    guest.rebirth.keep_spare(false);
+    guest.rebirth.drain();
+    if (!done) {
+        fates.aborted++;
+        EXPECT_TRUE(reached);
+        EXPECT_EQ(done.error().code, code) << done.error().what;
+        EXPECT_EQ(Holdings::of(guest), before) << done.error().what;
+    } else {
+        EXPECT_NE(guest.kernel.file_at(guest.vm), before.fds.at(guest.vm));
+        expect_one_vm_under_the_same_numbers(guest, before);
+    }
+
+    guest.rebirth.keep_spare(true);
+    EXPECT_EQ(guest.slot(11, 0x1000, 0x40000000), 0);
+    EXPECT_EQ(guest.ioctl(vcpus[1], uapi::run), 0);
+    guest.rebirth.drain();
+    EXPECT_EQ(guest.rebirth.spare().state, SpareState::Ready);
+    Result<Phases> next = guest.rebirth.run();
+    EXPECT_TRUE(next) << next.error().what;
+    EXPECT_TRUE(!next || next->spare);
+    guest.rebirth.keep_spare(false);
+    guest.rebirth.drain();
+    expect_one_vm_under_the_same_numbers(guest, before);
+    return reached;
+}
+
+TEST_P(SpareFailureTest, EverySingleFailingCallCostsTheSpareAtMost)
+{
+    unsigned nth = 1;
+    Fates fates;
+
+    while (fail_one_with_a_spare(nth, GetParam(), fates)) {
+        ASSERT_FALSE(HasFailure()) << "call " << nth;
+        nth++;
+    }
+    EXPECT_GT(fates.aborted, 5u);
+    /* An interrupted call is made again, but for one. */
+    EXPECT_GT(fates.without_next, GetParam() == EINTR ? 0u : 5u);
+    EXPECT_GT(nth, calls_of_a_rebirth());
+}
+
+INSTANTIATE_TEST_SUITE_P(, SpareFailureTest,
                          ::testing::Values(ENOMEM, EINTR, EAGAIN, EBUSY, EMFILE,
                                            ENOSPC),
                          name_of);
