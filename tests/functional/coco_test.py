@@ -17,6 +17,7 @@ from typing import Any
 
 from guest import Guest
 from kvm_reset_test import KvmResetTest
+from proof import proves
 
 LIBRARY = os.environ.get('KVM_RESET_COCO_LIBRARY', '')
 FIRMWARE = os.environ.get('KVM_RESET_COCO_FIRMWARE', '')
@@ -124,9 +125,11 @@ class Coco(KvmResetTest):
 class SnpReboot(Coco):
     TEE = 'snp'
 
+    @proves('sev-snp', 'guest-memfd', 'memory-attributes')
     def test_snp_reboots_and_is_launched_the_same_again(self) -> None:
         self.reboots()
 
+    @proves('sev-snp')
     def test_snp_reset_is_launched_the_same_again(self) -> None:
         self.resets()
 
@@ -143,6 +146,7 @@ class SnpReboot(Coco):
         self.assertEqual(guest.running_vm(), old)
         self.must_be_the_same(guest, 1)
 
+    @proves('sev-snp')
     def test_snp_with_a_launched_spare_waits_for_the_swap_alone(self) -> None:
         guest = self.boot(machine=',kvm-reset-spare=launched')
         guest.settle()
@@ -159,9 +163,11 @@ class SnpReboot(Coco):
 class SevEsReboot(Coco):
     TEE = 'sev-es'
 
+    @proves('sev-es', 'encrypted-regions')
     def test_sev_es_reboots_and_is_launched_the_same_again(self) -> None:
         self.reboots()
 
+    @proves('sev-es')
     def test_sev_es_reset_is_launched_the_same_again(self) -> None:
         self.resets()
 
@@ -185,9 +191,11 @@ class SevEsReboot(Coco):
 class SevReboot(Coco):
     TEE = 'sev'
 
+    @proves('sev', 'encrypted-regions')
     def test_sev_reboots_and_is_launched_the_same_again(self) -> None:
         self.reboots()
 
+    @proves('sev')
     def test_sev_reset_is_launched_the_same_again(self) -> None:
         self.resets()
 
@@ -212,6 +220,7 @@ class SevReboot(Coco):
                      **{'packet-header': header, 'secret': data})
         return measurement
 
+    @proves('sev')
     def test_sev_guest_with_a_secret_waits_for_it_again(self) -> None:
         self.require_file('/usr/bin/openssl', 'it encrypts the secret')
         guest = self.boot(stopped=True, tik=TIK.hex(), tek=TEK.hex())
@@ -237,8 +246,10 @@ class SevReboot(Coco):
 class TdxReboot(Coco):
     TEE = 'tdx'
 
+    @proves('tdx', 'guest-memfd', 'memory-attributes')
     def test_tdx_reboots_and_is_launched_the_same_again(self) -> None:
         self.reboots(machine=',kernel-irqchip=split')
 
+    @proves('tdx')
     def test_tdx_reset_is_launched_the_same_again(self) -> None:
         self.resets(machine=',kernel-irqchip=split')

@@ -7,6 +7,7 @@ from typing import Any
 from guest import Guest
 from kvm_reset_test import CPU, KvmResetTest, takes
 from monitor import Monitor
+from proof import proves
 
 CPU1 = '/sys/devices/system/cpu/cpu1'
 ONE_OF_TWO = '1,maxcpus=2,sockets=2,cores=1,threads=1'
@@ -30,6 +31,7 @@ class Device(KvmResetTest):
         self.assertEqual((magic, depth), (b'P6', b'255'))
         return sum(any(pixels[i:i + 3]) for i in range(0, len(pixels), 3))
 
+    @proves('coalesced-mmio')
     def test_a_vga_screen_shows_the_firmware_again(self) -> None:
         """Its planes are written through coalesced MMIO."""
         guest = self.start(firmware=True, args=['-device', 'VGA'])
@@ -43,6 +45,7 @@ class Device(KvmResetTest):
         self.assertAlmostEqual(self.lit_pixels(guest, 'after'), before,
                                delta=9 * 16)
 
+    @proves('dirty-ring')
     def test_a_guest_with_a_dirty_ring_comes_back(self) -> None:
         guest = self.start(accel='kvm,dirty-ring-size=4096', smp='2',
                            args=['-device', 'VGA'])
@@ -63,6 +66,7 @@ class Device(KvmResetTest):
         guest.event('DEVICE_DELETED', 90)
         guest.command('run nproc', r'\n1\s')
 
+    @proves('cpu-hotplug')
     def test_a_parked_vcpu_is_of_use_again_after_a_rebirth(self) -> None:
         guest = self.start(smp=ONE_OF_TWO)
         guest.wait_boot()
@@ -86,6 +90,7 @@ class Plugging(KvmResetTest):
     def cpus_of(self, guest: Guest) -> int:
         return len(guest.qmp('query-cpus-fast'))
 
+    @proves('cpu-hotplug')
     @takes(600)
     def test_a_guest_that_is_reset_as_a_cpu_comes_or_goes_works(self) -> None:
         guest = self.start(smp=ONE_OF_TWO, machine='pc')
@@ -106,6 +111,7 @@ class Plugging(KvmResetTest):
             guest.console.send('reboot linux')
         self.assertEqual(guest.cpus, self.cpus_of(guest))
 
+    @proves('cpu-hotplug')
     def test_cpus_come_from_one_monitor_and_resets_from_another(self) -> None:
         path = str(Path(self.socket_dir().name, 'second'))
         guest = self.start(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from guest import BOOT_TIMEOUT
 from kvm_reset_test import KvmResetTest
+from proof import proves
 from rsp import Rsp
 
 HARDWARE = 1
@@ -13,6 +14,7 @@ HARDWARE = 1
 class Gdbstub(KvmResetTest):
     WEIGHT = 25
 
+    @proves('gdbstub')
     def test_a_breakpoint_from_before_is_hit_after_the_reboot(self) -> None:
         path = str(Path(self.socket_dir().name, 'gdb'))
         guest = self.start(machine='pc', smp='2', args=[

@@ -3,6 +3,7 @@
 another of the kernel's reboot= options, so that these are seen too."""
 
 from kvm_reset_test import KvmResetTest
+from proof import proves
 
 
 class Machine(KvmResetTest):
@@ -18,21 +19,27 @@ class Machine(KvmResetTest):
         # Each CPU must do its part: the guest fails a CPU that stands still.
         guest.command('work 2', r'work ok n=2 cpu=[1-9]')
 
+    @proves('irqchip', 'pit', 'memory-slots')
     def test_a_pc_comes_back(self) -> None:
         self.comes_back(1, 'k', machine='pc', packed=True)
 
+    @proves('irqchip', 'pit')
     def test_a_microvm_comes_back(self) -> None:
         self.comes_back(1, 't', machine='microvm,pit=on,pic=on,rtc=on')
 
+    @proves('irqchip', 'vcpus')
     def test_a_microvm_without_pit_and_pic_comes_back(self) -> None:
         self.comes_back(2, 't', machine='microvm,pit=off,pic=off,rtc=on')
 
+    @proves('split-irqchip', 'msi-routes')
     def test_a_q35_with_a_split_irqchip_comes_back(self) -> None:
         self.comes_back(2, 'p', machine='q35,kernel-irqchip=split')
 
+    @proves('split-irqchip')
     def test_a_pc_with_a_split_irqchip_comes_back(self) -> None:
         self.comes_back(1, 'a', machine='pc,kernel-irqchip=split')
 
+    @proves('cpuid')
     def test_a_named_cpu_model_comes_back(self) -> None:
         self.comes_back(1, 'a', cpu='EPYC-v1')
 
@@ -43,11 +50,14 @@ class Smp(Machine):
     def test_one_cpu_comes_back(self) -> None:
         self.comes_back(1, 'a')
 
+    @proves('vcpus')
     def test_two_cpus_come_back(self) -> None:
         self.comes_back(2, 'k', packed=True)
 
+    @proves('vcpus')
     def test_four_cpus_come_back(self) -> None:
         self.comes_back(4, 't')
 
+    @proves('vcpus')
     def test_eight_cpus_come_back(self) -> None:
         self.comes_back(8, 'p', machine='pc')

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from guest import TIMEOUT, Guest
 from kvm_reset_test import KvmResetTest, takes
+from proof import proves
 
 # Slow enough for a reboot to happen meanwhile.
 CRAWL = 256 * 1024
@@ -77,12 +78,15 @@ class Migration(KvmResetTest):
         with self.reborn(there):
             there.console.send('reboot linux')
 
+    @proves('dirty-log')
     def test_a_guest_is_reborn_while_it_migrates(self) -> None:
         self.reborn_meanwhile(machine='pc')
 
+    @proves('dirty-ring')
     def test_a_guest_is_reborn_while_it_migrates_by_a_dirty_ring(self) -> None:
         self.reborn_meanwhile(accel='kvm,dirty-ring-size=4096', smp='2')
 
+    @proves('dirty-log')
     @takes(600)
     def test_a_guest_is_reset_in_every_phase_of_its_migration(self) -> None:
         uri = 'unix:' + str(Path(self.socket_dir().name, 'migration'))

@@ -8,6 +8,7 @@ from pathlib import Path
 from guest import Guest
 from kvm_reset_test import KvmResetTest, takes
 from monitor import Monitor
+from proof import proves
 
 
 class Snapshot(KvmResetTest):
@@ -39,6 +40,7 @@ class Snapshot(KvmResetTest):
         self.assertEqual(said, boot_id)
         guest.command('work 2', r'work ok n=2 ')
 
+    @proves('volatile-state')
     def test_snapshots_go_from_one_vm_to_the_next_and_back(self) -> None:
         guest = self.start_with_disk()
         first = guest.boot_ids[-1]
@@ -55,6 +57,7 @@ class Snapshot(KvmResetTest):
         with self.reborn(guest):
             guest.console.send('reboot linux')
 
+    @proves('volatile-state')
     @takes(600)
     def test_a_guest_is_reset_while_a_snapshot_of_it_is_taken(self) -> None:
         guest = self.start_with_disk()

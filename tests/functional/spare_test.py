@@ -3,6 +3,7 @@
 
 import process
 from kvm_reset_test import KvmResetTest, takes
+from proof import proves
 
 
 class Spare(KvmResetTest):
@@ -26,6 +27,7 @@ class Spare(KvmResetTest):
             guest.qmp('cont')
             guest.wait_firmware()
 
+    @proves('pci-bars', 'memory-slots')
     @takes(600)
     def test_a_bar_that_moves_is_followed(self) -> None:
         """A VGA's memory is a slot, which comes and goes with its BAR."""

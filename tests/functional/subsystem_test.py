@@ -7,6 +7,7 @@ from pathlib import Path
 
 from guest import Guest
 from kvm_reset_test import KvmResetTest
+from proof import proves
 
 MIB = 1 << 20
 
@@ -53,6 +54,8 @@ class Subsystem(KvmResetTest):
         # The disk and the network are Xen's: event channels, grants, xenstore.
         guest.command('work', r'work ok n=\d+ .*disk=[1-9]\d* net=[1-9]')
 
+    @proves('xen', 'xen-vcpus', 'xen-event-channels', 'xen-grant-table',
+            'xen-overlay-pages', 'xen-xenstore')
     def test_a_xen_guest_comes_back_with_its_disk_and_network(self) -> None:
         self.comes_back(
             self.xen, smp='2', machine='q35,kernel-irqchip=split',
@@ -71,6 +74,7 @@ class Subsystem(KvmResetTest):
                   'current_device', r'\nHyper-V clockevent\s')
         self.works(guest)
 
+    @proves('hyperv', 'hyperv-vpindex', 'hyperv-synic', 'hyperv-stimer')
     def test_a_hyper_v_guest_comes_back_with_vmbus_and_synic(self) -> None:
         lights = ('relaxed', 'vapic', 'time', 'vpindex', 'synic', 'stimer',
                   'stimer-direct', 'runtime', 'reset', 'frequencies',
@@ -82,6 +86,7 @@ class Subsystem(KvmResetTest):
 
     # --- Interrupts -------------------------------------------------------
 
+    @proves('intel-iommu', 'split-irqchip')
     def test_remapped_interrupts_of_an_intel_iommu_come_back(self) -> None:
         self.comes_back(self.remaps, smp='2',
                         machine='q35,kernel-irqchip=split',
@@ -94,25 +99,30 @@ class Subsystem(KvmResetTest):
                   r'\n[1-9]\d*\s')
         self.writes(guest)
 
+    @proves('amd-iommu')
     def test_an_amd_iommu_comes_back(self) -> None:
         self.comes_back(
             self.writes, machine='q35,kernel-irqchip=split',
             args=['-device', 'amd-iommu,intremap=on',
                   *self.disk_args('virtio-blk-pci')])
 
+    @proves('pit')
     def test_a_pit_that_drops_lost_ticks_comes_back(self) -> None:
         self.comes_back(self.works, machine='pc', times=1,
                         args=['-global', 'kvm-pit.lost_tick_policy=discard'])
 
     # --- CPUs -------------------------------------------------------------
 
+    @proves('disable-exits')
     def test_exits_that_were_turned_off_stay_off(self) -> None:
         self.comes_back(self.works, smp='2', times=1,
                         args=['-overcommit', 'cpu-pm=on'])
 
+    @proves('smm')
     def test_no_smm_is_no_smm_again(self) -> None:
         self.comes_back(self.works, machine='q35,smm=off', times=1)
 
+    @proves('cpuid')
     def test_a_cpu_without_paravirtual_features_comes_back(self) -> None:
         self.comes_back(
             self.works, smp='2', times=1,
@@ -126,6 +136,7 @@ class Subsystem(KvmResetTest):
         return int(self.says(guest, 'grep MemTotal /proc/meminfo',
                              r'MemTotal: *(\d+) kB')) // 1024
 
+    @proves('dimm')
     def test_a_dimm_that_was_plugged_in_is_there_again(self) -> None:
         guest = self.start(args=['-m', '256M,slots=2,maxmem=1G'])
         guest.wait_boot()
@@ -141,6 +152,7 @@ class Subsystem(KvmResetTest):
             self.assertGreater(self.memory_of(guest), at_first + 100)
             self.works(guest)
 
+    @proves('virtio-mem')
     def test_virtio_mem_gives_its_memory_again(self) -> None:
         guest = self.start(
             args=['-m', '256M,maxmem=1G', '-object',
@@ -158,6 +170,7 @@ class Subsystem(KvmResetTest):
         guest.wait(plugged, 60, 'the guest to take 128 MiB again')
         self.works(guest)
 
+    @proves('balloon')
     def test_a_balloon_is_blown_up_again(self) -> None:
         guest = self.start(args=['-device', 'virtio-balloon-pci'])
         guest.wait_boot()
@@ -169,6 +182,7 @@ class Subsystem(KvmResetTest):
                 guest.qmp('system_reset')
             self.works(guest)
 
+    @proves('memfd')
     def test_shared_memory_comes_back(self) -> None:
         self.comes_back(
             self.works, times=1, machine='q35,memory-backend=m',
@@ -177,6 +191,7 @@ class Subsystem(KvmResetTest):
 
     # --- vhost ------------------------------------------------------------
 
+    @proves('vhost-vsock')
     def test_a_vsock_of_the_kernels_comes_back(self) -> None:
         self.require_file('/dev/vhost-vsock', 'this kernel has no vhost-vsock')
         self.comes_back(

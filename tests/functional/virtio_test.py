@@ -9,6 +9,7 @@ from pathlib import Path
 
 from guest import Guest
 from kvm_reset_test import KvmResetTest
+from proof import proves
 
 BLOCK = 4096
 # Of the guest's log, after its head. It reads them all when it starts.
@@ -76,6 +77,7 @@ class Virtio(KvmResetTest):
         oldest = max(1, max(blocks) - SLOTS + 2)
         self.assertLessEqual(set(range(oldest, written + 1)), blocks)
 
+    @proves('virtio-pci', 'irqfd', 'ioeventfd', 'msi-routes')
     def test_no_acknowledged_write_is_lost_in_a_reset(self) -> None:
         image = self.disk()
         guest = self.start(smp='2', append='kr.work=1', args=[
@@ -89,6 +91,7 @@ class Virtio(KvmResetTest):
         self.reset_at_work(guest, 'monitor')
         self.check_image(guest, image)
 
+    @proves('iothread', 'irqfd', 'ioeventfd')
     def test_an_iothreads_disk_survives_the_guests_own_reboot(self) -> None:
         image = self.disk()
         guest = self.start(machine='pc', append='kr.work=1', args=[
@@ -99,6 +102,7 @@ class Virtio(KvmResetTest):
         self.reset_at_work(guest, 'guest')
         self.check_image(guest, image)
 
+    @proves('virtio-pci')
     def test_a_user_network_is_busy_before_and_after(self) -> None:
         guest = self.start(machine='pc', append='kr.work=1', args=[
             '-netdev', 'user,id=n', '-device', 'virtio-net-pci,netdev=n,romfile='])
@@ -140,6 +144,7 @@ class VhostNet(KvmResetTest):
         self.ip('addr', 'add', '192.168.77.1/24', 'dev', self.TAP)
         self.ip('link', 'set', self.TAP, 'up')
 
+    @proves('vhost-net', 'irqfd', 'ioeventfd')
     def test_the_kernels_virtio_net_is_busy_before_and_after(self) -> None:
         guest = self.start(
             machine='pc',
