@@ -103,7 +103,7 @@ struct OneMsr {
     kvm_msr_entry entry;
 };
 
-constexpr uint32_t kSystemEventSevTerm = 4;
+constexpr uint32_t kSystemEventSevTerm = KVM_SYSTEM_EVENT_SEV_TERM;
 constexpr uint32_t kSystemEventTdxFatal = 7;
 constexpr uint64_t kMapGpaRange = 12;
 constexpr uint64_t kMapGpaEncrypted = 1 << 4;

@@ -49,6 +49,8 @@ int gmem_fallocate(Gmem *gmem, int mode, int64_t offset, int64_t length);
 
 /* --- vCPUs (vcpu.cc, run.cc) ------------------------------------------- */
 
+/** KVM_GET_CPUID2: all that the program said, also what is hidden. */
+int get_cpuid(const Vcpu &vcpu, int fd, uintptr_t arg);
 /** KVM_RUN, with what the guest asks of the platform on the way. */
 int run_vcpu(const File &file, int fd, kvm_run *run);
 

@@ -11,7 +11,9 @@
  *     0xc0c4 to 0xc0c7   out: number of pages
  *     0xc0c8             out: 1 share, 2 make private: KVM_HC_MAP_GPA_RANGE;
  *                        3 terminate, the reason is the first port's:
- *                        SEV_TERM, or TDX_FATAL
+ *                        SEV_TERM, or TDX_FATAL; 4 the system event whose
+ *                        number is the first port's; 5 shutdown, as after a
+ *                        triple fault; 6 an error inside of KVM
  *                        in: 0, or 1 if the last request was refused
  *
  * So in a Linux guest, as root, page 0x1000 becomes shared with
@@ -35,7 +37,10 @@ constexpr uint16_t kCommandPort = kPort + 8;
 enum Command : uint8_t {
     kShare = 1,
     kMakePrivate = 2,
-    kTerminate = 3
+    kTerminate = 3,
+    kSystemEvent = 4,
+    kShutdown = 5,
+    kInternalError = 6
 };
 
 /* The GHCB's request to terminate: in bits 0 to 11 of its MSR. */
@@ -88,6 +93,21 @@ static void ask_to_end(const File &file, kvm_run *run)
                                             (td ? 0 : kGhcbTerminate);
 }
 
+/* As Linux makes of Hyper-V's and of other requests: no data. */
+static void ask_for_event(const File &file, kvm_run *run)
+{
+    memset(&run->system_event, 0, sizeof(run->system_event));
+    run->exit_reason = KVM_EXIT_SYSTEM_EVENT;
+    run->system_event.type = file.vcpu->request[0];
+}
+
+static void fail_inside(kvm_run *run)
+{
+    memset(&run->internal, 0, sizeof(run->internal));
+    run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+    run->internal.suberror = KVM_INTERNAL_ERROR_EMULATION;
+}
+
 /* Whether the program is to see the exit, which is then the command's. */
 static bool obey(const File &file, kvm_run *run, uint8_t command)
 {
@@ -96,12 +116,33 @@ static bool obey(const File &file, kvm_run *run, uint8_t command)
         ask_to_convert(file.vcpu.get(), run, command == kMakePrivate);
         return true;
     }
-    if (command == kTerminate) {
+    switch (command) {
+    case kTerminate:
         ask_to_end(file, run);
         return true;
+    case kSystemEvent:
+        ask_for_event(file, run);
+        return true;
+    case kShutdown:
+        run->exit_reason = KVM_EXIT_SHUTDOWN;
+        return true;
+    case kInternalError:
+        fail_inside(run);
+        return true;
+    default:
+        file.vcpu->request_refused = true;
+        return false;
     }
-    file.vcpu->request_refused = true;
-    return false;
+}
+
+/* A save area that was shut down stays so: nobody can put it right. */
+static bool is_shut_down(const File &file, kvm_run *run)
+{
+    if (!run || !file.vcpu->shut_down || run->immediate_exit) {
+        return false;
+    }
+    run->exit_reason = KVM_EXIT_SHUTDOWN;
+    return true;
 }
 
 /* Whether the exit was the platform's to handle and the guest goes on. */
@@ -149,11 +190,17 @@ int run_vcpu(const File &file, int fd, kvm_run *run)
         file.vcpu->request_pending = false;
         file.vcpu->request_refused = run->hypercall.ret != 0;
     }
+    if (is_shut_down(file, run)) {
+        return 0;
+    }
     while (true) {
         int ret = real_ioctl(fd, KVM_RUN, uintptr_t(0));
-        if (ret != 0 || !run || !answer_port(file, run)) {
-            return ret;
+        if (ret == 0 && run && answer_port(file, run)) {
+            continue;
         }
+        file.vcpu->shut_down = file.vcpu->locked && ret == 0 && run &&
+                               run->exit_reason == KVM_EXIT_SHUTDOWN;
+        return ret;
     }
 }
 

@@ -14,6 +14,13 @@ namespace {
 constexpr uint64_t kTop = 0xfffff000;
 constexpr size_t kVector = 0xff0;
 
+/* Puts "mov $0xc0c8, %dx; mov $command, %al; out %al, %dx" there. */
+void put_request(const Pages &pages, uint8_t command)
+{
+    const uint8_t code[] = {0xba, 0xc8, 0xc0, 0xb0, command, 0xee};
+    memcpy(pages.at(kVector), code, sizeof(code));
+}
+
 /* Puts "out %al, $port" where a processor begins. */
 void put_code(const Pages &pages, uint8_t port)
 {
@@ -129,6 +136,65 @@ TEST(Run, ASevGuestRunsWhatWasEncrypted)
     ASSERT_EQ(0, vm.op(kSevLaunchFinish));
     put_code(pages, 0x12);
     EXPECT_EQ(0x10, run_to_port(&vm));
+}
+
+/* A guest of one page, which asks the platform for that. */
+class Asking {
+public:
+    explicit Asking(uint8_t command)
+        : vm(kSnpVm), pages(1), gmem(vm.make_gmem(kPage))
+    {
+        put_request(pages, command);
+        good = vm.add_private_slot(0, kTop, pages, gmem) == 0 &&
+               vm.set_private(kTop, kPage) == 0 && launch_snp(&vm, pages) == 0;
+    }
+
+    TestVm vm;
+    Pages pages;
+    Fd gmem;
+    bool good = false;
+};
+
+TEST(Run, AGuestThatTerminatesIsASevTerm)
+{
+    Asking guest(3);
+    ASSERT_TRUE(guest.good);
+    ASSERT_EQ(0, call(guest.vm.vcpus[0], KVM_RUN, 0));
+    const kvm_run *run = guest.vm.run(0);
+    ASSERT_EQ(uint32_t(KVM_EXIT_SYSTEM_EVENT), run->exit_reason);
+    EXPECT_EQ(uint32_t(KVM_SYSTEM_EVENT_SEV_TERM), run->system_event.type);
+    EXPECT_EQ(0x100u, run->system_event.data[0]);
+}
+
+TEST(Run, ASystemEventHasTheNumberThatTheGuestSaid)
+{
+    Asking guest(4);
+    ASSERT_TRUE(guest.good);
+    ASSERT_EQ(0, call(guest.vm.vcpus[0], KVM_RUN, 0));
+    ASSERT_EQ(uint32_t(KVM_EXIT_SYSTEM_EVENT), guest.vm.run(0)->exit_reason);
+    EXPECT_EQ(0u, guest.vm.run(0)->system_event.type);
+}
+
+TEST(Run, AVcpuThatIsShutDownStaysSo)
+{
+    Asking guest(5);
+    ASSERT_TRUE(guest.good);
+    for (int i = 0; i < 3; i++) {
+        guest.vm.run(0)->exit_reason = 0;
+        ASSERT_EQ(0, call(guest.vm.vcpus[0], KVM_RUN, 0));
+        EXPECT_EQ(uint32_t(KVM_EXIT_SHUTDOWN), guest.vm.run(0)->exit_reason);
+    }
+    guest.vm.run(0)->immediate_exit = 1;
+    EXPECT_EQ(-EINTR, call(guest.vm.vcpus[0], KVM_RUN, 0));
+}
+
+TEST(Run, AnErrorInsideOfKvmIsToldAsOne)
+{
+    Asking guest(6);
+    ASSERT_TRUE(guest.good);
+    ASSERT_EQ(0, call(guest.vm.vcpus[0], KVM_RUN, 0));
+    EXPECT_EQ(uint32_t(KVM_EXIT_INTERNAL_ERROR),
+              guest.vm.run(0)->exit_reason);
 }
 
 } // namespace coco_test

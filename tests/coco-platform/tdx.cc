@@ -12,11 +12,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <fcntl.h>
 #include <unistd.h>
 #include <vector>
 
 #include "fault.h"
+#include "guest_cpuid.h"
 #include "log.h"
 #include "platform.h"
 #include "user.h"
@@ -28,38 +28,7 @@ namespace {
 constexpr uint64_t kAttributes = kTdxDebug | kTdxSeptVeDisable;
 constexpr uint64_t kXfam = 0x602e7; /* x87 to AVX-512, PKRU, AMX */
 constexpr uint64_t kXfamFixed = 3;  /* x87 and SSE must be on */
-constexpr uint32_t kMaxCpuid = 256;
 constexpr uint64_t kChunk = 256;
-
-/* A kvm_cpuid2 with room, filled by the real KVM. */
-class CpuidList {
-public:
-    CpuidList() : room_((sizeof(kvm_cpuid2) + kMaxCpuid * kEntry) / 8 + 1)
-    {
-        list()->nent = kMaxCpuid;
-    }
-
-    kvm_cpuid2 *list() { return reinterpret_cast<kvm_cpuid2 *>(room_.data()); }
-    uint32_t count() { return list()->nent; }
-    size_t size() { return sizeof(kvm_cpuid2) + count() * kEntry; }
-
-    /** Hands it to a program that has room for so many: 0 or -errno. */
-    int give(uint64_t to)
-    {
-        kvm_cpuid2 wanted;
-        if (copy_in(&wanted, to) != 0) {
-            return -EFAULT;
-        }
-        if (wanted.nent < count()) {
-            return -E2BIG;
-        }
-        return copy_out(to, list(), size());
-    }
-
-private:
-    static constexpr size_t kEntry = sizeof(kvm_cpuid_entry2);
-    std::vector<uint64_t> room_;
-};
 
 int refuse(TdxCmd *cmd, const Fault &fault)
 {
@@ -74,12 +43,7 @@ int capabilities(TdxCmd *cmd)
         return -EINVAL;
     }
     CpuidList cpuid;
-    int kvm = sys::openat(AT_FDCWD, "/dev/kvm", O_RDWR | O_CLOEXEC, 0);
-    int ret = kvm < 0 ? -errno
-                      : real_ioctl(kvm, KVM_GET_SUPPORTED_CPUID, cpuid.list());
-    if (kvm >= 0) {
-        sys::close(kvm);
-    }
+    int ret = cpuid.get_supported();
     if (ret == 0) {
         ret = cpuid.give(cmd->data + sizeof(TdxCapabilities));
     }
@@ -104,7 +68,7 @@ int init_vm(Vm *vm, TdxCmd *cmd)
         copy_in(&cpuid, cmd->data + sizeof(init)) != 0) {
         return -EFAULT;
     }
-    if (cpuid.nent > kMaxCpuid) {
+    if (cpuid.nent > CpuidList::kMax) {
         return -E2BIG;
     }
     bool reserved = std::ranges::any_of(
@@ -223,16 +187,6 @@ int init_mem_region(Vm *vm, Vcpu *vcpu, TdxCmd *cmd)
     return copy_out(cmd->data, region) == 0 ? ret : -EFAULT;
 }
 
-int get_cpuid(int fd, TdxCmd *cmd)
-{
-    CpuidList cpuid;
-    if (cmd->flags) {
-        return -EINVAL;
-    }
-    int ret = real_ioctl(fd, KVM_GET_CPUID2, cpuid.list());
-    return ret ? ret : cpuid.give(cmd->data);
-}
-
 int finish(const Vm &vm, uintptr_t arg, const TdxCmd &cmd, int ret)
 {
     if (ret != 0) {
@@ -291,7 +245,7 @@ int tdx_vcpu_op(Vm *vm, Vcpu *vcpu, int fd, uintptr_t arg)
     } else if (cmd.id == kTdxInitMemRegion) {
         ret = init_mem_region(vm, vcpu, &cmd);
     } else if (cmd.id == kTdxGetCpuid) {
-        ret = get_cpuid(fd, &cmd);
+        ret = cmd.flags ? -EINVAL : get_cpuid(*vcpu, fd, cmd.data);
     }
     return finish(*vm, arg, cmd, ret);
 }

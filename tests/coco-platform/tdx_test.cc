@@ -6,6 +6,8 @@
 
 #include "test_kvm.h"
 
+#include <sys/syscall.h>
+
 namespace coco_test {
 
 namespace {
@@ -51,7 +53,67 @@ public:
     bool good = false;
 };
 
+/* KVM_GET_CPUID2 and the like, past the platform when @real. */
+class Cpuid {
+public:
+    Cpuid() : room_(8192), list_(reinterpret_cast<kvm_cpuid2 *>(room_.data()))
+    {
+        list_->nent = 256;
+    }
+
+    int ask(const Fd &fd, unsigned long request, bool real)
+    {
+        list_->nent = 256;
+        return real ? static_cast<int>(
+                          syscall(SYS_ioctl, fd.get(), request, list_))
+                    : call(fd, request, list_);
+    }
+
+    kvm_cpuid_entry2 find(uint32_t leaf) const
+    {
+        for (uint32_t i = 0; i < list_->nent; i++) {
+            const kvm_cpuid_entry2 &entry = list_->entries[i];
+            if (entry.function == leaf && entry.index == 0) {
+                return entry;
+            }
+        }
+        return {};
+    }
+
+    kvm_cpuid2 *list() { return list_; }
+
+private:
+    std::vector<uint64_t> room_;
+    kvm_cpuid2 *list_;
+};
+
 } // namespace
+
+TEST(Tdx, TheGuestIsShownNoFeatureThatTheCpuHasNot)
+{
+    TdxVm vm;
+    Cpuid host, wanted, seen;
+    ASSERT_TRUE(vm.good);
+    ASSERT_EQ(0, host.ask(vm.kvm, KVM_GET_SUPPORTED_CPUID, true));
+    wanted.list()->nent = 2;
+    wanted.list()->entries[0] = {};
+    wanted.list()->entries[0].eax = 7;
+    wanted.list()->entries[1] = {};
+    wanted.list()->entries[1].function = 7;
+    wanted.list()->entries[1].flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX;
+    wanted.list()->entries[1].ebx = ~0u;
+    ASSERT_EQ(0, vm.init());
+    ASSERT_EQ(0, vm.add_vcpu(0));
+    ASSERT_EQ(0, call(vm.vcpus[0], KVM_SET_CPUID2, wanted.list()));
+    ASSERT_EQ(0, seen.ask(vm.vcpus[0], KVM_GET_CPUID2, true));
+    EXPECT_EQ(0u, seen.find(7).ebx & ~host.find(7).ebx);
+    ASSERT_EQ(0, seen.ask(vm.vcpus[0], KVM_GET_CPUID2, false));
+    EXPECT_EQ(~0u, seen.find(7).ebx) << "the program sees what it said";
+    TdxCmd cmd = {kTdxGetCpuid, 0, reinterpret_cast<uint64_t>(seen.list()), 0};
+    seen.list()->nent = 256;
+    ASSERT_EQ(0, call(vm.vcpus[0], KVM_MEMORY_ENCRYPT_OP, &cmd));
+    EXPECT_EQ(~0u, seen.find(7).ebx);
+}
 
 TEST(Tdx, CapabilitiesWantRoomForTheirCpuid)
 {

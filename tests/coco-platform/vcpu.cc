@@ -14,15 +14,12 @@
 #include <cstring>
 #include <vector>
 
+#include "guest_cpuid.h"
 #include "sev.h"
 #include "tdx.h"
 #include "user.h"
 
 namespace coco {
-
-/* The leaf in which QEMU tells the guest that it is encrypted.  The CPU
- * underneath does not do that, so the guest must not try. */
-constexpr uint32_t kSevLeaf = 0x8000001f;
 
 /* MSRs that the guest has without an exit, so that they are in its VMSA. */
 static bool is_guests_msr(uint32_t msr)
@@ -109,7 +106,7 @@ static int access_msrs(const File &file, int fd, unsigned long request,
     return done;
 }
 
-/* Gives the real KVM a CPUID without that leaf, and remembers the whole. */
+/* Gives the real KVM what the guest may see, and remembers the whole. */
 static int set_cpuid(const File &file, int fd, uintptr_t arg)
 {
     kvm_cpuid2 head;
@@ -125,14 +122,9 @@ static int set_cpuid(const File &file, int fd, uintptr_t arg)
     if (copy_in(cpuid, arg, sizeof(head) + size) != 0) {
         return -EFAULT;
     }
-    std::vector<kvm_cpuid_entry2> whole(head.nent);
-    for (uint32_t i = 0; i < head.nent; i++) {
-        kvm_cpuid_entry2 &entry = cpuid->entries[i];
-        whole[i] = entry;
-        if (entry.function == kSevLeaf) {
-            entry.eax = entry.ebx = entry.ecx = entry.edx = 0;
-        }
-    }
+    std::span<kvm_cpuid_entry2> entries(cpuid->entries, head.nent);
+    std::vector<kvm_cpuid_entry2> whole(entries.begin(), entries.end());
+    show_to_guest(entries, file.vm->type() == kTdxVm);
     int ret = real_ioctl(fd, KVM_SET_CPUID2, cpuid);
     if (ret == 0) {
         file.vcpu->cpuid = std::move(whole);
@@ -141,9 +133,9 @@ static int set_cpuid(const File &file, int fd, uintptr_t arg)
 }
 
 /* What was set; an unusual KVM may answer with the processor's own. */
-static int get_cpuid(const File &file, int fd, uintptr_t arg)
+int get_cpuid(const Vcpu &vcpu, int fd, uintptr_t arg)
 {
-    const std::vector<kvm_cpuid_entry2> &whole = file.vcpu->cpuid;
+    const std::vector<kvm_cpuid_entry2> &whole = vcpu.cpuid;
     kvm_cpuid2 head;
     if (whole.empty()) {
         return real_ioctl(fd, KVM_GET_CPUID2, arg);
@@ -196,7 +188,7 @@ int vcpu_ioctl(const std::shared_ptr<File> &file, int fd, unsigned long request,
     case KVM_SET_CPUID2:
         return set_cpuid(*file, fd, arg);
     case KVM_GET_CPUID2:
-        return get_cpuid(*file, fd, arg);
+        return get_cpuid(*file->vcpu, fd, arg);
     case KVM_SET_GUEST_DEBUG:
         return set_guest_debug(*file, fd, arg);
     case KVM_MEMORY_ENCRYPT_OP:

@@ -42,6 +42,7 @@ struct Vcpu {
     std::array<uint8_t, 8> request = {};
     bool request_refused = false;
     bool request_pending = false;
+    bool shut_down = false; /* by a triple fault, and locked */
 };
 
 /* A guest_memfd: a memfd of the platform's, of which the program has a
