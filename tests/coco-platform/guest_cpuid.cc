@@ -63,8 +63,7 @@ uint32_t *register_of(kvm_cpuid_entry2 *entry, Register reg)
     return all[reg];
 }
 
-uint32_t supported(CpuidList *host, uint32_t leaf, uint32_t index,
-                   Register reg)
+uint32_t supported(CpuidList *host, uint32_t leaf, uint32_t index, Register reg)
 {
     for (kvm_cpuid_entry2 &entry : host->entries()) {
         if (entry.function == leaf && entry.index == index) {
@@ -86,9 +85,10 @@ void show_td(CpuidList *host, kvm_cpuid_entry2 *entry)
     }
     for (const Features &known : kFeatures) {
         if (entry->function == known.leaf && entry->index == known.index) {
-            *register_of(entry, known.reg) &=
-                supported(host, known.leaf, known.index, known.reg) |
-                known.always;
+            *register_of(entry, known.reg) &= supported(host, known.leaf,
+                                                        known.index,
+                                                        known.reg) |
+                                              known.always;
         }
     }
 }

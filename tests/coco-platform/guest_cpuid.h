@@ -46,8 +46,7 @@ public:
         if (wanted.nent < list()->nent) {
             return -E2BIG;
         }
-        return copy_out(to, list(),
-                        sizeof(kvm_cpuid2) + list()->nent * kEntry);
+        return copy_out(to, list(), sizeof(kvm_cpuid2) + list()->nent * kEntry);
     }
 
 private:

@@ -193,8 +193,7 @@ TEST(Run, AnErrorInsideOfKvmIsToldAsOne)
     Asking guest(6);
     ASSERT_TRUE(guest.good);
     ASSERT_EQ(0, call(guest.vm.vcpus[0], KVM_RUN, 0));
-    EXPECT_EQ(uint32_t(KVM_EXIT_INTERNAL_ERROR),
-              guest.vm.run(0)->exit_reason);
+    EXPECT_EQ(uint32_t(KVM_EXIT_INTERNAL_ERROR), guest.vm.run(0)->exit_reason);
 }
 
 } // namespace coco_test
