@@ -343,6 +343,7 @@ Status Rebirth::status() const
 
     status.retire = retirer_.last_duration();
     status.retiring = retirer_.waiting() + held_;
+    status.waited = retirer_.waited();
     return status;
 }
 

@@ -50,6 +50,7 @@ struct Status {
     Phases last;             /* of the last one that was committed */
     uint64_t retire = 0;     /* taking the last retired VM down, ns */
     size_t retiring = 0;     /* old VMs that are not down yet */
+    uint64_t waited = 0;     /* resets, for old VMs to go down: all together */
     /* The launch of the VM in place, as computed before it was launched. */
     std::optional<LaunchMeasurement> measurement;
     bool lost = false; /* the last one failed after the old VM had to go: the

@@ -30,7 +30,11 @@ void Retirer::retire(std::vector<Fd> fds)
         close_first(lock);
         return;
     }
-    changed_.wait(lock, [this] { return queue_.size() < bound_; });
+    if (queue_.size() >= bound_) {
+        uint64_t began = kernel_.now();
+        changed_.wait(lock, [this] { return queue_.size() < bound_; });
+        waited_ += kernel_.now() - began;
+    }
     queue_.push_back(std::move(fds));
     changed_.notify_all();
 }
@@ -90,6 +94,12 @@ uint64_t Retirer::last_duration() const
 {
     std::unique_lock lock(mutex_);
     return last_duration_;
+}
+
+uint64_t Retirer::waited() const
+{
+    std::unique_lock lock(mutex_);
+    return waited_;
 }
 
 } /* namespace kvm_reset */

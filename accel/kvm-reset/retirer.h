@@ -48,6 +48,8 @@ public:
     size_t waiting() const;
     /* How long the last one took, in nanoseconds. */
     uint64_t last_duration() const;
+    /* How long retire() has waited at the bound so far, in nanoseconds. */
+    uint64_t waited() const;
 
 private:
     void work();
@@ -61,6 +63,7 @@ private:
     size_t busy_ = 0;
     size_t hurried_ = 0; /* those in drain() */
     uint64_t last_duration_ = 0;
+    uint64_t waited_ = 0;
     bool stopping_ = false;
     QuietThread thread_;
 };

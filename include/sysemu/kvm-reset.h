@@ -180,6 +180,7 @@ typedef struct KvmResetStatus {
     bool used_spare;         /* the last one had been prepared before */
     uint64_t retire;         /* taking the last old VM down */
     uint64_t retiring;       /* old VMs that are not down yet */
+    uint64_t waited;         /* resets, for old VMs to go: all together */
     const char *spare;       /* "off", "preparing", "ready" or "failed" */
     uint64_t spare_fds;      /* that the spare holds */
     uint64_t spare_bytes;    /* of this process's memory that it takes */

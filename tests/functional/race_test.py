@@ -131,6 +131,8 @@ class Race(KvmResetTest):
                 most = max(most, guest.info()['retiring'])
             self.assertGreater(most, 1)
             self.assertLessEqual(most, 5)
+        self.assertGreater(guest.info()['waited'], 0)
+        self.assertIn('resets come faster', guest.qemu_log())
         guest.qmp('cont')
         self.is_well(guest)
 

@@ -105,6 +105,7 @@ TEST(RetirerTest, NobodyWaitsWhileFewVmsWait)
     retirer.retire(fds(kernel, {2}));
     retirer.retire(fds(kernel, {3}));
     EXPECT_EQ(retirer.waiting(), 3u);
+    EXPECT_EQ(retirer.waited(), 0u);
     kernel.let_close();
     retirer.drain();
 }
@@ -128,6 +129,7 @@ TEST(RetirerTest, AStormWaitsAtTheBound)
     EXPECT_EQ(retirer.waiting(), 3u);
     kernel.let_close();
     storm.join();
+    EXPECT_GT(retirer.waited(), 0u);
     retirer.drain();
     EXPECT_EQ(kernel.closed, (std::vector<int>{1, 2, 3, 4}));
 }

@@ -106,6 +106,7 @@ KvmResetInfo *qmp_query_kvm_reset(Error **errp)
     info->journal_entries = status.entries;
     info->journal_bytes = status.bytes;
     info->retiring = status.retiring;
+    info->waited = status.waited;
     info->last_error = as_glib(last_error);
     info->failure = g_strdup(kvm_reset_failure());
     info->spare = spare_of(&status, spare_error);
@@ -133,6 +134,10 @@ void hmp_info_kvm_reset(Monitor *mon, const QDict *qdict)
                    KvmResetSpareState_str(info->spare->state),
                    info->spare->error ? ", " : "", info->spare->error ?: "",
                    info->spare->fds, info->spare->bytes);
+    monitor_printf(mon,
+                   "old VMs: %" PRIu64 " not down yet; resets have waited "
+                   "%.3f ms for them\n",
+                   info->retiring, info->waited / 1e6);
     if (info->failure) {
         monitor_printf(mon, "the last reset failed: %s\n", info->failure);
     }

@@ -154,6 +154,10 @@ void kvm_reset_finish(void)
         return;
     }
     kvm_reset_status(&status, NULL, NULL, NULL);
+    if (status.waited) {
+        warn_report_once("kvm-reset: resets come faster than the kernel takes "
+                         "down old VMs, so they wait");
+    }
     if (status.launching) {
         info_report("kvm-reset: the guest waits for its owner's secret, as "
                     "it did when it was started");
