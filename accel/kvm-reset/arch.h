@@ -11,12 +11,14 @@
 #define KVM_RESET_ARCH_H
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "error.h"
 #include "kernel.h"
 #include "launch_command.h"
+#include "state_piece.h"
 
 namespace kvm_reset {
 
@@ -49,6 +51,8 @@ struct Arch {
      */
     Result<LaunchMeasurement> (*measure)(uint64_t vm_type,
                                          const Snapshot &snapshot);
+    /* A guest's volatile state, in the order in which it is put. */
+    std::span<const StatePiece> (*state_pieces)();
 };
 
 /* @arch has static storage.  Called before main(), once. */

@@ -149,6 +149,7 @@ int kvm_reset_add_hook(const KvmResetHook *c_hook, char **why)
 
     static_assert(int(Phase::Aborted) == KVM_RESET_PHASE_ABORTED);
     hook.name = c_hook->name ? c_hook->name : "";
+    hook.preserves = c_hook->preserves;
     for (auto name = c_hook->after; name && *name; name++) {
         hook.after.push_back(*name);
     }
@@ -185,6 +186,40 @@ int kvm_reset_rebirth(char **why)
 {
     Result<Phases> done = instance().rebirth.run();
     return done ? 0 : answer(done.error(), why);
+}
+
+int kvm_reset_preserve_prepare(char **why)
+{
+    Result<void> done = instance().rebirth.prepare_preserving();
+    return done ? 0 : answer(done.error(), why);
+}
+
+int kvm_reset_preserve(KvmResetPause *pause, char **why)
+{
+    Result<Phases> done = instance().rebirth.run_preserving();
+
+    if (!done) {
+        return answer(done.error(), why);
+    }
+    *pause = {.prepare = done->prepare,
+              .quiesce = done->quiesce,
+              .state = done->state,
+              .commit = done->commit,
+              .hooks = done->hooks,
+              .used_spare = done->spare,
+              .bytes = instance().rebirth.carried_bytes()};
+    return 0;
+}
+
+void kvm_reset_preserve_end(void)
+{
+    instance().rebirth.let_go();
+}
+
+const char *kvm_reset_preserved(unsigned index)
+{
+    const auto &names = instance().rebirth.carried();
+    return index < names.size() ? names[index].c_str() : nullptr;
 }
 
 int kvm_reset_before_run(char **why)

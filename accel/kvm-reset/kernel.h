@@ -65,6 +65,9 @@ public:
     virtual int watch(int fd) = 0;
     virtual bool watched(int fd) = 0;
 
+    /* Adds one to an eventfd's count, as whoever signals it does. */
+    virtual int ring(int eventfd) = 0;
+
     /* CLOCK_MONOTONIC in nanoseconds. */
     virtual uint64_t now() = 0;
 };

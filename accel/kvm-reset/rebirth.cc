@@ -42,10 +42,19 @@ Result<Phases> Rebirth::run()
     measured_.reset();
     Result<Phases> outcome = attempt();
 
+    if (outcome) {
+        std::unique_lock lock(mutex_);
+        status_.measurement = measured_;
+    }
+    note(outcome);
+    return outcome;
+}
+
+void Rebirth::note(const Result<Phases> &outcome)
+{
     std::unique_lock lock(mutex_);
     status_.lost = !outcome && (status_.lost || lost_);
     if (outcome) {
-        status_.measurement = measured_;
         status_.generation++;
         status_.last = *outcome;
         status_.last_error.clear();
@@ -54,7 +63,6 @@ Result<Phases> Rebirth::run()
         status_.last_error = outcome.error().what;
         recorder_.observer().step("abort", status_.last_error, 0);
     }
-    return outcome;
 }
 
 static std::unexpected<Error> not_restartable(const std::string &why)
@@ -62,11 +70,8 @@ static std::unexpected<Error> not_restartable(const std::string &why)
     return fail(ENOTSUP, "the VM is not restartable: %s", why.c_str());
 }
 
-Result<Phases> Rebirth::attempt()
+Result<void> Rebirth::may_begin()
 {
-    Phases phases;
-    Result<void> done;
-
     if (auto why = recorder_.blocker()) {
         return not_restartable(*why);
     }
@@ -77,10 +82,19 @@ Result<Phases> Rebirth::attempt()
         return fail(EBUSY, "the guest's launch is not finished, so there is "
                            "nothing to repeat");
     }
-
     let_go();
     leave_.clear();
+    return {};
+}
 
+Result<Phases> Rebirth::attempt()
+{
+    Phases phases;
+    Result<void> done = may_begin();
+
+    if (!done) {
+        return std::unexpected(done.error());
+    }
     uint64_t began = recorder_.kernel().now();
     {
         Timer timer(recorder_, "quiesce", phases.quiesce);
@@ -169,29 +183,8 @@ Result<void> Rebirth::try_commit(Phases &phases)
     /* What is left on the old VM would go with it. */
     Swap swap(recorder_.kernel(), snapshot, std::move(*image),
               plan.in_place() ? std::set<int>() : leave_);
-    {
-        Timer timer(recorder_, "commit", phases.commit);
-        done = swap.perform();
-    }
-    frozen.unlock();
+    done = swap_in(frozen, swap, phases, false);
     if (!done) {
-        return done;
-    }
-    {
-        Timer timer(recorder_, "hooks", phases.hooks);
-        done = registry_.run(Phase::NewVm);
-        if (done) {
-            done = registry_.run(Phase::NewVcpus);
-            if (!done) {
-                registry_.undo(Phase::NewVm);
-            }
-        }
-    }
-    frozen.lock();
-    if (!done) {
-        if (Result<void> undone = swap.undo(); !undone) {
-            done.error().what += "; and " + undone.error().what;
-        }
         return done;
     }
     vm_number_ = number;
@@ -204,12 +197,50 @@ Result<void> Rebirth::try_commit(Phases &phases)
         }
     }
     recorder_.frozen_set_plan(std::move(plan));
+    keep_old(swap);
+    return {};
+}
 
+void Rebirth::keep_old(Swap &swap)
+{
     std::unique_lock lock(mutex_);
     held_ = true;
     left_ = swap.left_behind();
     old_ = swap.finish();
-    return {};
+}
+
+/* @frozen is held before and after, and not while hooks run. */
+Result<void> Rebirth::swap_in(std::unique_lock<std::mutex> &frozen, Swap &swap,
+                              Phases &phases, bool preserving)
+{
+    Result<void> done;
+    {
+        Timer timer(recorder_, "commit", phases.commit);
+        done = swap.perform();
+    }
+    phases.state = swap.carrying();
+    phases.commit -= phases.state;
+    if (!done) {
+        return done;
+    }
+    frozen.unlock();
+    {
+        Timer timer(recorder_, "hooks", phases.hooks);
+        done = registry_.run(Phase::NewVm, preserving);
+        if (done) {
+            done = registry_.run(Phase::NewVcpus, preserving);
+            if (!done) {
+                registry_.undo(Phase::NewVm, preserving);
+            }
+        }
+    }
+    frozen.lock();
+    if (!done) {
+        if (Result<void> undone = swap.undo(); !undone) {
+            done.error().what += "; and " + undone.error().what;
+        }
+    }
+    return done;
 }
 
 Result<void> Rebirth::before_run()

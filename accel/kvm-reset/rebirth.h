@@ -22,6 +22,7 @@
 #include <string>
 
 #include "error.h"
+#include "guest_state.h"
 #include "image.h"
 #include "measuring.h"
 #include "recorder.h"
@@ -36,6 +37,7 @@ namespace kvm_reset {
 struct Phases {
     uint64_t quiesce = 0; /* hooks before anything is touched */
     uint64_t prepare = 0; /* building the image */
+    uint64_t state = 0;   /* carrying the guest's state, if it is preserved */
     uint64_t commit = 0;  /* moving exclusive resources and the swap */
     uint64_t launch = 0;  /* taking the confidential launch again */
     uint64_t hooks = 0;   /* hooks on the new VM */
@@ -76,6 +78,27 @@ public:
      * secret is launched up to there; the rest is its owner's to do again.
      */
     Result<Phases> run();
+
+    /*
+     * Gives the guest a new VM with all its state, so that it goes on.  First
+     * prepare_preserving(), while it runs: that builds the image and finds
+     * out what there is to carry, and refuses (ENOTSUP) what cannot be.  Then
+     * run_preserving(), as run() with the vCPUs stopped; hooks run that say
+     * that they do at such a rebirth, and none in Phase::BeforeRun.  Then, when
+     * the guest runs again, let_go().  On failure of either the guest is on
+     * its old VM as if nothing had been asked.
+     */
+    Result<void> prepare_preserving();
+    Result<Phases> run_preserving();
+    /* The old VM may be taken down, and the next spare begin. */
+    void let_go();
+
+    /* The names of the pieces that the last one carried, and their bytes. */
+    const std::vector<std::string> &carried() const { return carried_; }
+    size_t carried_bytes() const { return carried_bytes_; }
+
+    /* For tests: the piece of state that is left behind. */
+    void leave_out(std::string piece) { left_out_ = std::move(piece); }
 
     /*
      * For a hook that quiesces: the reset of devices that follows takes the
@@ -125,8 +148,15 @@ private:
                           Snapshot &snapshot, Phases &phases);
     Result<void> commit(Phases &phases);
     Result<void> try_commit(Phases &phases);
+    Result<void> swap_in(std::unique_lock<std::mutex> &frozen, Swap &swap,
+                         Phases &phases, bool preserving);
+    void keep_old(Swap &swap);
+    Result<void> may_begin();
+    Result<void> prepare_ahead();
+    Result<Phases> attempt_preserving();
+    Result<void> commit_preserving(Phases &phases);
+    void note(const Result<Phases> &outcome);
     Result<void> move_left_behind();
-    void let_go();
     Result<void> launch_and_check(Image &image, const Snapshot &snapshot,
                                   const LaunchPlan &plan, Phases &phases);
     Result<void> check(const Result<LaunchMeasurement> &now);
@@ -144,6 +174,16 @@ private:
     int vm_number_ = -1; /* the fd number that debugfs knows the VM by */
     std::set<int> leave_;
     std::vector<LaunchAnswer> answers_;
+    /* Between prepare_preserving() and run_preserving(). */
+    struct Ahead {
+        Image image;
+        GuestState state;
+        Phases phases;
+    };
+    std::optional<Ahead> ahead_;
+    std::vector<std::string> carried_;
+    size_t carried_bytes_ = 0;
+    std::string left_out_;
     mutable std::mutex mutex_;
     Status status_;
     bool held_ = false;            /* these are not handed on yet */

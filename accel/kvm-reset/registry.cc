@@ -28,9 +28,10 @@ const char *to_string(Phase phase)
     return "unknown";
 }
 
-static bool wants(const Hook &hook, Phase phase)
+static bool wants(const Hook &hook, Phase phase, bool preserving)
 {
-    return std::ranges::find(hook.phases, phase) != hook.phases.end();
+    return std::ranges::find(hook.phases, phase) != hook.phases.end() &&
+           (hook.preserves || !preserving);
 }
 
 /* Whether a hook of @hooks has to run before @hook. */
@@ -98,15 +99,15 @@ bool Registry::remove(const std::string &name)
         hooks_, [&name](const Hook &hook) { return hook.name == name; });
 }
 
-Result<void> Registry::run(Phase phase)
+Result<void> Registry::run(Phase phase, bool preserving)
 {
     for (size_t i = 0; i < hooks_.size(); i++) {
-        if (!wants(hooks_[i], phase)) {
+        if (!wants(hooks_[i], phase, preserving)) {
             continue;
         }
         Result<void> done = hooks_[i].run(phase);
         if (!done) {
-            undo_first(i, phase);
+            undo_first(i, phase, preserving);
             return std::unexpected(
                 Error{done.error().code,
                       format("hook '%s' failed in phase %s: %s",
@@ -117,16 +118,16 @@ Result<void> Registry::run(Phase phase)
     return {};
 }
 
-void Registry::undo(Phase phase)
+void Registry::undo(Phase phase, bool preserving)
 {
-    undo_first(hooks_.size(), phase);
+    undo_first(hooks_.size(), phase, preserving);
 }
 
-void Registry::undo_first(size_t count, Phase phase)
+void Registry::undo_first(size_t count, Phase phase, bool preserving)
 {
     while (count-- > 0) {
         const Hook &hook = hooks_[count];
-        if (wants(hook, phase) && hook.undo) {
+        if (wants(hook, phase, preserving) && hook.undo) {
             hook.undo(phase);
         }
     }

@@ -36,6 +36,11 @@ struct Hook {
     std::string name;
     std::vector<std::string> after{};
     std::vector<Phase> phases{};
+    /*
+     * Whether it also runs at a rebirth that preserves the guest: one that no
+     * reset of devices follows.
+     */
+    bool preserves = false;
     std::function<Result<void>(Phase)> run;
     /* Puts back what run() did in that phase; may be empty. */
     std::function<void(Phase)> undo{};
@@ -58,15 +63,15 @@ public:
      * Runs the hooks of @phase in order.  On failure those of this phase
      * that ran are undone, and the error names the hook.
      */
-    Result<void> run(Phase phase);
+    Result<void> run(Phase phase, bool preserving = false);
     /* Undoes @phase, in reverse, where run() had succeeded. */
-    void undo(Phase phase);
+    void undo(Phase phase, bool preserving = false);
 
     /* In the order in which they run. */
     const std::vector<Hook> &hooks() const { return hooks_; }
 
 private:
-    void undo_first(size_t count, Phase phase);
+    void undo_first(size_t count, Phase phase, bool preserving);
 
     std::vector<Hook> hooks_;
 };

@@ -18,7 +18,13 @@ Result<void> Swap::perform()
     Result<void> done = keep_old();
 
     if (done) {
-        done = move_exclusive();
+        done = take_exclusive();
+    }
+    if (done && state_) {
+        done = carry();
+    }
+    if (done) {
+        done = give_exclusive();
     }
     if (done) {
         done = put_in_place();
@@ -52,7 +58,7 @@ bool Swap::stays(const Entry &entry) const
 }
 
 /* Taking all away first lets the kernel's grace periods overlap. */
-Result<void> Swap::move_exclusive()
+Result<void> Swap::take_exclusive()
 {
     for (const EntryPtr &entry : snapshot_.entries) {
         if (!entry->row->exclusive || stays(*entry)) {
@@ -65,6 +71,28 @@ Result<void> Swap::move_exclusive()
         }
         taken_.push_back(entry.get());
     }
+    return {};
+}
+
+/*
+ * Between the two: what an irqfd has brought is in the old VM's state by now,
+ * and what is signalled from now on waits in its eventfd for the new VM, whose
+ * interrupt controllers must know what they know by then.
+ */
+Result<void> Swap::carry()
+{
+    uint64_t began = kernel_.now();
+    Result<void> done = state_->read(snapshot_);
+
+    if (done) {
+        done = state_->put(image_);
+    }
+    carrying_ = kernel_.now() - began;
+    return done;
+}
+
+Result<void> Swap::give_exclusive()
+{
     for (const Entry *entry : taken_) {
         Result<void> done = image_.replay(*entry);
         if (!done) {
@@ -119,11 +147,28 @@ Result<void> Swap::put_in_place()
                         to_string(object.kind));
         }
         placed_++;
-        if (Result<void> mapped = map(object, fresh); !mapped) {
+        Result<void> mapped = map(object, fresh);
+        if (mapped && state_) {
+            mapped = state_->put_page(object);
+        }
+        if (!mapped) {
             return mapped;
         }
     }
     return {};
+}
+
+/*
+ * What was signalled while the new VM had the irqfd is gone with that VM: a
+ * guest that lives on may be interrupted for nothing, but not miss anything.
+ */
+void Swap::ring(const Entry &entry)
+{
+    const auto &fds = entry.row->fds;
+
+    if (state_ && fds.size() > 0 && fds[0].role == FdRole::Eventfd) {
+        kernel_.ring(entry.files[0].fd);
+    }
 }
 
 Result<void> Swap::undo()
@@ -147,6 +192,7 @@ Result<void> Swap::undo()
     for (; !given_.empty(); given_.pop_back()) {
         const Entry *entry = given_.back();
         note(image_.take_away(*entry));
+        ring(*entry);
     }
     for (; !taken_.empty(); taken_.pop_back()) {
         const Entry *entry = taken_.back();

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "error.h"
+#include "guest_state.h"
 #include "image.h"
 #include "journal.h"
 #include "kernel.h"
@@ -33,12 +34,13 @@ class Swap {
 public:
     /*
      * @leave: eventfds whose exclusive things do not move, because the reset
-     * of their devices takes them away.
+     * of their devices takes them away.  @state: carried from one VM to the
+     * other; borrowed, or nullptr.
      */
     Swap(Kernel &kernel, Snapshot snapshot, Image image,
-         std::set<int> leave = {})
+         std::set<int> leave = {}, GuestState *state = nullptr)
         : kernel_(kernel), snapshot_(std::move(snapshot)),
-          image_(std::move(image)), leave_(std::move(leave))
+          image_(std::move(image)), leave_(std::move(leave)), state_(state)
     {}
     Swap(const Swap &) = delete;
 
@@ -63,9 +65,15 @@ public:
      */
     std::vector<Fd> finish();
 
+    /* How long carrying the state took, in nanoseconds. */
+    uint64_t carrying() const { return carrying_; }
+
 private:
     Result<void> keep_old();
-    Result<void> move_exclusive();
+    Result<void> take_exclusive();
+    Result<void> carry();
+    Result<void> give_exclusive();
+    void ring(const Entry &entry);
     Result<void> put_in_place();
     Result<void> map(const Object &object, int fd);
     bool stays(const Entry &entry) const;
@@ -74,6 +82,8 @@ private:
     Snapshot snapshot_;
     Image image_;
     std::set<int> leave_;
+    GuestState *state_;
+    uint64_t carrying_ = 0;
     std::vector<Fd> old_;              /* by index in snapshot_.objects */
     std::vector<const Entry *> taken_; /* exclusive, gone from the old VM */
     std::vector<const Entry *> given_; /* … and in the new one */

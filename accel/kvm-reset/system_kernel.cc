@@ -111,6 +111,12 @@ public:
         return ret != -ENOENT && ret != -EBADF && ret != -EPERM;
     }
 
+    int ring(int eventfd) override
+    {
+        uint64_t one = 1;
+        return ::write(eventfd, &one, sizeof(one)) < 0 ? -errno : 0;
+    }
+
     uint64_t now() override
     {
         timespec t;

@@ -118,6 +118,11 @@ typedef struct KvmResetHook {
     int (*run)(void *opaque, KvmResetPhase phase, char **why);
     void (*undo)(void *opaque, KvmResetPhase phase);
     void *opaque;
+    /*
+     * Whether it runs at a rebirth that preserves the guest, too, which no
+     * reset of devices follows; KVM_RESET_PHASE_BEFORE_RUN is not part of it.
+     */
+    bool preserves;
 } KvmResetHook;
 
 /**
@@ -163,6 +168,48 @@ int kvm_reset_rebirth(char **why);
  * Returns 0, or a positive errno and the reason in *@why.
  */
 int kvm_reset_before_run(char **why);
+
+/**
+ * KvmResetPause - what a rebirth that preserved the guest took; nanoseconds
+ */
+typedef struct KvmResetPause {
+    uint64_t prepare; /* building the VM, or bringing it up to date: before */
+    uint64_t quiesce; /* hooks before anything is touched */
+    uint64_t state;   /* reading the guest's state and putting it */
+    uint64_t commit;  /* the swap */
+    uint64_t hooks;   /* hooks on the new VM */
+    bool used_spare;
+    uint64_t bytes; /* of state */
+} KvmResetPause;
+
+/**
+ * kvm_reset_preserve_prepare - a new VM for a guest that is to go on
+ *
+ * While the guest runs: builds the VM and finds out what state there is to
+ * carry.  Returns 0, or a positive errno and the reason in *@why; ENOTSUP: the
+ * guest has what cannot be carried.  Under the big lock.
+ */
+int kvm_reset_preserve_prepare(char **why);
+
+/**
+ * kvm_reset_preserve - puts it in place with all of the guest's state
+ *
+ * After kvm_reset_preserve_prepare(), with the vCPUs stopped, none of them
+ * inside of an I/O instruction, and other threads kept from issuing ioctls.
+ * Returns 0, or a positive errno and the reason in *@why: the guest is then on
+ * its old VM, as it was.  Under the big lock.
+ */
+int kvm_reset_preserve(KvmResetPause *pause, char **why);
+
+/* kvm_reset_preserve_end - the guest runs: the old VM may be taken down */
+void kvm_reset_preserve_end(void);
+
+/**
+ * kvm_reset_preserved - the name of a piece of state that was carried
+ *
+ * The last time, number @index from 0 on; NULL behind the last.  Borrowed.
+ */
+const char *kvm_reset_preserved(unsigned index);
 
 /* Durations are in nanoseconds. */
 typedef struct KvmResetStatus {

@@ -54,6 +54,7 @@ public:
     std::string describe(int fd) override { return real_->describe(fd); }
     int watch(int fd) override { return real_->watch(fd); }
     bool watched(int fd) override { return real_->watched(fd); }
+    int ring(int fd) override { return real_->ring(fd); }
     uint64_t now() override { return real_->now(); }
 
 private:

@@ -27,6 +27,7 @@ struct FakeKernel::Vm {
     std::set<std::vector<uint64_t>> ioeventfds;
     std::set<uint64_t> vfio_files;
     FakeCoco coco;
+    FakeState state;
     bool irqchip = false, vfio = false;
     unsigned memfds = 0;
 };
@@ -36,6 +37,7 @@ struct FakeKernel::File {
     std::string role; /* within its VM */
     uint64_t serial;
     std::shared_ptr<Vm> vm;
+    std::vector<uint8_t> memory{};
 };
 
 void PrintTo(const Told &told, std::ostream *out)
@@ -310,8 +312,45 @@ int FakeKernel::munmap(void *addr, size_t)
     return 0;
 }
 
+uint8_t *FakeKernel::behind(uint64_t address, size_t length)
+{
+    for (auto &[start, mapped] : mappings_) {
+        if (mapped.file && start <= address &&
+            address + length <= start + mapped.length) {
+            mapped.file->memory.resize(mapped.length);
+            return mapped.file->memory.data() + (address - start);
+        }
+    }
+    return nullptr;
+}
+
+int FakeKernel::ring(int eventfd)
+{
+    std::unique_lock lock(mutex_);
+    FilePtr file = find(eventfd);
+
+    if (!file) {
+        return -EBADF;
+    }
+    rung_.push_back(file->serial);
+    return 0;
+}
+
+FakeState::Values FakeKernel::state(int fd) const
+{
+    std::unique_lock lock(mutex_);
+    return find(fd)->vm->state.values();
+}
+
 int FakeKernel::read_memory(uint64_t address, std::span<uint8_t> bytes)
 {
+    {
+        std::unique_lock lock(mutex_);
+        if (uint8_t *from = behind(address, bytes.size())) {
+            memcpy(bytes.data(), from, bytes.size());
+            return 0;
+        }
+    }
     iovec here{bytes.data(), bytes.size()};
     iovec there{reinterpret_cast<void *>(address), bytes.size()};
 
@@ -327,7 +366,9 @@ int FakeKernel::write_memory(uint64_t address, std::span<const uint8_t> bytes)
     if (int code = refused(Call::WriteMemory)) {
         return -code;
     }
-    memcpy(reinterpret_cast<void *>(address), bytes.data(), bytes.size());
+    uint8_t *to = behind(address, bytes.size());
+    memcpy(to ? to : reinterpret_cast<uint8_t *>(address), bytes.data(),
+           bytes.size());
     return 0;
 }
 
@@ -533,7 +574,14 @@ int FakeKernel::perform(File &file, uint32_t request, uintptr_t arg)
 {
     if (file.role == "kvm") {
         return on_system(request, arg);
-    } else if (file.role == "vm") {
+    }
+    if (keeps_state && (file.role == "vm" || in_vcpu(file.role))) {
+        auto ret = file.vm->state.ioctl(file.role, request, arg);
+        if (ret) {
+            return *ret;
+        }
+    }
+    if (file.role == "vm") {
         return on_vm(file.vm, request, arg);
     } else if (file.role.starts_with("device")) {
         return on_device(*file.vm, request, arg);
@@ -561,6 +609,16 @@ int FakeKernel::on_system(uint32_t request, uintptr_t arg)
         vm->coco.vm_type = arg;
         vm->coco.key = uint8_t(serial_ % 255 + 1);
         return install(make("anon_inode:kvm-vm", vm, "vm"));
+    }
+    if (request == 0xc004ae02) { /* KVM_GET_MSR_INDEX_LIST */
+        std::vector<uint32_t> all = fake_registers();
+        auto list = reinterpret_cast<uint32_t *>(arg);
+        uint32_t room = std::exchange(*list, all.size());
+        if (room < all.size()) {
+            return -E2BIG;
+        }
+        std::ranges::copy(all, list + 1);
+        return 0;
     }
     if (request == uapi::get_msr_feature_index_list) {
         auto list = reinterpret_cast<uint32_t *>(arg);

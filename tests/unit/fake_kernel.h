@@ -21,6 +21,7 @@
 #include <string>
 #include <vector>
 
+#include "fake_state.h"
 #include "kernel.h"
 
 /* One ioctl that a VM, or something in it, took. */
@@ -65,6 +66,7 @@ public:
     std::string describe(int fd) override;
     int watch(int fd) override;
     bool watched(int fd) override;
+    int ring(int eventfd) override;
     uint64_t now() override;
 
     /* Userspace's own files. */
@@ -86,11 +88,18 @@ public:
     size_t vms() const;
     size_t watches() const;
 
+    /* What was put into the VM behind @fd, and its eventfds that were rung. */
+    FakeState::Values state(int fd) const;
+    std::vector<uint64_t> rung() const { return rung_; }
+
     /* What the VM was launched from, if it is confidential. */
     std::vector<std::string> launched(int fd) const;
     /* Keys that there are for confidential VMs, and pages added in a call. */
     unsigned asids = 10;
     unsigned most_pages = 1000;
+
+    /* Whether VMs and vCPUs tell of their state what they were told. */
+    bool keeps_state = false;
 
     /* Off for tests that talk for so long that it would fill the memory. */
     bool remembers = true;
@@ -153,12 +162,15 @@ private:
         size_t length;
         FilePtr file;
     };
+    /* What a mapping of KVM's shows: the file's own memory. */
+    uint8_t *behind(uint64_t address, size_t length);
 
     mutable std::recursive_mutex mutex_;
     std::map<int, FilePtr> fds_;
     std::map<uintptr_t, Mapped> mappings_;
     std::vector<std::weak_ptr<Vm>> vms_;
     std::set<std::pair<int, uint64_t>> watches_;
+    std::vector<uint64_t> rung_;
     std::map<uint32_t, size_t> times_;
     Failure failure_;
     bool failed_ = false;

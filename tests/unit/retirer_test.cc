@@ -38,6 +38,7 @@ public:
     std::string describe(int) override { return {}; }
     int watch(int) override { return 0; }
     bool watched(int) override { return true; }
+    int ring(int) override { return -ENOSYS; }
     uint64_t now() override { return clock++; }
 
     int close(int fd) override

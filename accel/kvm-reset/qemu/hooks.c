@@ -32,6 +32,19 @@ void kvm_reset_collect_dirty_pages(void)
 }
 
 /*
+ * A reset has the display redrawn; at a rebirth that preserves the guest, what
+ * it has drawn counts too.
+ */
+static void collect_dirty_pages_of(void)
+{
+    if (kvm_reset_preserving) {
+        memory_global_dirty_log_sync(false);
+    } else {
+        kvm_reset_collect_dirty_pages();
+    }
+}
+
+/*
  * What the old VM knows to be dirty goes with it, so it is collected first.
  * The new rings begin at their first slot.
  */
@@ -40,7 +53,7 @@ static int carry_dirty_pages(void *opaque, KvmResetPhase phase, char **why)
     CPUState *cpu;
 
     if (phase == KVM_RESET_PHASE_QUIESCE) {
-        kvm_reset_collect_dirty_pages();
+        collect_dirty_pages_of();
         return 0;
     }
     CPU_FOREACH(cpu)
@@ -55,12 +68,14 @@ static const KvmResetHook hooks[] = {
         .name = "coalesced-mmio",
         .phases = 1u << KVM_RESET_PHASE_QUIESCE,
         .run = drain_coalesced,
+        .preserves = true,
     },
     {
         .name = "dirty-pages",
         .phases = 1u << KVM_RESET_PHASE_QUIESCE |
                   1u << KVM_RESET_PHASE_NEW_VCPUS,
         .run = carry_dirty_pages,
+        .preserves = true,
     },
 };
 

@@ -12,6 +12,9 @@
 /* x-change-vmfd-on-reset: an ordinary guest wants a new VM at each reset. */
 extern bool kvm_reset_wanted;
 
+/* While the guest gets a new VM and goes on, not reset. */
+extern bool kvm_reset_preserving;
+
 /* Registers what QEMU itself caches of the kernel's state. */
 void kvm_reset_add_qemu_hooks(void);
 

@@ -5,6 +5,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qapi/error.h"
 #include "qapi/qapi-commands-kvm-reset.h"
 #include "monitor/hmp.h"
 #include "monitor/monitor.h"
@@ -48,6 +49,12 @@ KvmResetInfo *qmp_query_kvm_reset(Error **errp)
     info->reason = g_strdup("this target has no KVM");
     info->spare = g_new0(KvmResetSpare, 1);
     return info;
+}
+
+KvmRebirthPause *qmp_kvm_rebirth(bool preserve, Error **errp)
+{
+    error_setg(errp, "this target has no KVM");
+    return NULL;
 }
 
 void hmp_info_kvm_reset(Monitor *mon, const QDict *qdict)

@@ -23,6 +23,7 @@
 #include "system/kvm.h"
 #include "sysemu/kvm-reset.h"
 #include "accel/kvm-reset/qemu/internal.h"
+#include "preserve.h"
 #include "sev.h"
 
 /*
@@ -100,4 +101,5 @@ void kvm_reset_add_target_hooks(void)
     };
 
     kvm_reset_add_hooks(&hook, 1);
+    kvm_reset_add_hooks(&kvm_reset_vcpu_hook, 1);
 }

@@ -15,6 +15,7 @@
 #include "arch.h"
 #include "launch_commands.h"
 #include "plan_digest.h"
+#include "state_pieces.h"
 
 namespace kvm_reset {
 
@@ -46,6 +47,7 @@ static constexpr Arch x86{
     .defining_msrs = feature_msrs,
     .launch_command = x86_launch_command,
     .measure = x86_measure,
+    .state_pieces = x86_state_pieces,
 };
 
 [[maybe_unused]] static const bool registered = register_arch(&x86);

@@ -1,0 +1,96 @@
+/*
+ * The volatile state of a guest, on its way from one VM to another
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Read from the VM in use and put into an image before the image takes its
+ * place, so that whatever fails leaves the guest where it was.  What there is
+ * to carry is found out beforehand, on the image, while the guest runs.
+ */
+
+#ifndef KVM_RESET_GUEST_STATE_H
+#define KVM_RESET_GUEST_STATE_H
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "error.h"
+#include "image.h"
+#include "journal.h"
+#include "kernel.h"
+#include "state_piece.h"
+
+namespace kvm_reset {
+
+class GuestState {
+public:
+    /* @pieces has static storage and the order of putting. */
+    GuestState(Kernel &kernel, std::span<const StatePiece> pieces)
+        : kernel_(&kernel), pieces_(pieces)
+    {}
+
+    /*
+     * Which pieces this VM has, as its image shows.  ENOTSUP if it has state
+     * that cannot be carried.  The guest may run.
+     */
+    Result<void> survey(const Snapshot &snapshot, const Image &image);
+    /* Whether that is still so. */
+    bool surveyed(const Snapshot &snapshot) const;
+
+    /* From the VM in use, whose vCPUs are stopped. */
+    Result<void> read(const Snapshot &snapshot);
+    Result<void> put(const Image &image) const;
+    /* Behind the mapping of a vCPU's fd: what its run page said. */
+    Result<void> put_page(const Object &vcpu) const;
+
+    /* For tests: carries everything but this. */
+    void leave_out(std::string name) { left_out_ = std::move(name); }
+    /* The names of what is carried, each once. */
+    std::vector<std::string> names() const;
+    size_t bytes() const;
+
+private:
+    /* One piece of one object. */
+    struct Item {
+        const StatePiece *piece;
+        ObjectId object;
+        std::vector<uint8_t> fresh; /* what a new VM has */
+        std::vector<uint8_t> value{};
+        bool there = false;
+        uint64_t at = 0; /* when it was read, ns */
+    };
+    struct Page {
+        ObjectId object;
+        std::vector<uint8_t> bytes;
+    };
+
+    Result<void> survey_group(std::span<const StatePiece> group,
+                              const Snapshot &snapshot, const Image &image,
+                              int system, int vm);
+    Result<bool> survey_item(const StatePiece &piece, ObjectId object, int fd,
+                             int system, int vm);
+    Result<bool> has(uint32_t cap, int vm) const;
+    Result<bool> applies(const StatePiece &piece, const Snapshot &snapshot,
+                         int vm) const;
+    Result<std::vector<uint8_t>> blank(const StatePiece &piece, int system,
+                                       int vm);
+    Result<void> survey_registers(Item &item, int fd);
+    int get(const StatePiece &piece, int fd, std::vector<uint8_t> &value) const;
+    Result<void> read_item(Item &item, int fd);
+    Result<void> put_item(const Item &item, int fd) const;
+    Result<void> put_registers(const Item &item, int fd) const;
+    Result<void> read_page(const Object &vcpu);
+
+    Kernel *kernel_;
+    std::span<const StatePiece> pieces_;
+    uint64_t version_ = 0;
+    std::vector<Item> items_; /* in the order of putting */
+    std::vector<Page> pages_;
+    std::string left_out_;
+};
+
+} /* namespace kvm_reset */
+
+#endif

@@ -1,0 +1,137 @@
+/*
+ * Rebirth of a guest that goes on: its state comes along
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * All that takes long is done while the guest runs.  While it is stopped its
+ * state is read and put into the image, which then takes the old VM's place;
+ * nothing is done to the old VM that cannot be undone.
+ */
+
+#include <cerrno>
+
+#include "rebirth.h"
+
+namespace kvm_reset {
+
+Result<void> Rebirth::prepare_preserving()
+{
+    lost_ = false;
+    ahead_.reset();
+    Result<void> done = may_begin();
+
+    if (done) {
+        done = prepare_ahead();
+        if (!done) {
+            spare_.renew(vm_number_);
+        }
+    }
+    if (!done) {
+        note(std::unexpected(done.error()));
+    }
+    return done;
+}
+
+Result<void> Rebirth::prepare_ahead()
+{
+    Kernel &kernel = recorder_.kernel();
+    Phases phases;
+    uint64_t began = kernel.now();
+
+    if (!arch() || !arch()->state_pieces) {
+        return refuse(ENOTSUP, "what the state of a guest is on this "
+                               "architecture is not known");
+    }
+    std::optional<Image> image = spare_.take();
+    Snapshot snapshot = recorder_.snapshot();
+    phases.spare = image && image->follow(snapshot);
+    if (!phases.spare) {
+        Result<Image> built = Image::build(kernel, snapshot, vm_number_);
+        if (!built) {
+            return std::unexpected(built.error());
+        }
+        image.emplace(std::move(*built));
+    }
+    GuestState state(kernel, arch()->state_pieces());
+    state.leave_out(left_out_);
+    Result<void> done = state.survey(snapshot, *image);
+    if (!done) {
+        return done;
+    }
+    phases.prepare = kernel.now() - began;
+    ahead_.emplace(Ahead{std::move(*image), std::move(state), phases});
+    return {};
+}
+
+Result<Phases> Rebirth::run_preserving()
+{
+    Result<Phases> outcome = attempt_preserving();
+
+    ahead_.reset();
+    if (!outcome) {
+        spare_.renew(vm_number_);
+    }
+    note(outcome);
+    return outcome;
+}
+
+Result<Phases> Rebirth::attempt_preserving()
+{
+    if (!ahead_) {
+        return fail(EINVAL, "nothing was prepared");
+    }
+    Phases phases = ahead_->phases;
+    uint64_t began = recorder_.kernel().now();
+    Result<void> done = registry_.run(Phase::Quiesce, true);
+
+    phases.quiesce = recorder_.kernel().now() - began;
+    if (done) {
+        done = commit_preserving(phases);
+        if (!done) {
+            registry_.undo(Phase::Quiesce, true);
+        }
+    }
+    if (!done) {
+        if (auto told = registry_.run(Phase::Aborted, true); !told) {
+            done.error().what += "; then " + told.error().what;
+        }
+        return std::unexpected(done.error());
+    }
+    phases.total = recorder_.kernel().now() - began;
+    return phases;
+}
+
+Result<void> Rebirth::commit_preserving(Phases &phases)
+{
+    Ahead &ahead = *ahead_;
+    std::unique_lock frozen = recorder_.freeze();
+    Snapshot snapshot = recorder_.frozen_snapshot();
+
+    if (auto why = recorder_.frozen_blocker()) {
+        return fail(ENOTSUP, "the VM is not restartable: %s", why->c_str());
+    }
+    /* What changed since the guest was stopped, or shortly before. */
+    Result<void> done = ahead.image.follow(snapshot);
+    if (done && !ahead.state.surveyed(snapshot)) {
+        done = ahead.state.survey(snapshot, ahead.image);
+    }
+    if (!done) {
+        return done;
+    }
+    int number = ahead.image.vm_number();
+    std::vector<LaunchAnswer> answers = ahead.image.take_answers();
+    Swap swap(recorder_.kernel(), snapshot, std::move(ahead.image), {},
+              &ahead.state);
+    done = swap_in(frozen, swap, phases, true);
+    if (!done) {
+        return done;
+    }
+    vm_number_ = number;
+    answers_ = std::move(answers);
+    carried_ = ahead.state.names();
+    carried_bytes_ = ahead.state.bytes();
+    keep_old(swap);
+    return {};
+}
+
+} /* namespace kvm_reset */

@@ -1,0 +1,121 @@
+/*
+ * kvm-reset in QEMU: a new VM for a guest that goes on
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The vCPUs stop for it, and nobody is told: the run state stays, devices are
+ * not stopped, clocks go on.  What devices do meanwhile waits: for the big
+ * lock, for ioctls to be allowed again, or in the eventfd of an interrupt.
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qapi/qapi-commands-kvm-reset.h"
+#include "qapi/qapi-types-run-state.h"
+#include "qapi/util.h"
+#include "qemu/timer.h"
+#include "system/accel-blocker.h"
+#include "system/cpus.h"
+#include "system/kvm.h"
+#include "system/runstate.h"
+#include "sysemu/kvm-reset.h"
+#include "internal.h"
+
+bool kvm_reset_preserving;
+
+static bool may_preserve(Error **errp)
+{
+    RunState now = runstate_get();
+
+    if (!kvm_enabled()) {
+        error_setg(errp, "KVM is not in use");
+        return false;
+    }
+    if (now == RUN_STATE_INMIGRATE || now == RUN_STATE_RESTORE_VM) {
+        error_setg(errp, "the guest's state is being loaded");
+        return false;
+    }
+    if (now == RUN_STATE_FINISH_MIGRATE || now == RUN_STATE_SAVE_VM ||
+        now == RUN_STATE_COLO) {
+        error_setg(errp, "the guest's state is being saved");
+        return false;
+    }
+    return true;
+}
+
+static uint64_t us(int64_t ns)
+{
+    return ns / 1000;
+}
+
+static strList *names_of_pieces(void)
+{
+    strList *list = NULL, **tail = &list;
+    const char *name;
+
+    for (unsigned i = 0; (name = kvm_reset_preserved(i)); i++) {
+        QAPI_LIST_APPEND(tail, g_strdup(name));
+    }
+    return list;
+}
+
+/* With the vCPUs stopped. */
+static int move(KvmResetPause *pause, char **why)
+{
+    int ret;
+
+    kvm_reset_preserving = true;
+    accel_ioctl_inhibit_begin();
+    ret = kvm_reset_preserve(pause, why);
+    accel_ioctl_inhibit_end();
+    kvm_reset_preserving = false;
+    return ret;
+}
+
+KvmRebirthPause *qmp_kvm_rebirth(bool preserve, Error **errp)
+{
+    g_autofree char *why = NULL;
+    KvmRebirthPause *answer;
+    KvmResetPause pause;
+    int64_t began, stopped, moved, resumed;
+    int ret;
+
+    if (!preserve) {
+        error_setg(errp, "a guest that runs can only have a new VM with all "
+                         "its state: preserve must be true");
+        return NULL;
+    }
+    if (!may_preserve(errp)) {
+        return NULL;
+    }
+    if (kvm_reset_preserve_prepare(&why)) {
+        error_setg(errp, "%s; the guest keeps its VM", why);
+        return NULL;
+    }
+    began = get_clock();
+    pause_all_vcpus();
+    stopped = get_clock();
+    ret = move(&pause, &why);
+    moved = get_clock();
+    resume_all_vcpus();
+    resumed = get_clock();
+    kvm_reset_preserve_end();
+    if (ret) {
+        error_setg(errp, "%s; the guest keeps its VM", why);
+        return NULL;
+    }
+
+    answer = g_new0(KvmRebirthPause, 1);
+    answer->total = us(resumed - began);
+    answer->stop = us(stopped - began);
+    answer->quiesce = us(pause.quiesce);
+    answer->state = us(pause.state);
+    answer->commit = us(pause.commit);
+    answer->hooks = us(pause.hooks);
+    answer->resume = us(resumed - moved);
+    answer->prepare = us(pause.prepare);
+    answer->spare = pause.used_spare;
+    answer->bytes = pause.bytes;
+    answer->pieces = names_of_pieces();
+    return answer;
+}

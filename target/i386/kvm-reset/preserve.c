@@ -1,0 +1,107 @@
+/*
+ * kvm-reset in QEMU: what of an x86 vCPU's state KVM does not tell
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#if __has_include("system/address-spaces.h")
+#include "system/address-spaces.h"
+#else
+#include "exec/address-spaces.h"
+#endif
+#include "cpu.h"
+#include "hw/i386/apic_internal.h"
+#include "standard-headers/asm-x86/kvm_para.h"
+#include "system/kvm.h"
+#include "accel/kvm-reset/qemu/internal.h"
+#include "preserve.h"
+
+/* The address that a guest gave for the TPR's shadow can only be set. */
+static void tell_vapic(X86CPU *cpu)
+{
+    APICCommonState *apic = cpu->apic_state ? APIC_COMMON(cpu->apic_state)
+                                            : NULL;
+
+    if (apic && kvm_irqchip_in_kernel() && apic->vapic_paddr) {
+        APIC_COMMON_GET_CLASS(apic)->vapic_base_update(apic);
+    }
+}
+
+static uint64_t read_msr(CPUState *cpu, uint32_t index)
+{
+    struct {
+        struct kvm_msrs head;
+        struct kvm_msr_entry entry;
+    } one = {
+        .head.nmsrs = 1,
+        .entry.index = index,
+    };
+
+    return kvm_vcpu_ioctl(cpu, KVM_GET_MSRS, &one) == 1 ? one.entry.data : 0;
+}
+
+/* Nanoseconds for which the vCPU's thread has waited for a CPU so far. */
+static bool waited_for_cpu(CPUState *cpu, uint64_t *ns)
+{
+    g_autofree char *path = g_strdup_printf("/proc/self/task/%d/schedstat",
+                                            cpu->thread_id);
+    g_autofree char *text = NULL;
+
+    return g_file_get_contents(path, &text, NULL, NULL) &&
+           sscanf(text, "%*u %" SCNu64, ns) == 1;
+}
+
+/*
+ * KVM adds to the time stolen from a vCPU what its thread has waited since it
+ * looked last; a new vCPU has never looked, and would add all of it again.
+ */
+static void adjust_stolen(CPUState *cpu, bool back)
+{
+    uint64_t where = read_msr(cpu, MSR_KVM_STEAL_TIME), stolen, waited;
+    hwaddr at = where & ~(uint64_t)63;
+
+    if (!(where & KVM_MSR_ENABLED) || !waited_for_cpu(cpu, &waited) ||
+        address_space_read(&address_space_memory, at, MEMTXATTRS_UNSPECIFIED,
+                           &stolen, sizeof(stolen)) != MEMTX_OK) {
+        return;
+    }
+    stolen = cpu_to_le64(le64_to_cpu(stolen) + (back ? waited : -waited));
+    address_space_write(&address_space_memory, at, MEMTXATTRS_UNSPECIFIED,
+                        &stolen, sizeof(stolen));
+}
+
+static int tell_vcpus(void *opaque, KvmResetPhase phase, char **why)
+{
+    CPUState *cpu;
+
+    CPU_FOREACH(cpu)
+    {
+        /* At a reset all of it begins anew. */
+        if (kvm_reset_preserving) {
+            tell_vapic(X86_CPU(cpu));
+            adjust_stolen(cpu, false);
+        }
+    }
+    return 0;
+}
+
+static void tell_vcpus_back(void *opaque, KvmResetPhase phase)
+{
+    CPUState *cpu;
+
+    CPU_FOREACH(cpu)
+    {
+        if (kvm_reset_preserving) {
+            adjust_stolen(cpu, true);
+        }
+    }
+}
+
+const KvmResetHook kvm_reset_vcpu_hook = {
+    .name = "vcpus",
+    .phases = 1u << KVM_RESET_PHASE_NEW_VCPUS,
+    .run = tell_vcpus,
+    .undo = tell_vcpus_back,
+    .preserves = true,
+};

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Moves of guests at work from one VM to the next, at random moments. Each
+guest checks itself; nothing tells it that it was moved.
+
+    preserve.py --moves N --seconds S --seed X --out DIR [--kind NAME]...
+
+The report is DIR/preserve.md: what each guest checked, and the pauses.
+"""
+
+import argparse
+import os
+import random
+import re
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from qemu.machine import QEMUMachine
+
+from guest import TIMEOUT, Guest
+from kvm_reset_test import KvmResetTest
+
+WORK_LINE = r'work ok n=(\d+)((?: \w+=\d+)+)'
+HYPER_V = ','.join(f'hv-{light}' for light in (
+    'relaxed', 'vapic', 'time', 'vpindex', 'synic', 'stimer', 'runtime',
+    'frequencies', 'reenlightenment', 'tlbflush', 'ipi', 'crash'))
+
+# One guest each: its machine, and how many of its moves come in a thousand.
+KINDS: dict[str, dict[str, Any]] = {
+    'pc': {'machine': 'pc', 'share': 250},
+    'q35, 2 CPUs': {'machine': 'q35', 'smp': '2', 'share': 250},
+    'q35, 4 CPUs': {'machine': 'q35', 'smp': '4', 'share': 100},
+    'split irqchip': {'machine': 'q35,kernel-irqchip=split', 'smp': '2',
+                      'share': 150},
+    'Hyper-V': {'machine': 'q35', 'smp': '2', 'cpu': 'host,kvm=off,' + HYPER_V,
+                'share': 100},
+    'Xen': {'machine': 'q35,kernel-irqchip=split', 'smp': '2',
+            'accel': 'kvm,xen-version=0x40011', 'xen': True, 'share': 100},
+    'no paravirtualization': {
+        'machine': 'pc', 'cpu': 'host,-kvmclock,-kvm-steal-time,-kvm-pv-eoi,'
+        '-kvm-asyncpf,-x2apic,kvm=off', 'share': 50},
+}
+
+
+class Noticed(AssertionError):
+    """The guest, or who watches it, saw that it was moved."""
+
+
+@dataclass
+class Record:
+    """What was done to one guest, and what it checked meanwhile."""
+    kind: str
+    moves: int = 0
+    seconds: float = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    pauses: list[int] = field(default_factory=list)
+    states: list[int] = field(default_factory=list)
+    pieces: list[str] = field(default_factory=list)
+    outcome: str = 'noticed nothing'
+
+
+def start_guest(kind: str, scratch: Path, spare: str = 'on') -> Guest:
+    what = KINDS[kind]
+    scratch.mkdir(parents=True, exist_ok=True)
+    disk = scratch / 'disk'
+    disk.write_bytes(bytes(8 << 20))
+    xen = what.get('xen', False)
+    vm = QEMUMachine(os.environ['KVM_RESET_QEMU'], name='preserve',
+                     log_dir=str(scratch), base_temp_dir=str(scratch))
+    options: dict[str, Any] = {
+        'machine': f'{what["machine"]},kvm-reset-spare={spare}',
+        'smp': what.get('smp', '1'), 'memory': 192, 'append': 'kr.work=1',
+        'args': ['-drive', f'file={disk},format=raw,if=none,id=d', '-device',
+                 'xen-disk,vdev=xvda,drive=d' if xen else
+                 'virtio-blk-pci,drive=d', '-netdev', 'user,id=n', '-device',
+                 'xen-net-device,netdev=n' if xen else
+                 'virtio-net-pci,netdev=n,romfile=']}
+    for name in ('cpu', 'accel'):
+        if name in what:
+            options[name] = what[name]
+    return KvmResetTest.launch(vm, 'preserve', scratch, **options)
+
+
+class Mover:
+    def __init__(self, guest: Guest, kind: str, seed: int) -> None:
+        self.guest = guest
+        self.dice = random.Random(seed)
+        self.record = Record(kind)
+        guest.wait_boot()
+        self.boot_id = guest.boot_ids[-1]
+        self.check_works()
+        self.first = dict(self.record.counts)
+
+    def check_works(self) -> None:
+        """Two lines more: what was written before may be of before."""
+        self.guest.console.skip()
+        for _ in range(2):
+            match = self.guest.console.wait_for(WORK_LINE, 2 * TIMEOUT)
+        self.record.counts = {name: int(count) for name, count in
+                              re.findall(r' (\w+)=(\d+)', match[2])}
+
+    def must_not_have_noticed(self) -> None:
+        text = self.guest.console.text()
+        for word in ('FAIL', 'BUG:', 'Oops', 'Call Trace', 'kernel panic',
+                     'went backwards', 'unstable', 'soft lockup',
+                     'kvm-reset-guest: error'):
+            if word in text:
+                at = text.index(word)
+                raise Noticed(f'it says: {text[max(0, at - 80):at + 200]!r}')
+        boots = re.findall(r'boot id=([0-9a-f]{32})', text)
+        if boots != [self.boot_id]:
+            raise Noticed(f'it booted {len(boots)} times')
+
+    def move(self) -> dict[str, Any]:
+        before = self.guest.qmp('query-status')
+        pause = self.guest.qmp('kvm-rebirth', preserve=True)
+        if self.guest.qmp('query-status') != before:
+            raise Noticed('its run state changed')
+        self.record.moves += 1
+        self.record.pauses.append(pause['total'])
+        self.record.states.append(pause['state'])
+        self.record.pieces = pause['pieces']
+        return pause
+
+    def moment(self) -> None:
+        dice = self.dice.random()
+        if dice < 0.3:
+            return
+        time.sleep(self.dice.uniform(0, 0.02 if dice < 0.7 else 0.3))
+
+    def run(self, moves: int, seconds: float,
+            say: Callable[[str], None] = lambda _: None) -> None:
+        """@moves, in @seconds at most."""
+        began = time.monotonic()
+        try:
+            while self.record.moves < moves:
+                for _ in range(min(10, moves - self.record.moves)):
+                    self.moment()
+                    self.move()
+                self.must_not_have_noticed()
+                self.record.seconds = time.monotonic() - began
+                if self.record.moves % 50 == 0:
+                    self.check_works()
+                    say(f'{self.record.moves}/{moves} moves, '
+                        f'{self.record.seconds:.0f} s')
+                if self.record.seconds > seconds:
+                    break
+            self.guest.must_answer()
+            self.check_works()
+            self.must_not_have_noticed()
+            for name, count in self.record.counts.items():
+                if self.first[name] and count <= self.first[name]:
+                    raise Noticed(f'its {name} work stood still')
+            if self.guest.generation() != self.record.moves:
+                raise Noticed('it was not always moved')
+        except AssertionError as error:
+            self.record.outcome = str(error)
+            raise
+        finally:
+            self.record.seconds = time.monotonic() - began
+
+
+def percentile(values: list[int], part: float) -> int:
+    return sorted(values)[min(len(values) - 1, int(len(values) * part))] \
+        if values else 0
+
+
+def report(records: list[Record]) -> str:
+    names = sorted({name for record in records for name in record.counts})
+    lines = ['<!-- SPDX-License-Identifier: GPL-2.0-or-later -->',
+             f'{sum(record.moves for record in records)} moves of guests at '
+             'work from one VM to the next.', '',
+             '| guest | moves | ' + ' | '.join(f'{name} checks'
+                                               for name in names)
+             + ' | pause p50, p99, µs | of it state, p50 | pieces | it |',
+             '| --- ' * (len(names) + 6) + '|']
+    for record in records:
+        lines.append(
+            f'| {record.kind} | {record.moves} | '
+            + ' | '.join(str(record.counts.get(name, '-')) for name in names)
+            + f' | {percentile(record.pauses, 0.5)}, '
+              f'{percentile(record.pauses, 0.99)} | '
+              f'{percentile(record.states, 0.5)} | {len(record.pieces)} | '
+              f'{record.outcome} |')
+    return '\n'.join(lines) + '\n'
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--moves', type=int, default=1000)
+    parser.add_argument('--seconds', type=float, default=1e9)
+    parser.add_argument('--seed', type=int, default=1)
+    parser.add_argument('--kind', action='append', choices=list(KINDS))
+    parser.add_argument('--out', type=Path, required=True)
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    kinds = args.kind or list(KINDS)
+    shares = sum(KINDS[kind]['share'] for kind in kinds)
+    records: list[Record] = []
+    bad = 0
+    for number, kind in enumerate(kinds):
+        scratch = Path(os.environ.get('TMPDIR', '/tmp'),
+                       f'preserve.{os.getpid()}.{number}')
+        moves = -(-args.moves * KINDS[kind]['share'] // shares)
+        guest = start_guest(kind, scratch)
+        mover = None
+        try:
+            mover = Mover(guest, kind, args.seed + number)
+            mover.run(moves, args.seconds,
+                      lambda text, kind=kind: print(f'preserve: {kind}: {text}',
+                                                    flush=True))
+        except AssertionError as error:
+            bad += 1
+            print(f'preserve: error: {kind}: {error}\n'
+                  f'{guest.qemu_log()[-500:]}', flush=True)
+        finally:
+            guest.vm.kill()
+        records.append(mover.record if mover else
+                       Record(kind, outcome='did not start'))
+        (args.out / 'preserve.md').write_text(report(records))
+    print((args.out / 'preserve.md').read_text(), end='', flush=True)
+    return 1 if bad else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

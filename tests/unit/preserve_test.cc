@@ -1,0 +1,324 @@
+/*
+ * Rebirth of a guest that goes on: all its state comes along, and whatever
+ * fails leaves it where it was
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include <gtest/gtest.h>
+
+#include "arch.h"
+#include "guest.h"
+#include "state_pieces.h"
+
+using namespace kvm_reset;
+using namespace uapi;
+
+namespace {
+
+class PreserveTest : public ::testing::Test {
+protected:
+    Guest guest;
+    std::vector<int> vcpus;
+    void *page = nullptr;
+
+    void SetUp() override
+    {
+        guest.kernel.keeps_state = true;
+        define();
+    }
+
+    void define()
+    {
+        uint8_t xen[56] = {};
+        guest.ioctl(guest.vm, 0x4038ae7a, xen); /* KVM_XEN_HVM_CONFIG */
+        guest.ioctl(guest.vm, create_irqchip);
+        guest.slot(0, 0x100000);
+        for (unsigned id = 0; id < 2; id++) {
+            vcpus.push_back(guest.vcpu(id));
+            page = guest.map(vcpus.back());
+        }
+        eventfd = guest.kernel.eventfd();
+        guest.irqfd(eventfd, 5);
+    }
+
+    /* Every piece of every object says something of its own. */
+    void fill()
+    {
+        unsigned seed = 1;
+        for (int fd : {guest.vm, vcpus[0], vcpus[1]}) {
+            for (const StatePiece &piece : x86_state_pieces()) {
+                if ((piece.on == FdClass::Vm) == (fd == guest.vm)) {
+                    fill(piece, fd, seed++);
+                }
+            }
+        }
+    }
+
+    /* What KVM has in a newer form is not asked for in the old one. */
+    static bool older(const StatePiece &piece)
+    {
+        return piece.unless || piece.otherwise;
+    }
+
+    void fill(const StatePiece &piece, int fd, unsigned seed)
+    {
+        if (older(piece)) {
+            return;
+        }
+        std::vector<uint8_t> bytes(std::max<size_t>(piece.size, 24), seed);
+        if (piece.form == PieceForm::Registers) {
+            std::vector<uint32_t> known = fake_registers();
+            for (uint32_t index : known) {
+                if (index == 0x10) {
+                    continue; /* the TSC goes by its offset */
+                }
+                Msrs<1> one{
+                    .msrs = {{.index = index, .data = index * 0x100 + seed}}};
+                guest.kernel.ioctl(fd, piece.set, uintptr_t(&one));
+            }
+            return;
+        }
+        write_field(bytes, piece.selector, piece.selected);
+        if (piece.form == PieceForm::Clock) {
+            write_field(bytes, {8, 4}, 4); /* with the time of day */
+        }
+        DeviceAttr attr{.addr = bytes.data()};
+        guest.kernel.ioctl(fd, piece.set,
+                           piece.form == PieceForm::Attribute
+                               ? uintptr_t(&attr)
+                               : uintptr_t(bytes.data()));
+    }
+
+    /* Whether the VM in place has that state. */
+    ::testing::AssertionResult is(const FakeState::Values &expected)
+    {
+        auto values = guest.kernel.state(guest.vm);
+        for (const auto &[what, value] : expected) {
+            if (values[what] != value) {
+                return ::testing::AssertionFailure()
+                    << what.second << " of " << what.first << " is another";
+            }
+        }
+        return ::testing::AssertionSuccess();
+    }
+
+    Result<Phases> move()
+    {
+        Result<void> ready = guest.rebirth.prepare_preserving();
+        if (!ready) {
+            return std::unexpected(ready.error());
+        }
+        return guest.rebirth.run_preserving();
+    }
+
+    int eventfd = -1;
+};
+
+TEST_F(PreserveTest, EveryPieceOfEveryVcpuIsThereAgain)
+{
+    fill();
+    auto before = guest.kernel.state(guest.vm);
+    uint64_t old = guest.kernel.file_at(guest.vm);
+    Result<Phases> done = move();
+    ASSERT_TRUE(done) << done.error().what;
+    EXPECT_NE(guest.kernel.file_at(guest.vm), old);
+    EXPECT_TRUE(is(before));
+    EXPECT_EQ(guest.rebirth.status().generation, 1u);
+}
+
+TEST_F(PreserveTest, WhatIsLeftOutIsMissing)
+{
+    for (const StatePiece &piece : x86_state_pieces()) {
+        if (older(piece)) {
+            continue;
+        }
+        SCOPED_TRACE(piece.name);
+        fill();
+        auto before = guest.kernel.state(guest.vm);
+        guest.rebirth.leave_out(piece.name);
+        Result<Phases> done = move();
+        ASSERT_TRUE(done) << done.error().what;
+        EXPECT_FALSE(guest.kernel.state(guest.vm) == before);
+    }
+}
+
+TEST_F(PreserveTest, TheRunPageComesAlong)
+{
+    uint8_t written[16], seen[16] = {};
+    std::ranges::fill(written, 0x5a);
+    guest.kernel.write_memory(uintptr_t(page) + 0x10, written);
+    ASSERT_TRUE(move());
+    guest.kernel.read_memory(uintptr_t(page) + 0x10, seen);
+    EXPECT_EQ(memcmp(written, seen, 16), 0);
+}
+
+TEST_F(PreserveTest, AnyCallThatFailsLeavesTheGuestWhereItWas)
+{
+    fill();
+    Holdings holdings = Holdings::of(guest);
+    auto state = guest.kernel.state(guest.vm);
+    unsigned aborted = 0;
+
+    for (unsigned nth = 1;; nth++) {
+        SCOPED_TRACE(nth);
+        guest.kernel.fail(nth, ENOMEM);
+        Result<Phases> done = move();
+        bool reached = guest.kernel.failed();
+        guest.kernel.fail_nothing();
+        if (done) {
+            if (!reached) {
+                break;
+            }
+            guest.rebirth.drain();
+            holdings = Holdings::of(guest);
+            continue;
+        }
+        aborted++;
+        guest.rebirth.drain();
+        ASSERT_EQ(Holdings::of(guest), holdings) << done.error().what;
+        ASSERT_TRUE(is(state)) << done.error().what;
+        EXPECT_FALSE(guest.rebirth.status().last_error.empty());
+    }
+    EXPECT_GT(aborted, 60u);
+}
+
+TEST_F(PreserveTest, ARegisterThatKvmDoesNotTakeIsNamed)
+{
+    fill();
+    guest.kernel.fail(set_msrs, 1, EINVAL);
+    Result<Phases> done = move();
+    ASSERT_FALSE(done);
+    EXPECT_NE(done.error().what.find("FEATURE_CONTROL"), std::string::npos)
+        << done.error().what;
+}
+
+TEST_F(PreserveTest, InterruptsWaitWhileTheStateIsCarried)
+{
+    std::vector<std::string> order;
+    guest.kernel.before_ioctl = [&](int, uint32_t request) {
+        if (request == irqfd) {
+            order.push_back("irqfd");
+        } else if (request == 0x8400ae8e) { /* KVM_GET_LAPIC */
+            order.push_back("get");
+        } else if (request == 0x4400ae8f) {
+            order.push_back("put");
+        }
+    };
+    ASSERT_TRUE(guest.rebirth.prepare_preserving());
+    order.clear();
+    ASSERT_TRUE(guest.rebirth.run_preserving());
+    EXPECT_EQ(order, (std::vector<std::string>{"irqfd", "get", "get", "put",
+                                               "put", "irqfd"}));
+}
+
+TEST_F(PreserveTest, AnInterruptThatTheNewVmTookIsRungAgainOnTheOldOne)
+{
+    ASSERT_TRUE(guest.rebirth.prepare_preserving());
+    guest.kernel.fail(FakeKernel::Call::DupOnto, 2, EMFILE);
+    ASSERT_FALSE(guest.rebirth.run_preserving());
+    EXPECT_EQ(guest.kernel.rung(),
+              std::vector<uint64_t>{guest.kernel.file_at(eventfd)});
+}
+
+TEST_F(PreserveTest, OnlyHooksThatSaySoRun)
+{
+    std::vector<std::string> ran;
+    for (bool preserves : {false, true}) {
+        std::string name = preserves ? "yes" : "no";
+        guest.registry.add({.name = name,
+                            .phases = {Phase::Quiesce, Phase::NewVm,
+                                       Phase::NewVcpus, Phase::BeforeRun},
+                            .preserves = preserves,
+                            .run = [&ran, name](Phase phase) -> Result<void> {
+                                ran.push_back(name + " " + to_string(phase));
+                                return {};
+                            }});
+    }
+    ASSERT_TRUE(move());
+    EXPECT_EQ(ran, (std::vector<std::string>{"yes quiesce", "yes new-vm",
+                                             "yes new-vcpus"}));
+}
+
+TEST_F(PreserveTest, AHookThatFailsBringsTheOldVmBack)
+{
+    fill();
+    auto state = guest.kernel.state(guest.vm);
+    uint64_t old = guest.kernel.file_at(guest.vm);
+    guest.registry.add(
+        {.name = "fails",
+         .phases = {Phase::NewVcpus},
+         .preserves = true,
+         .run = [](Phase) -> Result<void> { return fail(EIO, "on purpose"); }});
+    ASSERT_FALSE(move());
+    EXPECT_EQ(guest.kernel.file_at(guest.vm), old);
+    EXPECT_TRUE(is(state));
+    guest.registry.remove("fails");
+    EXPECT_TRUE(move());
+}
+
+TEST_F(PreserveTest, AVcpuThatCameMeanwhileComesAlong)
+{
+    ASSERT_TRUE(guest.rebirth.prepare_preserving());
+    vcpus.push_back(guest.vcpu(7));
+    for (const StatePiece &piece : x86_state_pieces()) {
+        if (piece.on == FdClass::Vcpu) {
+            fill(piece, vcpus.back(), 77);
+        }
+    }
+    auto before = guest.kernel.state(guest.vm);
+    ASSERT_TRUE(guest.rebirth.run_preserving());
+    auto after = guest.kernel.state(guest.vm);
+    std::pair<std::string, std::string> regs = {"vcpu 7", "REGS"};
+    EXPECT_EQ(after[regs], before[regs]);
+    EXPECT_FALSE(after[regs].empty());
+}
+
+TEST_F(PreserveTest, ASpareIsUsedAndTheNextOneFollows)
+{
+    guest.rebirth.keep_spare(true);
+    guest.rebirth.drain();
+    for (int i = 0; i < 3; i++) {
+        Result<Phases> done = move();
+        ASSERT_TRUE(done) << done.error().what;
+        EXPECT_TRUE(done->spare);
+        guest.rebirth.drain();
+    }
+}
+
+TEST_F(PreserveTest, AGuestWithAGuestMemfdIsRefusedBeforeAnythingIsTouched)
+{
+    guest.guest_memfd();
+    guest.kernel.before_ioctl = [&](int fd, uint32_t request) {
+        EXPECT_NE(request, irqfd) << fd;
+    };
+    Result<void> ready = guest.rebirth.prepare_preserving();
+    ASSERT_FALSE(ready);
+    EXPECT_EQ(ready.error().code, ENOTSUP);
+    EXPECT_NE(ready.error().what.find("guest_memfd"), std::string::npos);
+}
+
+TEST_F(PreserveTest, WhatWasNotPreparedIsRefused)
+{
+    EXPECT_FALSE(guest.rebirth.run_preserving());
+    EXPECT_TRUE(move());
+}
+
+TEST(StatePieces, AreReadAndPutByIoctlsThatDefineNothing)
+{
+    for (const StatePiece &piece : x86_state_pieces()) {
+        for (uint32_t request : {piece.get, piece.set}) {
+            const Row *row = find_row(piece.on, request);
+            ASSERT_TRUE(row) << piece.name;
+            bool quiet = row->effect == Effect::Query ||
+                         row->effect == Effect::Volatile || row->judge;
+            EXPECT_TRUE(quiet) << piece.name << " by " << row->name;
+        }
+    }
+}
+
+} /* namespace */
