@@ -2,19 +2,23 @@
 """Moves of guests at work from one VM to the next, at random moments. Each
 guest checks itself; nothing tells it that it was moved.
 
-    preserve.py --moves N --seconds S --seed X --out DIR [--kind NAME]...
+    preserve.py --list
+    preserve.py --kind NAME --moves N --seconds S --seed X --out DIR
+    preserve.py --report --out DIR
 
-The report is DIR/preserve.md: what each guest checked, and the pauses.
+What was done with a guest is DIR/NAME.json; the report, DIR/preserve.md, says
+what each checked, and the pauses. scripts/preserve starts it.
 """
 
 import argparse
+import json
 import os
 import random
 import re
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -188,41 +192,59 @@ def report(records: list[Record]) -> str:
     return '\n'.join(lines) + '\n'
 
 
+def one(kind: str, moves: int, seconds: float, seed: int) -> Record:
+    scratch = Path(os.environ.get('TMPDIR', '/tmp'), f'preserve.{os.getpid()}')
+    guest = start_guest(kind, scratch)
+    record = Record(kind, outcome='did not start')
+    try:
+        mover = Mover(guest, kind, seed)
+        record = mover.record
+        mover.run(moves, seconds, lambda text: print(
+            f'preserve: {kind}: {text}', flush=True))
+    except AssertionError as error:
+        print(f'preserve: error: {kind}: {error}\n'
+              f'{guest.qemu_log()[-500:]}', flush=True)
+        record.outcome = str(error)
+    finally:
+        guest.vm.kill()
+    return record
+
+
+def share_of(kind: str, moves: int) -> int:
+    shares = sum(what['share'] for what in KINDS.values())
+    return -(-moves * KINDS[kind]['share'] // shares)
+
+
+def file_of(out: Path, kind: str) -> Path:
+    return out / (re.sub(r'\W+', '-', kind) + '.json')
+
+
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument('--moves', type=int, default=1000)
     parser.add_argument('--seconds', type=float, default=1e9)
     parser.add_argument('--seed', type=int, default=1)
-    parser.add_argument('--kind', action='append', choices=list(KINDS))
-    parser.add_argument('--out', type=Path, required=True)
+    parser.add_argument('--kind', choices=list(KINDS))
+    parser.add_argument('--list', action='store_true')
+    parser.add_argument('--report', action='store_true')
+    parser.add_argument('--out', type=Path, default=Path('.'))
     args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
-    kinds = args.kind or list(KINDS)
-    shares = sum(KINDS[kind]['share'] for kind in kinds)
-    records: list[Record] = []
-    bad = 0
-    for number, kind in enumerate(kinds):
-        scratch = Path(os.environ.get('TMPDIR', '/tmp'),
-                       f'preserve.{os.getpid()}.{number}')
-        moves = -(-args.moves * KINDS[kind]['share'] // shares)
-        guest = start_guest(kind, scratch)
-        mover = None
-        try:
-            mover = Mover(guest, kind, args.seed + number)
-            mover.run(moves, args.seconds,
-                      lambda text, kind=kind: print(f'preserve: {kind}: {text}',
-                                                    flush=True))
-        except AssertionError as error:
-            bad += 1
-            print(f'preserve: error: {kind}: {error}\n'
-                  f'{guest.qemu_log()[-500:]}', flush=True)
-        finally:
-            guest.vm.kill()
-        records.append(mover.record if mover else
-                       Record(kind, outcome='did not start'))
+    if args.list:
+        print('\n'.join(KINDS))
+        return 0
+    if args.report:
+        records = [Record(**json.loads(path.read_text()))
+                   for kind in KINDS if (path := file_of(args.out, kind))
+                   .exists()]
         (args.out / 'preserve.md').write_text(report(records))
-    print((args.out / 'preserve.md').read_text(), end='', flush=True)
-    return 1 if bad else 0
+        print(report(records), end='')
+        good = Record('').outcome
+        return 0 if len(records) == len(KINDS) and \
+            all(record.outcome == good for record in records) else 1
+    record = one(args.kind, share_of(args.kind, args.moves), args.seconds,
+                 args.seed)
+    file_of(args.out, args.kind).write_text(json.dumps(asdict(record)))
+    return 0 if record.outcome == Record('').outcome else 1
 
 
 if __name__ == '__main__':

@@ -637,6 +637,8 @@ int FakeKernel::on_vm(std::shared_ptr<Vm> vm, uint32_t request, uintptr_t arg)
     using namespace uapi;
 
     switch (request) {
+    case uapi::check_extension:
+        return keeps_state;
     case uapi::create_vcpu: {
         if (!vm->vcpus.insert(arg).second) {
             return -EEXIST;
