@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Each call of a confidential guest's rebirth fails once: the guest is stopped
+on its old VM and goes on there, the next reset works, and what is launched is
+measured the same, all the time. On the simulated platform, with a guest that is
+firmware alone; what its platform has to give is so little that a leak shows."""
+
+import json
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+from chores import make_firmware
+from fault_sweep import ALL, FaultTest, short
+from fault_table import NEW_VM, OLD_VM
+from guest import Guest
+from injection import ERRORS, Call
+from kvm_reset_test import CPU, takes
+from platform_injection import HERE, Injection
+
+LIBRARY = os.environ.get('KVM_RESET_COCO_LIBRARY', '')
+# A rebirth has 430 calls.
+ALIKE, SAMPLE = 3, 40
+MAKE_FIRMWARE = HERE.parent / 'coco-platform' / 'firmware' / 'make-firmware'
+
+
+class CocoFault(FaultTest):
+    TEE = ''
+    OBJECT = ''
+    MACHINE = ''
+    CPU = CPU
+    FEWEST = 60
+    guests = 0
+    # Of the guest that was launched first.
+    digest = ''
+
+    def setUp(self) -> None:
+        super().setUp()
+        if not LIBRARY:
+            self.skipTest('no coco platform was built')
+        kind = self.OBJECT.split(',')[0]
+        qemu = subprocess.run([self.qemu_bin, '-object', 'help'],
+                              capture_output=True, text=True, check=True)
+        if kind not in qemu.stdout:
+            self.skipTest(f'this QEMU has no {kind}')
+        scratch = Path(self.scratch_file(''))
+        self.injection = Injection(scratch, self.TEE)
+        self.firmware = scratch / 'firmware.bin'
+        make_firmware(scratch / 'chores.bin')
+        subprocess.run([MAKE_FIRMWARE, self.firmware], check=True,
+                       env={**os.environ, 'SEABIOS': f'{scratch}/chores.bin'})
+
+    def launch_guest(self, **settings: str) -> Guest:
+        """@settings: of the platform, as in its README, in lower case."""
+        self.events_log = Path(self.scratch_file(f'coco{self.guests}.json'))
+        environment = {
+            'LD_PRELOAD': f'{self.injection.library}:{LIBRARY}',
+            'KVM_RESET_BEFORE_PLATFORM': str(self.injection.path),
+            'KVM_RESET_COCO_LOG': str(self.events_log),
+            'KVM_RESET_COCO_ES_ASIDS': '2', 'KVM_RESET_COCO_KEY_IDS': '2'}
+        environment |= {f'KVM_RESET_COCO_{name.upper()}': value
+                        for name, value in settings.items()}
+        os.environ.update(environment)
+        try:
+            self.guest = self.start(
+                f'guest{self.guests}', firmware=True, rebirth=False, smp='2',
+                machine='q35,confidential-guest-support=cg' + self.MACHINE,
+                cpu=self.CPU,
+                args=['-object', self.OBJECT, '-bios', str(self.firmware)])
+        finally:
+            for name in environment:
+                del os.environ[name]
+        self.guests += 1
+        self.work()
+        return self.guest
+
+    def begin(self) -> Guest:
+        guest = self.launch_guest()
+        for _ in range(3):
+            self.reset()
+            guest.settle()
+            self.work()
+        return guest
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        lines = self.events_log.read_text().splitlines()
+        return [event for event in map(json.loads, lines)
+                if event['event'] == name]
+
+    def must_be_whole(self, outcome: str) -> None:
+        super().must_be_whole(outcome)
+        measured = self.guest.info()['launch']['measurement']
+        self.assertTrue(measured['equal'], measured)
+        self.digest = self.digest or measured['first']
+        digests = {event['digest'] for event in self.events('launch')}
+        self.assertEqual(digests | {measured['last']}, {self.digest})
+        self.assertEqual(len(self.events('asid_freed')),
+                         len(self.events('asid_taken')) - 1)
+
+    def cause(self) -> str:
+        return self.reset_and_judge()
+
+    def observe(self, call: Optional[Call] = None,
+                error: str = '') -> tuple[str, list[Call]]:
+        self.injection.arm(self.guest.pid, call.nth if call else 0, error)
+        try:
+            outcome = self.cause()
+        except Exception as problem:    # pylint: disable=broad-except
+            outcome = short(problem)
+        return outcome, list(self.injection.disarm())
+
+
+    def errors_for(self, number: int, calls: Sequence[Call]) -> Sequence[str]:
+        """Hundreds of calls are alike: of these, each fails, but only the
+        first few with each error."""
+        call = calls[number]
+        of_launch = call.name in self.injection.commands.values()
+        before = sum(one.name == call.name for one in calls[:number])
+        if ALL:
+            return ERRORS if of_launch or before < ALIKE else ERRORS[:1]
+        if of_launch and before < 1 or number % SAMPLE == 1:
+            return [ERRORS[number % len(ERRORS)]]
+        return ()
+
+
+class SnpFault(CocoFault):
+    TEE = 'snp'
+    NAME = '7-snp'
+    TITLE = 'A rebirth of an SEV-SNP guest, the thread that does the reset'
+    OBJECT = 'sev-snp-guest,id=cg,cbitpos=0,reduced-phys-bits=1'
+    CPU = 'EPYC-v4'
+
+    @takes(3600)
+    def test_each_call_of_an_snp_rebirth_may_fail_once(self) -> None:
+        self.sweep()
+
+
+class TdxFault(CocoFault):
+    TEE = 'tdx'
+    NAME = '8-tdx'
+    TITLE = 'A rebirth of a TDX guest, the thread that does the reset'
+    OBJECT = 'tdx-guest,id=cg'
+    CPU = 'host'
+    MACHINE = ',kernel-irqchip=split'
+
+    @takes(3600)
+    def test_each_call_of_a_tdx_rebirth_may_fail_once(self) -> None:
+        self.sweep()
+
+
+assert {NEW_VM, OLD_VM} == set(CocoFault.EXPECTED)
