@@ -2,12 +2,15 @@
 """Guests that get a new VM and go on, not knowing. scripts/test preserve has
 the long form of it."""
 
+import time
 from pathlib import Path
-from typing import Any
 
-from guest import Guest
+from coco_test import Coco
+from guest import TIMEOUT, Guest
 from kvm_reset_test import KvmResetTest, takes
+from migration_test import CRAWL, FULL, Migration
 from preserve import KINDS, Mover, start_guest
+from shim import Shim
 
 MOVES = 30
 
@@ -36,15 +39,11 @@ class Preserve(KvmResetTest):
     def test_a_hyper_v_guest_does_not_notice(self) -> None:
         self.moves_unnoticed('Hyper-V')
 
-    def refused(self, guest: Guest, what: str, **arguments: Any) -> None:
-        answer = guest.vm.qmp('kvm-rebirth', arguments)
-        self.assertRegex(answer['error']['desc'], what)
-        self.assertEqual(guest.generation(), 0)
-
     def test_what_is_asked_wrongly_is_refused(self) -> None:
         guest = self.start(firmware=True)
         guest.wait_firmware()
-        self.refused(guest, 'preserve must be true', preserve=False)
+        self.assertIn('preserve must be true', error_of(guest, False))
+        self.assertEqual(guest.generation(), 0)
 
     def test_a_guest_that_is_paused_stays_paused_and_goes_on(self) -> None:
         guest = self.start(machine='pc')
@@ -64,3 +63,85 @@ class Preserve(KvmResetTest):
             guest.console.send('reboot linux')
         guest.qmp('kvm-rebirth', preserve=True)
         guest.command('work 2', r'work ok n=2 ')
+
+
+def error_of(guest: Guest, preserve: bool = True) -> str:
+    answer = guest.vm.qmp('kvm-rebirth', {'preserve': preserve})
+    assert 'error' in answer, f'it was done: {answer}'
+    return answer['error']['desc']
+
+
+class PreserveOrNot(KvmResetTest):
+    WEIGHT = 60
+
+    # What is called once for each move at least, and how the error names it.
+    CALLS = {
+        'KVM_CREATE_VCPU': 'KVM_CREATE_VCPU',
+        'KVM_GET_LAPIC': 'LAPIC',
+        'KVM_SET_XSAVE': 'XSAVE',
+        'KVM_SET_LAPIC': 'LAPIC',
+        'KVM_SET_IRQCHIP': 'PIC',
+        'KVM_SET_CLOCK': 'CLOCK',
+        'KVM_SET_VCPU_EVENTS': 'VCPU_EVENTS',
+        'dup3': 'putting the new fd',
+        'mmap': 'mapping',
+    }
+
+    def test_a_move_that_fails_leaves_the_guest_at_work(self) -> None:
+        shim = Shim(Path(self.workdir))
+        self.addCleanup(shim.forget)
+        guest = start_guest('pc', Path(self.log_file()), spare='off')
+        self.addCleanup(guest.vm.kill)
+        mover = Mover(guest, 'pc', 1)
+        vm = guest.running_vm()
+        for call, why in self.CALLS.items():
+            with shim.rule(call, error='ENOMEM', times=1,
+                           thread='qemu-system-x86') as rule:
+                self.assertIn(why, error_of(guest))
+                self.assertEqual(rule.hits, 1)
+            mover.must_not_have_noticed()
+        self.assertEqual(guest.info()['aborted'], len(self.CALLS))
+        self.assertEqual(guest.running_vm(), vm)
+        mover.check_works()
+        mover.run(10, 60)
+
+
+class PreserveMigration(Migration):
+    WEIGHT = 40
+
+    @takes(400)
+    def test_a_guest_is_moved_while_it_migrates(self) -> None:
+        """Pages that only the old VMs knew to be dirty are sent as well."""
+        source, there, uri = self.start_pair(machine='pc')
+        source.console.send('work')
+        source.console.wait_for('work ok n=2 ', TIMEOUT)
+        source.qmp('migrate-set-parameters', max_bandwidth=CRAWL)
+        source.qmp('migrate', uri=uri)
+        source.wait(lambda: source.qmp('query-migrate')['status'] == 'active',
+                    TIMEOUT, 'the migration to begin')
+        for _ in range(10):
+            source.qmp('kvm-rebirth', preserve=True)
+            time.sleep(0.2)
+        source.qmp('migrate-set-parameters', max_bandwidth=FULL,
+                   downtime_limit=5000)
+        source.wait(lambda: source.qmp('query-migrate')['status']
+                    == 'completed', 120, 'the migration')
+        there.wait(lambda: there.qmp('query-status')['running'], TIMEOUT,
+                   'the guest to run in the other QEMU')
+        there.console.wait_for('work ok ', TIMEOUT)
+        there.qmp('kvm-rebirth', preserve=True)
+        there.console.skip()
+        for _ in range(3):
+            there.console.wait_for('work ok ', TIMEOUT)
+        self.assertNotIn('FAIL', there.console.text())
+
+
+class PreserveSnp(Coco):
+    TEE = 'snp'
+    WEIGHT = 30
+
+    def test_a_confidential_guest_is_refused_and_goes_on(self) -> None:
+        guest = self.boot(smp='1')
+        self.assertRegex(error_of(guest), 'confidential')
+        self.assertEqual(guest.generation(), 0)
+        guest.must_answer()

@@ -12,6 +12,8 @@
 #endif
 #include "cpu.h"
 #include "hw/i386/apic_internal.h"
+#include "hw/intc/ioapic.h"
+#include "qemu/bitmap.h"
 #include "standard-headers/asm-x86/kvm_para.h"
 #include "system/kvm.h"
 #include "accel/kvm-reset/qemu/internal.h"
@@ -71,6 +73,57 @@ static void adjust_stolen(CPUState *cpu, bool back)
                         &stolen, sizeof(stolen));
 }
 
+enum {
+    VECTORS = 256,
+    FIRST_VECTOR = 0x10,
+    /* Of the LAPIC's registers, eight words each, 16 bytes apart. */
+    LAPIC_ISR = 0x100,
+    LAPIC_IRR = 0x200,
+};
+
+/* Adds the vectors that the vCPU is to handle, or is handling. */
+static int add_wanted(CPUState *cpu, DECLARE_BITMAP(wanted, VECTORS))
+{
+    struct kvm_lapic_state lapic;
+    int ret = kvm_vcpu_ioctl(cpu, KVM_GET_LAPIC, &lapic);
+
+    for (int vector = 0; ret >= 0 && vector < VECTORS; vector++) {
+        int at = vector / 32 * 16;
+        uint32_t word = ldl_le_p(lapic.regs + LAPIC_ISR + at) |
+                        ldl_le_p(lapic.regs + LAPIC_IRR + at);
+        if (word & 1u << vector % 32) {
+            set_bit(vector, wanted);
+        }
+    }
+    return ret;
+}
+
+/*
+ * With the IOAPIC in QEMU, KVM may have been about to tell it of an end of
+ * interrupt when the vCPU was stopped, and has forgotten that now.  A vector
+ * that nobody is to handle has come to its end.
+ */
+static void end_interrupts(void)
+{
+    DECLARE_BITMAP(wanted, VECTORS) = {0};
+    CPUState *cpu;
+
+    if (!kvm_irqchip_is_split()) {
+        return;
+    }
+    CPU_FOREACH(cpu)
+    {
+        if (add_wanted(cpu, wanted) < 0) {
+            return;
+        }
+    }
+    for (int vector = FIRST_VECTOR; vector < VECTORS; vector++) {
+        if (!test_bit(vector, wanted)) {
+            ioapic_eoi_broadcast(vector);
+        }
+    }
+}
+
 static int tell_vcpus(void *opaque, KvmResetPhase phase, char **why)
 {
     CPUState *cpu;
@@ -82,6 +135,9 @@ static int tell_vcpus(void *opaque, KvmResetPhase phase, char **why)
             tell_vapic(X86_CPU(cpu));
             adjust_stolen(cpu, false);
         }
+    }
+    if (kvm_reset_preserving) {
+        end_interrupts();
     }
     return 0;
 }
