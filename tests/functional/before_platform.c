@@ -22,7 +22,17 @@
 
 #define MOST_CALLS 1000
 /* Not ioctls. */
-enum { OPEN = 1, DUP3, MMAP, MUNMAP, FCNTL, READLINK, EPOLL_CTL, READV, WRITEV };
+enum {
+    OPEN = 1,
+    DUP3,
+    MMAP,
+    MUNMAP,
+    FCNTL,
+    READLINK,
+    EPOLL_CTL,
+    READV,
+    WRITEV
+};
 #define MEMORY_ENCRYPT_OP 0xc008aeba
 
 struct one {
@@ -44,7 +54,8 @@ static struct control *control;
 __attribute__((constructor)) static void map_control(void)
 {
     const char *path = getenv("KVM_RESET_BEFORE_PLATFORM");
-    int fd = path ? syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC) : -1;
+    int fd = path ? syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC)
+                  : -1;
     void *at;
 
     if (fd < 0) {
@@ -168,8 +179,8 @@ static int fcntl_at(const char *name, int fd, int command, void *arg)
     int (*real)(int, int, ...) = next(name);
 
     return command == F_DUPFD_CLOEXEC && fails(FCNTL, 0)
-               ? -1
-               : real(fd, command, arg);
+             ? -1
+             : real(fd, command, arg);
 }
 
 int fcntl(int fd, int command, ...)
@@ -201,7 +212,8 @@ ssize_t readlink(const char *path, char *to, size_t size)
 
 int epoll_ctl(int set, int operation, int fd, struct epoll_event *event)
 {
-    return fails(EPOLL_CTL, 0) ? -1 : NEXT(epoll_ctl)(set, operation, fd, event);
+    return fails(EPOLL_CTL, 0) ? -1
+                               : NEXT(epoll_ctl)(set, operation, fd, event);
 }
 
 ssize_t process_vm_readv(pid_t pid, const struct iovec *here, unsigned long n,
@@ -209,8 +221,8 @@ ssize_t process_vm_readv(pid_t pid, const struct iovec *here, unsigned long n,
                          unsigned long flags)
 {
     return fails(READV, 0)
-               ? -1
-               : NEXT(process_vm_readv)(pid, here, n, there, m, flags);
+             ? -1
+             : NEXT(process_vm_readv)(pid, here, n, there, m, flags);
 }
 
 ssize_t process_vm_writev(pid_t pid, const struct iovec *here, unsigned long n,
@@ -218,6 +230,6 @@ ssize_t process_vm_writev(pid_t pid, const struct iovec *here, unsigned long n,
                           unsigned long flags)
 {
     return fails(WRITEV, 0)
-               ? -1
-               : NEXT(process_vm_writev)(pid, here, n, there, m, flags);
+             ? -1
+             : NEXT(process_vm_writev)(pid, here, n, there, m, flags);
 }
