@@ -6,6 +6,7 @@
     test_results.py add FILE NAME OUTCOME SECONDS [REASON]
     test_results.py junit FILE PREFIX XML...    of googletest and of meson
     test_results.py bench FILE JSON             of scripts/bench
+    test_results.py audit FILE JSON             of scripts/audit --matrix
     test_results.py unittest FILE DIRECTORY     runs Python's tests
     test_results.py summary FILE...             status 1 unless all is well
 """
@@ -140,6 +141,21 @@ def of_bench(path: Path) -> list[Result]:
     return results
 
 
+OF_AUDIT = {"same": PASSED, "skipped": SKIPPED}
+
+
+def of_audit(path: Path) -> list[Result]:
+    """Each command line is a test; one that could not be looked at failed."""
+    try:
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+    except (OSError, ValueError) as error:
+        return [Result("audit", FAILED,
+                       f"it left no results that can be read: {error}")]
+    return [Result(f"audit: {line['name']} loses nothing",
+                   OF_AUDIT.get(line["outcome"], FAILED), line["reason"],
+                   line["seconds"]) for line in lines]
+
+
 class Recorder(unittest.TestResult):
     """Collects a Result for each test, sub-tests within it."""
 
@@ -234,6 +250,8 @@ def main(words: list[str]) -> int:
                                for r in of_junit(Path(path), prefix)])
         case ["bench", file, measured]:
             write(Path(file), of_bench(Path(measured)))
+        case ["audit", file, audited]:
+            write(Path(file), of_audit(Path(audited)))
         case ["unittest", file, directory]:
             results = run_unittest(Path(directory))
             write(Path(file), results)

@@ -89,6 +89,11 @@ def slot(number: int, address: int, size: int, **more: Any) -> dict[str, Any]:
                       takes='' if size else 'key', **more)
 
 
+def piece(number: int, address: int, size: int, host: int) -> dict[str, Any]:
+    data = struct.pack('<IIQQQ', number, 0, address, size, host)
+    return Story.call('KVM_SET_USER_MEMORY_REGION', SLOT, data, key=[number])
+
+
 def cap(number: int, arg: int = 0, word: str = '') -> dict[str, Any]:
     return Story.call('KVM_ENABLE_CAP', CAP, struct.pack(
         '<IIQQQQ', number, 0, arg, 0, 0, 0) + bytes(64), key=[number],
@@ -209,6 +214,46 @@ class Comparing(unittest.TestCase):
         self.story.second += [irqfd('eventfd 4', 25),
                               routing(msi(25, 0xfee00000, 0x22))]
         self.assertEqual([row for row in self.found() if row[0] == 'boot'], [])
+
+    def overlaid(self, story: list[dict[str, Any]], *pages: int,
+                 base: int = 0x7f0000000000) -> None:
+        """Memory of 1 MiB with pages of other memory in it."""
+        start, number = 0, 10
+        for page in (*pages, 0x100000):
+            if page > start:
+                story.append(piece(number, start, page - start, base + start))
+            if page < 0x100000:
+                story.append(piece(number + 1, page, 0x1000, 0x7e0000000000))
+            start, number = page + 0x1000, number + 2
+
+    def of_boot(self) -> list[tuple[str, str, str, str]]:
+        return [row for row in self.found() if row[0] == 'boot']
+
+    def test_pages_that_a_guest_lays_over_memory_may_be_elsewhere(self) -> None:
+        self.overlaid(self.story.first, 0x5000, 0x6000)
+        self.overlaid(self.story.second, 0x9000, 0x20000)
+        self.assertEqual(self.of_boot(), [])
+
+    def test_but_not_fewer(self) -> None:
+        self.overlaid(self.story.first, 0x5000, 0x7000)
+        self.overlaid(self.story.second, 0x9000)
+        self.assertEqual(self.of_boot(), [
+            ('boot', 'lacks', 'memory slot',
+             'a page laid over memory, address space 0')])
+
+    def test_and_the_memory_around_them_must_be_the_same(self) -> None:
+        self.overlaid(self.story.first, 0x5000)
+        self.overlaid(self.story.second, 0x5000)
+        del self.story.second[-1]
+        self.assertIn(('boot', 'differs', 'memory slot',
+                       'address 0x0, address space 0'), self.of_boot())
+
+    def test_a_hole_is_no_page(self) -> None:
+        self.overlaid(self.story.first)
+        self.overlaid(self.story.second, 0x5000)
+        del self.story.second[1]
+        self.assertIn(('boot', 'differs', 'memory slot',
+                       'address 0x0, address space 0'), self.of_boot())
 
     def test_a_guest_that_booted_may_not_have_fewer_irqfds(self) -> None:
         self.story.first += [irqfd('eventfd 3', 24), irqfd('eventfd 5', 25)]
@@ -448,7 +493,11 @@ class BadUse(unittest.TestCase):
                                 (['--until', '(', '--', '-m', '1'], 'until'),
                                 (['--json', '/nowhere/x', '--', '-m'], 'json'),
                                 (['--preload', '/nowhere', '--', '-m'],
-                                 'preload')):
+                                 'preload'),
+                                (['--matrix', '.', '--', '-m'], 'none follow'),
+                                (['--matrix', '.', '--until', 'x'], 'word'),
+                                (['--peer', '--qemu', '/bin/sh', '--', '-m'],
+                                 '--peer is a QEMU')):
             done = subprocess.run([TOP / 'scripts/audit', *arguments],
                                   capture_output=True, text=True, check=False)
             with self.subTest(arguments):

@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from overlays import settle
 from record import Entry, Key, Mark, Record, Vm
 from rules import KNOWN, STATE, VOLATILE, Known
 from shapes import Thing, things
@@ -51,10 +52,11 @@ class Result:
 
 def collect(vm: Vm, loose: bool) -> dict[Place, list[Thing]]:
     found: dict[Place, list[Thing]] = {}
-    for entry in vm.entries.values():
-        for thing in things(entry, loose):
-            place = thing.object, thing.kind, thing.argument
-            found.setdefault(place, []).append(thing)
+    told = [thing for entry in vm.entries.values()
+            for thing in things(entry, loose)]
+    for thing in settle(told) if loose else told:
+        place = thing.object, thing.kind, thing.argument
+        found.setdefault(place, []).append(thing)
     return found
 
 

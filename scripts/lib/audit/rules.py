@@ -38,6 +38,7 @@ VOLATILE = (
              'it is relative to when the vCPU was made'),
     Volatile('KVM_GET_MSRS', '0x10|0x6e0', (), TIME),
     Volatile('KVM_GET_MSRS', '0xe[78]', (), 'APERF and MPERF count cycles'),
+    Volatile('KVM_GET_MSRS', '0x40000010', (), 'for how long the vCPU ran'),
     Volatile('KVM_GET_MSRS', '0x40000020', (), TIME),
     Volatile('KVM_GET_CPUID2', '0x40000[01]03\\..*', ((12, 28),),
              'KVM puts the scale of time there when the guest goes on'),
@@ -90,4 +91,10 @@ KNOWN = (
     Known('boot', 'lacks', 'KVM_SET_CLOCK', '',
           'QEMU sets it when a stopped guest goes on; firmware that restarts '
           'itself gets a VM whose clock counts from its own start'),
+    Known('read', 'differs', 'KVM_GET_MSRS', '0xc0011029',
+          'the guest wrote DE_CFG, which QEMU does not set at a reset: the old '
+          "VM still has the guest's value, the new one that of power-on"),
+    Known('read', 'differs', 'KVM_GET_MSRS', '0x40000001',
+          "KVM keeps the address of Hyper-V's hypercall page when QEMU resets "
+          'the guest, switched off; the new VM has none'),
 )
