@@ -177,6 +177,13 @@ bool kvm_reset_remove_hook(const char *name)
     return instance().registry.remove(name);
 }
 
+const char *kvm_reset_hook_name(unsigned index)
+{
+    const std::vector<Hook> &hooks = instance().registry.hooks();
+
+    return index < hooks.size() ? hooks[index].name.c_str() : nullptr;
+}
+
 void kvm_reset_leave(int eventfd)
 {
     instance().rebirth.leave(eventfd);

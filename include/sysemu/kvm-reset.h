@@ -137,6 +137,14 @@ int kvm_reset_add_hook(const KvmResetHook *hook, char **why);
 bool kvm_reset_remove_hook(const char *name);
 
 /**
+ * kvm_reset_hook_name - the hooks that there are, in the order of their run
+ * @index: from 0
+ *
+ * Returns NULL behind the last.  Borrowed until a hook is added or removed.
+ */
+const char *kvm_reset_hook_name(unsigned index);
+
+/**
  * kvm_reset_leave - says that the reset of its device ends an eventfd's irqfds
  * @eventfd: which that reset also closes
  *

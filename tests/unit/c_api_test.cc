@@ -152,6 +152,8 @@ TEST(CApiTest, AHookIsAddedOnceAndRunsOnceInItsPhase)
     Counter counter;
     KvmResetHook hook = counter.hook("once", before_run);
     Added first(hook), second(hook);
+    EXPECT_STREQ(kvm_reset_hook_name(0), "once");
+    EXPECT_EQ(kvm_reset_hook_name(1), nullptr);
     EXPECT_EQ(first.code, 0);
     EXPECT_EQ(second.code, EEXIST);
     EXPECT_NE(std::string(second.why).find("once"), std::string::npos);

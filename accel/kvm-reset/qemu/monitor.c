@@ -87,6 +87,17 @@ static KvmResetLaunch *launch_of(const KvmResetStatus *status)
     return launch;
 }
 
+static strList *hook_names(void)
+{
+    strList *names = NULL, **tail = &names;
+    const char *name;
+
+    for (unsigned i = 0; (name = kvm_reset_hook_name(i)); i++) {
+        QAPI_LIST_APPEND(tail, g_strdup(name));
+    }
+    return names;
+}
+
 KvmResetInfo *qmp_query_kvm_reset(Error **errp)
 {
     KvmResetInfo *info = g_new0(KvmResetInfo, 1);
@@ -111,6 +122,7 @@ KvmResetInfo *qmp_query_kvm_reset(Error **errp)
     info->failure = g_strdup(kvm_reset_failure());
     info->spare = spare_of(&status, spare_error);
     info->launch = launch_of(&status);
+    info->hooks = hook_names();
     if (status.generation) {
         info->last = phases_of(&status);
     }
@@ -138,6 +150,11 @@ void hmp_info_kvm_reset(Monitor *mon, const QDict *qdict)
                    "old VMs: %" PRIu64 " not down yet; resets have waited "
                    "%.3f ms for them\n",
                    info->retiring, info->waited / 1e6);
+    monitor_printf(mon, "hooks:");
+    for (strList *hook = info->hooks; hook; hook = hook->next) {
+        monitor_printf(mon, " %s", hook->value);
+    }
+    monitor_printf(mon, "\n");
     if (info->failure) {
         monitor_printf(mon, "the last reset failed: %s\n", info->failure);
     }
