@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What only hooks carry to the new VM. docs/subsystems.toml says of each hook
+which test fails without it, and scripts/test hooks takes it out to see that."""
+
+import re
+import subprocess
+import time
+import tomllib
+from pathlib import Path
+
+from guest import Guest
+from kvm_reset_test import KvmResetTest
+from proof import proves
+from shim import Shim
+
+HERE = Path(__file__).resolve().parent
+FACTS = HERE.parents[1] / 'docs/subsystems.toml'
+
+# What planes.S writes, and how often.
+PATTERN = bytes([0xa5]) * 4
+CELLS = 64
+
+
+class Carry(KvmResetTest):
+    WEIGHT = 60
+
+    def test_a_running_qemu_has_the_hooks_of_the_table(self) -> None:
+        with FACTS.open('rb') as file:
+            table = {hook['name'] for hook in tomllib.load(file)['hook']}
+        guest = self.start(firmware=True, memory=64)
+        self.assertEqual(set(guest.info()['hooks']), table)
+        for name in table:
+            self.assertIn(name, guest.hmp('info kvm-reset'))
+
+    def test_a_machine_without_kvm_is_reset_as_ever(self) -> None:
+        vm = self.get_vm('-machine', 'q35,x-change-vmfd-on-reset=on', '-accel',
+                         'qtest', '-nodefaults', '-m', '64', '-display', 'none')
+        vm.launch()
+        for _ in range(2):
+            vm.cmd('system_reset')
+            self.assertIsNotNone(vm.event_wait('RESET', 30))
+        info = vm.cmd('query-kvm-reset')
+        self.assertEqual(info['reason'], 'KVM is not in use')
+        self.assertEqual((info['restartable'], info['generation']), (False, 0))
+
+    # --- coalesced-mmio -----------------------------------------------------
+
+    def boot_sector(self) -> str:
+        obj, sector = self.scratch_file('planes.o'), self.scratch_file('disk')
+        subprocess.run(['gcc', '-m32', '-c', '-o', obj, HERE / 'planes.S'],
+                       check=True)
+        subprocess.run(['ld', '-m', 'elf_i386', '-Ttext', '0x7c00', '-e',
+                        'start', '--oformat', 'binary', '-o', sector, obj],
+                       check=True)
+        with open(sector, 'r+b') as disk:
+            disk.truncate(64 * 512)
+        return sector
+
+    def screen(self, guest: Guest) -> bytes:
+        """The beginning of the VGA's memory, from outside of QEMU: whoever
+        asks QEMU for it has it empty the ring."""
+        where = re.search(r'vga\.vram .*\s0x([0-9a-f]+)\s+r[ow]\s*$',
+                          guest.hmp('info ramblock'), re.M)
+        assert where
+        with open(f'/proc/{guest.pid}/mem', 'rb') as memory:
+            memory.seek(int(where[1], 16))
+            return memory.read(CELLS * len(PATTERN))
+
+    @proves('coalesced-mmio')
+    def test_what_waits_in_the_ring_of_coalesced_writes_is_not_lost(self) \
+            -> None:
+        guest = self.start(firmware=True, memory=64, machine='pc', args=[
+            '-device', 'VGA', '-drive',
+            f'file={self.boot_sector()},format=raw,if=ide'])
+        guest.console.wait_for('written', 90)
+        # It has only just begun.
+        time.sleep(1)
+        guest.qmp('stop')
+        self.assertFalse(self.screen(guest) == PATTERN * CELLS,
+                         'the ring is empty: this shows nothing')
+        guest.qmp('system_reset')
+        self.assertEqual(guest.wait_rebirth()['outcome'], 'completed')
+        self.assertTrue(self.screen(guest) == PATTERN * CELLS,
+                        'what waited in the ring is lost')
+
+    # --- virtio -------------------------------------------------------------
+
+    def irqfds_of_a_reset(self, guest: Guest, shim: Shim, new_vm: bool) -> int:
+        """How many KVM_IRQFD it takes, until devices are reset."""
+        guest.qmp('qom-set', path='/machine',
+                  property='x-change-vmfd-on-reset', value=new_vm)
+        guest.settle()
+        guest.vm.get_qmp_events()
+        with shim.rule('KVM_IRQFD') as rule:
+            guest.qmp('system_reset')
+            guest.event('RESET')
+            return rule.hits
+
+    @proves('irqfd')
+    def test_irqfds_of_virtio_stay_behind_with_the_old_vm(self) -> None:
+        """Each that moves costs the guest a wait for the kernel, and the
+        device takes it away a moment later."""
+        shim = Shim(Path(self.workdir))
+        self.addCleanup(shim.forget)
+        disk = Path(self.scratch_file('disk.raw'))
+        with disk.open('wb') as file:
+            file.truncate(65 * 4096)
+        guest = self.start(machine='pc', args=[
+            '-drive', f'file={disk},format=raw,if=none,id=d',
+            '-device', 'virtio-blk-pci,drive=d,num-queues=4'])
+        guest.wait_boot()
+        plain = self.irqfds_of_a_reset(guest, shim, False)
+        self.assertGreater(plain, 0)
+        guest.wait_boot()
+        self.assertEqual(self.irqfds_of_a_reset(guest, shim, True), plain)
+        guest.wait_boot()
+        guest.must_answer()
