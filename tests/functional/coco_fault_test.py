@@ -7,13 +7,14 @@ firmware alone; what its platform has to give is so little that a leak shows."""
 import json
 import os
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
 
 from chores import make_firmware
 from fault_sweep import ALL, FaultTest, short
-from fault_table import NEW_VM, OLD_VM
+from fault_table import NEW_VM, OLD_VM, Row
 from guest import Guest
 from injection import ERRORS, Call
 from kvm_reset_test import CPU, takes
@@ -22,6 +23,9 @@ from platform_injection import HERE, Injection
 LIBRARY = os.environ.get('KVM_RESET_COCO_LIBRARY', '')
 # A rebirth has 430 calls.
 ALIKE, SAMPLE = 3, 40
+# An interrupted step is asked for again at once, so it is the last.
+REFUSALS = {'ENOMEM': 'ENOMEM', 'EBUSY': 'EBUSY', 'EMFILE': 'EMFILE',
+            'ENOSPC': 'ENOSPC', 'EIO': 'EIO:9', 'EINTR': 'EINTR'}
 MAKE_FIRMWARE = HERE.parent / 'coco-platform' / 'firmware' / 'make-firmware'
 
 
@@ -147,6 +151,58 @@ class TdxFault(CocoFault):
     @takes(3600)
     def test_each_call_of_a_tdx_rebirth_may_fail_once(self) -> None:
         self.sweep()
+
+
+class RefusedStep(CocoFault):
+    """The platform's own word: what it did of the step stays done."""
+
+    # By how often a launch has it.
+    STEPS: dict[str, int] = {}
+
+    def refuse_each(self) -> None:
+        record = self.record(len(self.STEPS))
+        began = time.monotonic()
+        steps = list(self.STEPS.items())
+        for number, (step, times) in enumerate(steps if ALL else steps[-2:]):
+            if all(record.has(number, error) for error in REFUSALS):
+                continue
+            # Between two refusals it is asked as often as in one launch.
+            self.base = None
+            self.launch_guest(fault=','.join(
+                f'{step}:{(n + 1) * (times + 1)}:{how}'
+                for n, how in enumerate(REFUSALS.values())))
+            for error in REFUSALS:
+                outcome = self.reset_and_judge()
+                self.must_be_whole(outcome)
+                record.add(Row(number, step, error, outcome))
+            self.assertEqual([event['step'] for event in self.events('fault')],
+                             [step] * len(REFUSALS))
+            self.end()
+        record.end(time.monotonic() - began)
+        self.assertEqual({row.outcome for row in record.rows
+                          if row.error != 'EINTR'}, {OLD_VM})
+
+
+class SnpRefusedStep(RefusedStep, SnpFault):
+    NAME = '9-snp-refused'
+    TITLE = 'The SEV-SNP platform refuses a step of the launch'
+    STEPS = {'CREATE_VM': 1, 'SEV_INIT': 1, 'SNP_LAUNCH_START': 1,
+             'SNP_LAUNCH_UPDATE': 5, 'SNP_LAUNCH_FINISH': 1}
+
+    @takes(900)
+    def test_each_step_of_an_snp_launch_may_be_refused(self) -> None:
+        self.refuse_each()
+
+
+class TdxRefusedStep(RefusedStep, TdxFault):
+    NAME = '9-tdx-refused'
+    TITLE = 'The TDX platform refuses a step of the launch'
+    STEPS = {'CREATE_VM': 1, 'TDX_INIT_VM': 1, 'TDX_INIT_VCPU': 2,
+             'TDX_INIT_MEM_REGION': 3, 'TDX_FINALIZE_VM': 1}
+
+    @takes(900)
+    def test_each_step_of_a_tdx_launch_may_be_refused(self) -> None:
+        self.refuse_each()
 
 
 assert {NEW_VM, OLD_VM} == set(CocoFault.EXPECTED)

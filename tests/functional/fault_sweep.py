@@ -117,6 +117,7 @@ class FaultTest(KvmResetTest):
         self.assertNotIn('failure', info)
         self.assertTrue(info['restartable'], info)
         guest.settle()
+        self.base = self.base or self.holds()
         self.assertEqual(self.holds(), self.base)
         self.work()
 
@@ -178,10 +179,7 @@ class FaultTest(KvmResetTest):
         self.assertIn(outcome, self.EXPECTED)
         self.assertGreater(len(calls), self.FEWEST, calls)
         self.must_be_whole(outcome)
-        qemu = os.stat(self.qemu_bin)
-        record = Sweep(REPORT, self.NAME, {
-            'title': self.TITLE, 'all': ALL, 'calls': len(calls),
-            'qemu': [qemu.st_size, int(qemu.st_mtime)]})
+        record = self.record(len(calls))
         for number, call in enumerate(calls):
             for error in self.errors_for(number, calls):
                 if not record.has(number, error):
@@ -194,6 +192,12 @@ class FaultTest(KvmResetTest):
         self.assertEqual(record.bad(), [])
         self.assertGreater(len({row.outcome for row in record.rows}), 1,
                            'every call ended the same')
+
+    def record(self, calls: int) -> Sweep:
+        qemu = os.stat(self.qemu_bin)
+        return Sweep(REPORT, self.NAME, {
+            'title': self.TITLE, 'all': ALL, 'calls': calls,
+            'qemu': [qemu.st_size, int(qemu.st_mtime)]})
 
     def errors_for(self, number: int, calls: Sequence[Call]) -> Sequence[str]:
         if ALL:
