@@ -39,6 +39,23 @@ class Preserve(KvmResetTest):
     def test_a_hyper_v_guest_does_not_notice(self) -> None:
         self.moves_unnoticed('Hyper-V')
 
+    def stolen(self, guest: Guest) -> float:
+        """From all CPUs, in seconds, as the guest's kernel counts it."""
+        return int(guest.command(
+            'run head -n 1 /proc/stat', r'cpu +(?:\d+ ){7}(\d+)')) / 100
+
+    def test_the_time_stolen_from_a_guest_is_counted_once(self) -> None:
+        """Its two CPUs share the appliance's one, so that much is stolen."""
+        guest = self.start(machine='pc', smp='2', append='kr.work=1')
+        guest.wait_boot()
+        guest.console.wait_for(r'work ok n=10 ', 2 * TIMEOUT)
+        before, began = self.stolen(guest), time.monotonic()
+        self.assertGreater(before, 0)
+        for _ in range(20):
+            guest.qmp('kvm-rebirth', preserve=True)
+        more = self.stolen(guest) - before
+        self.assertLessEqual(more, 2 * (time.monotonic() - began) + 2)
+
     def test_what_is_asked_wrongly_is_refused(self) -> None:
         guest = self.start(firmware=True)
         guest.wait_firmware()

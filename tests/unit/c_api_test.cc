@@ -58,7 +58,8 @@ struct Counter {
                 .phases = phases,
                 .run = run,
                 .undo = undo,
-                .opaque = this};
+                .opaque = this,
+                .preserves = false};
     }
 };
 

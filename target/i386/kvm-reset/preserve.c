@@ -155,7 +155,7 @@ static void tell_vcpus_back(void *opaque, KvmResetPhase phase)
 }
 
 const KvmResetHook kvm_reset_vcpu_hook = {
-    .name = "vcpus",
+    .name = "vcpu-state",
     .phases = 1u << KVM_RESET_PHASE_NEW_VCPUS,
     .run = tell_vcpus,
     .undo = tell_vcpus_back,
