@@ -101,36 +101,38 @@ def cpr(program: str, args: list[str], there: Path) -> float:
     channels = {kind: {'channel-type': kind,
                        'addr': socket_at(there.with_suffix('.' + kind))}
                 for kind in ('main', 'cpr')}
-    made: list[Qemu] = []
     errors: list[Exception] = []
 
-    def start_target() -> None:
-        """It says nothing on its monitor until it has what it is to be."""
+    def send() -> None:
         try:
-            made.append(Qemu('target', program, [
-                *args, *(word for kind in ('main', 'cpr') for word in (
-                    '-incoming', json.dumps(channels[kind])))]))
+            source.until(there.with_suffix('.cpr').exists, 'the second QEMU')
+            source.command('migrate', channels=list(channels.values()))
         except QemuFailed as error:
             errors.append(error)
     try:
         source.command('cont')
-        thread = threading.Thread(target=start_target)
-        thread.start()
-        source.until(lambda: there.with_suffix('.cpr').exists() or
-                     bool(errors), 'the second QEMU')
+        time.sleep(0.5)
         source.events.clear()
         source.command('migrate-set-parameters', mode='cpr-transfer')
-        source.command('migrate', channels=list(channels.values()))
-        thread.join()
-        if errors:
-            raise errors[0]
-        made[0].command('cont')
-        wait_completed(source)
-        return (stamp(made[0].wait_event('RESUME')) -
-                stamp(source.wait_event('STOP')))
+        # The second QEMU says nothing on its monitor until it was sent this;
+        # and it ends with the thread that started it.
+        sender = threading.Thread(target=send)
+        sender.start()
+        incoming = [word for channel in channels.values()
+                    for word in ('-incoming', json.dumps(channel))]
+        target = Qemu('target', program, [*args, *incoming])
+        try:
+            sender.join()
+            if errors:
+                raise errors[0]
+            target.command('cont')
+            wait_completed(source)
+            return (stamp(target.wait_event('RESUME')) -
+                    stamp(source.wait_event('STOP')))
+        finally:
+            target.stop()
     finally:
-        for qemu in [*made, source]:
-            qemu.stop()
+        source.stop()
 
 
 def measure_pauses(args: argparse.Namespace, cpus: int, memory: int) \
