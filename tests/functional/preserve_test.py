@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from coco_test import Coco
+from device_test import ONE_OF_TWO, Device
 from guest import TIMEOUT, Guest
 from kvm_reset_test import KvmResetTest, takes
 from migration_test import CRAWL, FULL, Migration
@@ -121,6 +122,24 @@ class PreserveOrNot(KvmResetTest):
         self.assertEqual(guest.running_vm(), vm)
         mover.check_works()
         mover.run(10, 60)
+
+
+class PreservePlugging(Device):
+    WEIGHT = 40
+
+    @takes(400)
+    def test_cpus_come_and_go_between_moves(self) -> None:
+        guest = self.start(smp=ONE_OF_TWO)
+        guest.wait_boot()
+        for _ in range(2):
+            self.plug(guest)
+            guest.qmp('kvm-rebirth', preserve=True)
+            guest.command('work 2', r'work ok n=2 ')
+            self.unplug(guest)
+            # What was its vCPU is kept for the next one, and moves as well.
+            guest.qmp('kvm-rebirth', preserve=True)
+            guest.command('work 2', r'work ok n=2 ')
+        self.assertEqual(guest.generation(), 4)
 
 
 class PreserveMigration(Migration):
