@@ -305,6 +305,11 @@ void kvm_reset_require_same_measurement(bool required)
     instance().rebirth.require_same_measurement(required);
 }
 
+void kvm_reset_measurement_told(void)
+{
+    instance().recorder.measurement_told();
+}
+
 size_t kvm_reset_launch_answer(const char *command, bool pointed, void *out,
                                size_t room)
 {

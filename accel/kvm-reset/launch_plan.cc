@@ -24,9 +24,11 @@ const char *to_string(LaunchState state)
     return "unknown";
 }
 
-static bool is_secret(const PlannedStep &planned)
+static bool is_for_owner(const PlannedStep &planned)
 {
-    return planned.step->command().effect == LaunchEffect::Secret;
+    LaunchEffect effect = planned.step->command().effect;
+
+    return effect == LaunchEffect::Secret || effect == LaunchEffect::Finish;
 }
 
 void LaunchPlan::begin()
@@ -44,6 +46,7 @@ void LaunchPlan::add(uint64_t target, LaunchStep step)
     if (command.effect == LaunchEffect::Finish) {
         state_ = LaunchState::Finished;
     }
+    waits_ = waits_ || command.effect == LaunchEffect::Secret;
     for (const LaunchPointer &pointer : command.pointers) {
         in_place_ = in_place_ || (pointer.unit &&
                                   pointer.pointing == LaunchPointing::InPlace);
@@ -52,18 +55,13 @@ void LaunchPlan::add(uint64_t target, LaunchStep step)
         {target, std::make_shared<const LaunchStep>(std::move(step))});
 }
 
-bool LaunchPlan::has_secret() const
-{
-    return std::ranges::any_of(steps_, is_secret);
-}
-
-LaunchPlan LaunchPlan::without_secret() const
+LaunchPlan LaunchPlan::without_owner() const
 {
     LaunchPlan part = *this;
-    auto secret = std::ranges::find_if(part.steps_, is_secret);
 
-    if (secret != part.steps_.end()) {
-        part.steps_.erase(secret, part.steps_.end());
+    if (waits_) {
+        auto rest = std::ranges::find_if(part.steps_, is_for_owner);
+        part.steps_.erase(rest, part.steps_.end());
         part.state_ = LaunchState::Begun;
     }
     return part;

@@ -52,11 +52,17 @@ public:
      */
     bool in_place() const { return in_place_; }
 
-    /* A secret was given: it is not here, and must come again. */
-    bool has_secret() const;
+    /*
+     * The owner had a say before the guest ran: by a secret, which is not
+     * here and must come again, or by looking at the measurement.
+     */
+    void waits_for_owner() { waits_ = true; }
 
-    /* What can be done without the owner: all, or up to the secret. */
-    LaunchPlan without_secret() const;
+    /*
+     * What can be done without the owner: all, or up to the secret or the
+     * end of the launch.
+     */
+    LaunchPlan without_owner() const;
 
     /*
      * Takes every step; @fd_of gives the new fd of what the old one was
@@ -70,6 +76,7 @@ public:
 private:
     LaunchState state_ = LaunchState::None;
     bool in_place_ = false;
+    bool waits_ = false;
     std::vector<PlannedStep> steps_;
 };
 

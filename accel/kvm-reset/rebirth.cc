@@ -172,7 +172,7 @@ Result<void> Rebirth::try_commit(Phases &phases)
     if (auto why = recorder_.frozen_blocker()) {
         return not_restartable(*why);
     }
-    LaunchPlan plan = snapshot.plan.without_secret();
+    LaunchPlan plan = snapshot.plan.without_owner();
     Result<void> done = launch_and_check(*image, snapshot, plan, phases);
     if (!done) {
         return done;

@@ -87,6 +87,11 @@ public:
     /* The confidential launch; its state is None for an ordinary guest. */
     LaunchPlan plan() const;
     /*
+     * The owner was told the measurement.  If the guest has not run yet, it
+     * waits for the owner at each rebirth.  Any thread.
+     */
+    void measurement_told();
+    /*
      * What was measured when the guest was first launched; nothing for an
      * ordinary guest, or if it cannot be computed.  Any thread.
      */

@@ -106,6 +106,16 @@ LaunchPlan Recorder::plan() const
     return plan_;
 }
 
+void Recorder::measurement_told()
+{
+    std::unique_lock lock(mutex_);
+
+    if (plan_.state() == LaunchState::Begun) {
+        plan_.waits_for_owner();
+        journal_.touch();
+    }
+}
+
 std::optional<LaunchMeasurement> Recorder::first_measurement() const
 {
     std::unique_lock lock(mutex_);

@@ -234,7 +234,7 @@ Result<void> Spare::launch(Image &image, const Snapshot &snapshot)
         return {};
     }
     Measuring measuring(recorder_.vm_type(), snapshot);
-    Result<void> done = image.launch(plan.without_secret());
+    Result<void> done = image.launch(plan.without_owner());
     image.set_measured(measuring.wait());
     return done;
 }

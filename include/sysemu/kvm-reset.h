@@ -286,6 +286,14 @@ void kvm_reset_measurements(char **tee, char **first, char **last);
 void kvm_reset_require_same_measurement(bool required);
 
 /**
+ * kvm_reset_measurement_told - the platform's measurement was asked for
+ *
+ * If that is before the guest first runs, its owner decides whether it does;
+ * then it stops there again whenever it is launched again.  Any thread.
+ */
+void kvm_reset_measurement_told(void);
+
+/**
  * kvm_reset_launch_answer - what the platform said at the last rebirth
  * @command: a sub-command of KVM_MEMORY_ENCRYPT_OP, as in <asm/kvm.h>
  * @pointed: of what its argument points to, not of the argument itself

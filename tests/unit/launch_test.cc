@@ -475,6 +475,31 @@ TEST(LaunchTest, ASecretIsNotKeptAndMustComeAgain)
     }
 }
 
+TEST(LaunchTest, AGuestThatWasAttestedBeforeItRanWaitsEachTime)
+{
+    SevGuest guest(true);
+    guest.launch_until_measured();
+    guest.recorder.measurement_told();
+    guest.finish();
+    Log first = guest.launched();
+
+    for (int i = 0; i < 3; i++) {
+        expect_reborn(guest);
+        EXPECT_EQ(guest.recorder.plan().state(), LaunchState::Begun);
+        EXPECT_EQ(guest.launched(), Log(first.begin(), first.end() - 1));
+        EXPECT_EQ(guest.finish(), 0);
+        EXPECT_EQ(guest.launched(), first);
+    }
+}
+
+TEST(LaunchTest, AMeasurementThatIsLookedAtWhileTheGuestRunsMakesNobodyWait)
+{
+    Launched<SevGuest> guest(true);
+    guest.recorder.measurement_told();
+    expect_reborn(guest);
+    EXPECT_EQ(guest.recorder.plan().state(), LaunchState::Finished);
+}
+
 TEST(LaunchTest, TheAnswersOfTheNewPlatformAreKept)
 {
     Launched<SevGuest> guest(false);

@@ -159,7 +159,7 @@ void kvm_reset_finish(void)
                          "down old VMs, so they wait");
     }
     if (status.launching) {
-        info_report("kvm-reset: the guest waits for its owner's secret, as "
+        info_report("kvm-reset: the guest waits for its owner, as "
                     "it did when it was started");
         vm_stop(RUN_STATE_PAUSED);
     }
