@@ -6,6 +6,7 @@
 
 #include "config.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
@@ -13,6 +14,8 @@
 #include <cstring>
 #include <string_view>
 #include <unistd.h>
+
+#include "fault.h"
 
 namespace coco {
 
@@ -35,8 +38,12 @@ constexpr Errno kErrnos[] = {
     {"ENOMEM", ENOMEM}, {"EACCES", EACCES}, {"EFAULT", EFAULT},
     {"EBUSY", EBUSY},   {"EEXIST", EEXIST}, {"ENODEV", ENODEV},
     {"EINVAL", EINVAL}, {"EMFILE", EMFILE}, {"ENOTTY", ENOTTY},
-    {"ENOSPC", ENOSPC}, {"EINTR", EINTR},
+    {"ENOSPC", ENOSPC}, {"EINTR", EINTR},   {"LOST", kStepLost},
 };
+
+/* The steps that can be lost. */
+constexpr const char *kAddPages[] = {"SNP_LAUNCH_UPDATE", "LAUNCH_UPDATE_DATA",
+                                     "TDX_INIT_MEM_REGION"};
 
 std::vector<std::string> split(std::string_view text, char at)
 {
@@ -110,6 +117,12 @@ void read_faults(Config *config)
             !fault.error ||
             (part.size() == 4 && !to_number(part[3], &fw_error))) {
             bad_rule(name, rule, form);
+        }
+        if (fault.error == kStepLost &&
+            std::ranges::find(kAddPages, fault.what) == std::end(kAddPages)) {
+            bad_rule(name, rule,
+                     "one of a step that adds pages, which alone "
+                     "can be LOST");
         }
         fault.fw_error = static_cast<uint32_t>(fw_error);
         config->faults.push_back(fault);

@@ -12,8 +12,14 @@
 
 namespace coco {
 
+/*
+ * In place of an errno: the step is answered as if it had been done, and is
+ * not.  Only for those that add pages.
+ */
+constexpr int kStepLost = 4095;
+
 struct Fault {
-    int error; /* errno */
+    int error; /* errno, or kStepLost */
     uint32_t fw_error;
 };
 

@@ -74,6 +74,16 @@ public:
 
     bool empty() const { return ranges_.empty(); }
 
+    /** How many numbers it has. */
+    uint64_t count() const
+    {
+        uint64_t total = 0;
+        for (const auto &[start, end] : ranges_) {
+            total += end - start;
+        }
+        return total;
+    }
+
 private:
     std::map<uint64_t, uint64_t> ranges_;
 };

@@ -21,6 +21,7 @@
 #include <nettle/ctr.h>
 
 #include "config.h"
+#include "fault.h"
 #include "log.h"
 #include "user.h"
 #include "vmsa.h"
@@ -151,7 +152,7 @@ int sev_launch_update_data(const SevCall &call)
         ret = fault_in(call, "LAUNCH_UPDATE_DATA", page_up(update.len) / kPage);
     }
     if (ret != 0) {
-        return ret;
+        return ret == -kStepLost ? 0 : ret;
     }
     if (update.uaddr % 16) {
         return fw_refuses(call, kFwInvalidAddress);

@@ -172,7 +172,10 @@ int init_mem_region(Vm *vm, Vcpu *vcpu, TdxCmd *cmd)
         !region.pages || region.gpa + region.pages * kPage <= region.gpa) {
         return -EINVAL;
     }
-    if (auto fault = step("TDX_INIT_MEM_REGION", region.pages)) {
+    auto fault = step("TDX_INIT_MEM_REGION", region.pages);
+    if (fault && fault->error == kStepLost) {
+        region.pages = 0;
+    } else if (fault) {
         return refuse(cmd, *fault);
     }
     int ret = 0;

@@ -160,7 +160,8 @@ void Vm::first_run()
         return;
     }
     std::lock_guard guard(lock);
-    log_event("first_run", number_);
+    log_event("first_run", number_)
+        .number("private", static_cast<int64_t>(private_pages.count()));
     if (!has_private_memory() || config().strict_memory) {
         return;
     }
