@@ -9,15 +9,29 @@
 prepare_coco_platform() {
     local target=tests/coco-platform/libcoco-platform.so
     ninja -C "$1" -t query $target >/dev/null 2>&1 || return 0
-    ninja -C "$1" $target >"$2/library.log" 2>&1 ||
-        die "the coco platform does not compile: see $2/library.log"
+    ninja -C "$1" $target kvm-reset-measure >"$2/library.log" 2>&1 ||
+        die "the coco platform or kvm-reset-measure does not compile:" \
+            "see $2/library.log"
     "$KR_TOP/tests/coco-platform/firmware/make-firmware" "$2/coco.bin"
     # For guests of as much memory as tests/functional gives them, in MiB.
     "$KR_TOP/tests/coco-platform/firmware/make-kernel" \
         "$KVM_RESET_GUEST_KERNEL" "$KVM_RESET_GUEST_INITRD" 256 "$2/coco.kernel"
+    export KVM_RESET_MEASURE=$1/kvm-reset-measure
     export KVM_RESET_COCO_LIBRARY=$1/$target
     export KVM_RESET_COCO_FIRMWARE=$2/coco.bin
     export KVM_RESET_COCO_KERNEL=$2/coco.kernel
+    [ "${KVM_RESET_COCO:-}" != all ] || prepare_tiny_linux "$2"
+}
+
+# prepare_tiny_linux OUT: what is rebooted more than a thousand times.
+prepare_tiny_linux() {
+    local tiny kernel initrd
+    tiny=$("$KR_TOP/tests/coco-platform/linux/make-linux")
+    kernel=$(sed -n 's/^KERNEL=//p' <<<"$tiny")
+    initrd=$(sed -n 's/^INITRD=//p' <<<"$tiny")
+    "$KR_TOP/tests/coco-platform/firmware/make-kernel" "$kernel" "$initrd" 256 \
+        "$1/tiny.kernel"
+    export KVM_RESET_TINY_KERNEL=$1/tiny.kernel KVM_RESET_TINY_INITRD=$initrd
 }
 
 # prepare_whole_qemu BINARY OUT: an empty BINARY is the one that is built if

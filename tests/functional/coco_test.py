@@ -2,8 +2,9 @@
 """Confidential guests reboot on the simulated platform, tests/coco-platform.
 
 KVM_RESET_COCO_LIBRARY is that platform, KVM_RESET_COCO_FIRMWARE and
-KVM_RESET_COCO_KERNEL are what starts in its guests. The digests are those of
-the platform, from its log."""
+KVM_RESET_COCO_KERNEL are what starts in its guests. There are three digests,
+which must be one: the platform's, from its log; QEMU's; and that which
+kvm-reset-measure (KVM_RESET_MEASURE) computes from the files."""
 
 import base64
 import hashlib
@@ -12,17 +13,21 @@ import json
 import os
 import struct
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from guest import Guest
-from kvm_reset_test import KvmResetTest
+from guest import QUICK_KERNEL, Guest
+from kvm_reset_test import INITRD, KvmResetTest
+from qemu.qmp import ExecuteError
 from proof import proves
 
 LIBRARY = os.environ.get('KVM_RESET_COCO_LIBRARY', '')
 FIRMWARE = os.environ.get('KVM_RESET_COCO_FIRMWARE', '')
 KERNEL = os.environ.get('KVM_RESET_COCO_KERNEL', '')
+MEASURE = os.environ.get('KVM_RESET_MEASURE', '')
 
+CPU_MODEL = 'EPYC-v4'
 SEV = 'sev-guest,id=cg,cbitpos=0,reduced-phys-bits=1,policy='
 OBJECTS = {
     'sev': SEV + '1',
@@ -40,10 +45,11 @@ class Coco(KvmResetTest):
     TEE = ''
     WEIGHT = 100
     TIME_LIMIT = 900
+    KERNEL, INITRD = KERNEL, INITRD
 
     def setUp(self) -> None:
         super().setUp()
-        for path in (LIBRARY, FIRMWARE, KERNEL):
+        for path in (LIBRARY, FIRMWARE, self.KERNEL, MEASURE):
             if not path:
                 self.skipTest('no coco platform was built')
             self.require_file(path, 'the simulated platform')
@@ -56,31 +62,57 @@ class Coco(KvmResetTest):
         self.guests = 0
 
     def boot(self, *, smp: str = '2', machine: str = '', stopped: bool = False,
+             hashes: bool = False, stock: bool = False,
+             devices: Sequence[str] = (), append: str = '',
              **settings: Any) -> Guest:
-        """@settings: of the platform, as in its README, in lower case."""
+        """
+        @hashes: the kernel is measured, too
+        @stock: in a QEMU without kvm-reset
+        @settings: of the platform, as in its README, in lower case
+        """
         environment = {'LD_PRELOAD': LIBRARY,
                        'KVM_RESET_COCO_LOG': str(self.events_log)}
         environment |= {f'KVM_RESET_COCO_{name.upper()}': str(value)
                         for name, value in settings.items()}
         self.events_log.unlink(missing_ok=True)
         os.environ.update(environment)
+        machine += ',kernel-irqchip=split' if self.TEE == 'tdx' else ''
         try:
             guest = self.start(
-                f'guest{self.guests}', rebirth=False, smp=smp,
+                f'guest{self.guests}', rebirth=False, smp=smp, stock=stock,
                 machine=f'q35,confidential-guest-support=cg{machine}',
-                cpu='host' if self.TEE == 'tdx' else 'EPYC-v4', kernel=KERNEL,
-                args=['-object', OBJECTS[self.TEE], '-bios', FIRMWARE,
+                cpu='host' if self.TEE == 'tdx' else CPU_MODEL,
+                kernel=self.KERNEL, initrd=self.INITRD, append=append,
+                args=['-object', OBJECTS[self.TEE]
+                      + (',kernel-hashes=on' if hashes else ''),
+                      '-bios', FIRMWARE, *devices,
                       *(['-S'] if stopped else [])])
         finally:
             for name in environment:
                 del os.environ[name]
         self.guests += 1
+        self.expected = self.owners_digest(smp, hashes, append)
         if not stopped:
             guest.wait_boot()
+        if not stopped and not stock:
             info = guest.info()
             self.assertTrue(info['restartable'], info)
             self.assertEqual(info['launch']['state'], 'finished')
         return guest
+
+    def owners_digest(self, smp: str, hashes: bool, append: str = '') -> str:
+        """From the files, as the guest's owner computes it."""
+        command = [MEASURE, '--tee', self.TEE, '--ovmf', FIRMWARE]
+        if self.TEE in ('sev-es', 'snp'):
+            command += ['--vcpus', smp, '--vcpu-type', CPU_MODEL]
+        if self.TEE == 'sev-es':
+            # What QEMU takes unless it is told otherwise.
+            command += ['--legacy-vm-type']
+        if hashes:
+            command += ['--kernel', self.KERNEL, '--initrd', self.INITRD,
+                        '--append', f'{QUICK_KERNEL} {append}']
+        return subprocess.run(command, capture_output=True, text=True,
+                              check=True).stdout.strip()
 
     def events(self, name: str) -> list[dict[str, Any]]:
         lines = self.events_log.read_text().splitlines()
@@ -92,7 +124,8 @@ class Coco(KvmResetTest):
         as well as by what was recorded."""
         digests = [event['digest'] for event in self.events('launch')]
         self.assertGreaterEqual(len(digests), launches, digests)
-        self.assertEqual(len(set(digests)), 1, digests)
+        self.assertEqual(set(digests), {self.expected},
+                         'the owner expects another digest')
         measurement = guest.info()['launch']['measurement']
         self.assertEqual(measurement['first'], digests[0])
         if launches > 1:
@@ -132,6 +165,14 @@ class SnpReboot(Coco):
     @proves('sev-snp')
     def test_snp_reset_is_launched_the_same_again(self) -> None:
         self.resets()
+
+    def test_snp_with_kernel_hashes_is_launched_the_same_again(self) -> None:
+        plain = self.owners_digest('1', False)
+        guest = self.boot(smp='1', hashes=True)
+        self.assertNotEqual(self.expected, plain)
+        with self.reborn(guest):
+            guest.console.send('reboot')
+        self.must_be_the_same(guest, 2)
 
     def test_snp_without_a_free_asid_keeps_its_vm_and_goes_on(self) -> None:
         guest = self.boot(es_asids=1)
@@ -212,15 +253,34 @@ class SevReboot(Coco):
         return (base64.b64encode(flags + iv + mac).decode(),
                 base64.b64encode(data).decode())
 
-    def give_secret(self, guest: Guest) -> bytes:
-        answer = guest.qmp('query-sev-launch-measure')['data']
-        measurement = base64.b64decode(answer)
-        header, data = self.packet(b'open sesame 1234', measurement)
+    @staticmethod
+    def inject(guest: Guest, packet: tuple[str, str]) -> None:
         guest.vm.cmd('sev-inject-launch-secret',
-                     **{'packet-header': header, 'secret': data})
-        return measurement
+                     **{'packet-header': packet[0], 'secret': packet[1]})
+
+    def give_secret(self, guest: Guest) -> tuple[str, str]:
+        answer = guest.qmp('query-sev-launch-measure')['data']
+        packet = self.packet(b'open sesame 1234', base64.b64decode(answer))
+        self.inject(guest, packet)
+        return packet
 
     @proves('sev')
+    def test_sev_guest_attested_before_it_ran_waits_again(self) -> None:
+        guest = self.boot(stopped=True, smp='1')
+        first = guest.qmp('query-sev-launch-measure')
+        guest.qmp('cont')
+        guest.wait_boot()
+        guest.drop_events()
+        guest.console.send('reboot')
+        self.assertEqual(guest.wait_rebirth()['outcome'], 'completed')
+        guest.event('STOP')
+        self.assertEqual(guest.qmp('query-sev')['state'], 'launch-secret')
+        self.assertNotEqual(guest.qmp('query-sev-launch-measure'), first)
+        guest.qmp('cont')
+        guest.wait_boot()
+        guest.must_answer()
+        self.must_be_the_same(guest, 2)
+
     def test_sev_guest_with_a_secret_waits_for_it_again(self) -> None:
         self.require_file('/usr/bin/openssl', 'it encrypts the secret')
         guest = self.boot(stopped=True, tik=TIK.hex(), tek=TEK.hex())
@@ -235,8 +295,10 @@ class SevReboot(Coco):
             guest.event('STOP')
             info = guest.info()
             self.assertEqual(info['launch']['state'], 'begun', info)
-            again = self.give_secret(guest)
-            self.assertNotEqual(again, first)
+            # It was for another launch.
+            with self.assertRaisesRegex(ExecuteError, 'inject secret'):
+                self.inject(guest, first)
+            self.give_secret(guest)
             guest.qmp('cont')
             guest.wait_boot()
             guest.must_answer()
@@ -248,8 +310,8 @@ class TdxReboot(Coco):
 
     @proves('tdx', 'guest-memfd', 'memory-attributes')
     def test_tdx_reboots_and_is_launched_the_same_again(self) -> None:
-        self.reboots(machine=',kernel-irqchip=split')
+        self.reboots()
 
     @proves('tdx')
     def test_tdx_reset_is_launched_the_same_again(self) -> None:
-        self.resets(machine=',kernel-irqchip=split')
+        self.resets()

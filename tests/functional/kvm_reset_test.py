@@ -60,26 +60,31 @@ class KvmResetTest(QemuSystemTest):
     def qemu_args(*, machine: str = 'q35', rebirth: bool = True,
                   accel: str = 'kvm', cpu: str = CPU, smp: str = '1',
                   memory: int = 256, append: str = '', packed: bool = False,
-                  kernel: str = '', firmware: bool = False,
+                  kernel: str = '', initrd: str = '', firmware: bool = False,
+                  stock: bool = False,
                   args: Sequence[str] = ()) -> list[str]:
         """
         :param machine: with its options, irqchip and the like
         :param rebirth: whether an ordinary reset gives a new VM
         :param append: more for the guest's kernel
         :param packed: the kernel as it was shipped, which takes longer
-        :param kernel: another one
+        :param kernel: another one, and so `initrd`
         :param firmware: no more than SeaBIOS, which says on its debug port
                          how it goes
+        :param stock: for a QEMU without kvm-reset
         """
-        machine += ',x-change-vmfd-on-reset=' + ('on' if rebirth else 'off')
+        if not stock:
+            machine += ',x-change-vmfd-on-reset=' + ('on' if rebirth
+                                                     else 'off')
         line = ['-nodefaults', '-no-user-config', '-machine', machine,
                 '-accel', accel, '-cpu', cpu, '-smp', smp, '-m', f'{memory}']
-        for event in TRACES:
+        for event in () if stock else TRACES:
             line += ['-trace', event]
         if not firmware:
             kernel = kernel or (KERNEL if packed else KERNEL_ELF)
             line += ['-kernel', kernel,
-                     '-initrd', INITRD, '-append', f'{QUICK_KERNEL} {append}']
+                     '-initrd', initrd or INITRD,
+                     '-append', f'{QUICK_KERNEL} {append}']
         return line + list(args)
 
     @contextlib.contextmanager
