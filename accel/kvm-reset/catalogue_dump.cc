@@ -9,6 +9,8 @@
  * {"kind": "row", …} is one ioctl on one class of fd; its "facts" are the
  * numbers in it that a kernel header knows, fields as [offset, width].
  * {"kind": "ruling", …} is one value that a judge knows.
+ * {"kind": "launch", …} is one command of KVM_MEMORY_ENCRYPT_OP, or, with the
+ * name of a family of them, what its commands have in common.
  */
 
 #include <cstdio>
@@ -17,6 +19,11 @@
 #include "catalogue.h"
 #include "error.h"
 #include "judge.h"
+
+#if defined(__x86_64__) || defined(__i386__)
+#include "launch_commands.h"
+#define HAVE_LAUNCH_COMMANDS
+#endif
 
 using namespace kvm_reset;
 
@@ -171,6 +178,69 @@ void print_rulings(const char *judge, std::span<const Ruling> rulings)
     }
 }
 
+#ifdef HAVE_LAUNCH_COMMANDS
+
+void print_launch(const char *name, const Object &facts)
+{
+    Object object;
+    object.text("kind", "launch");
+    object.text("name", name);
+    object.text("class", "launch");
+    object.add("facts", facts.json());
+    puts(object.json().c_str());
+}
+
+void print_header(const char *family, Field error)
+{
+    Object facts;
+    facts.number("size", launch_header_size);
+    facts.field("id", launch_id);
+    facts.field("data", launch_data);
+    facts.field("error", error);
+    print_launch(family, facts);
+}
+
+void add_launch_pointer(Object *facts, const std::string &name,
+                        const LaunchPointer &pointer)
+{
+    if (!pointer.unit) {
+        return;
+    }
+    facts->field(name, {pointer.offset, 8});
+    facts->field(name + ".length", pointer.length);
+    if (pointer.unit > 1) {
+        facts->number(name + ".unit", pointer.unit);
+    }
+    if (pointer.when.width) {
+        facts->field(name + ".when", pointer.when);
+        facts->number(name + ".is", pointer.is);
+    }
+}
+
+void print_launches(const char *family, std::span<const LaunchCommand> commands)
+{
+    print_header(family, commands.front().error);
+    for (const LaunchCommand &command : commands) {
+        Object facts;
+        facts.number("id", command.id);
+        if (command.size) {
+            facts.number("size", command.size);
+        }
+        if (command.tail.element) {
+            facts.field("tail.count", command.tail.count);
+            facts.number("tail.element", command.tail.element);
+        }
+        for (size_t i = 0; i < command.pointers.size(); i++) {
+            add_launch_pointer(&facts, "pointer" + std::to_string(i),
+                               command.pointers[i]);
+        }
+        facts.field("left", command.left);
+        print_launch(command.name, facts);
+    }
+}
+
+#endif
+
 } /* namespace */
 
 int main(int argc, char **argv)
@@ -189,5 +259,9 @@ int main(int argc, char **argv)
     print_rulings("KVM_ENABLE_CAP on a vCPU", vcpu_cap_rulings());
     print_rulings("KVM_XEN_HVM_SET_ATTR", xen_hvm_rulings());
     print_rulings("KVM_XEN_VCPU_SET_ATTR", xen_vcpu_rulings());
+#ifdef HAVE_LAUNCH_COMMANDS
+    print_launches("KVM_SEV", sev_commands());
+    print_launches("KVM_TDX", tdx_commands());
+#endif
     return 0;
 }

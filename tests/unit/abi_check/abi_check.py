@@ -4,7 +4,8 @@
 
 The catalogue holds plain numbers.  This makes a C program of every ioctl
 that a set of kernel headers defines, of every field that a row names
-(facts.txt) and of every value that a judge knows, runs it, and compares.
+(facts.txt), of every command of a confidential launch and of every value that
+a judge knows, runs it, and compares.
 C, because some of these headers give other numbers to a C++ compiler.
 
 A set of headers is "installed" (the compiler's own) or a folder like QEMU's
@@ -25,7 +26,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 SIZE_BITS = 0x3FFF << 16
-CASES = 5
+CASES = 6
 FROM_ENVIRONMENT = 'KVM_RESET_LINUX_HEADERS'
 # What describes a VM; the rest of asm/ is about the machine we run on.
 ASM_FILES = ('kvm.h', 'ptrace.h', 'sve_context.h')
@@ -35,6 +36,9 @@ IOCTL = re.compile(r'\b_IO[RW]*\s*\(\s*KVMIO\s*,')
 STRUCT = re.compile(r'\bstruct\s+(\w+)')
 STRUCT_BODY = re.compile(r'\bstruct\s+(\w+)\s*\{')
 FIELD = re.compile(r'(kvm_\w+)\.([\w.\[\]]+)')
+ENUM_BODY = re.compile(r'\benum\s+\w*\s*\{([^}]*)\}')
+# How many there are is no command.
+LAUNCH = re.compile(r'KVM_(?:SEV|TDX)_(?!(?:CMD_)?NR_MAX)\w+')
 MACRO = re.compile(r'\b[A-Z][A-Z0-9_]{3,}\b')
 
 
@@ -75,6 +79,7 @@ class Headers:
     arch: str = 'x86'
     text: str = field(init=False)
     structs: set[str] = field(init=False)
+    enumerators: set[str] = field(init=False)
 
     def __post_init__(self) -> None:
         self.flags: list[str] = []
@@ -93,6 +98,9 @@ class Headers:
         self.text = self.compile(
             '#include <linux/kvm.h>\n', 'preprocess', '-E').decode()
         self.structs = set(STRUCT_BODY.findall(self.text))
+        self.enumerators = {
+            name for body in ENUM_BODY.findall(self.text)
+            for name in re.findall(r'(\w+)\s*(?:=[^,]*)?(?:,|$)', body)}
 
     def compile(self, source: str, what: str, *flags: str) -> bytes:
         path = self.work / f'{what}-{self.arch}.c'
@@ -135,7 +143,7 @@ class Headers:
             if set(STRUCT.findall(expression)) - self.structs:
                 continue
             macros = [name for name in MACRO.findall(expression)
-                      if name != 'WIDTH']
+                      if name != 'WIDTH' and name not in self.enumerators]
             values = expression.split('; ')
             lines += [f'#if {" && ".join(f"defined({m})" for m in macros)}'
                       if macros else '#if 1',
@@ -158,18 +166,20 @@ class Catalogue:
     """What kvm-reset-catalogue prints."""
     rows: list[dict]
     rulings: list[dict]
+    launches: list[dict]
 
     @classmethod
     def of(cls, tool: Path) -> Catalogue:
         done = subprocess.run([str(tool.resolve())], capture_output=True, text=True,
                               check=True)
         entries = [json.loads(line) for line in done.stdout.splitlines()]
-        return cls([e for e in entries if e['kind'] == 'row'],
-                   [e for e in entries if e['kind'] == 'ruling'])
+        return cls(*([entry for entry in entries if entry['kind'] == kind]
+                     for kind in ('row', 'ruling', 'launch')))
 
     def facts(self) -> dict[str, int | list[int]]:
         return {f'{row["class"]}:{row["name"]}:{name}': value
-                for row in self.rows for name, value in row['facts'].items()}
+                for row in self.rows + self.launches
+                for name, value in row['facts'].items()}
 
 
 def read_facts(path: Path) -> dict[str, str]:
@@ -286,6 +296,17 @@ class Check:
                        (f'; {lacking} that these headers lack'
                         if lacking else ''))
 
+    def every_launch_command_has_a_row(self) -> tuple[list[str], str]:
+        """Of x86, where they are in enums of asm/kvm.h."""
+        known = {launch['name'] for launch in self.catalogue.launches}
+        commands = {name for name in self.headers.enumerators
+                    if LAUNCH.fullmatch(name)}
+        wrong = [f'{name} has no row in launch_commands.cc'
+                 for name in sorted(commands - known)]
+        if not commands:
+            wrong = [f'no launch command found in {self.headers.name}']
+        return wrong, f'{len(commands)} commands'
+
     def run(self, first: int) -> bool:
         """Prints the cases numbered from @first on; whether all are good."""
         cases = [
@@ -297,6 +318,8 @@ class Check:
             ('EveryFactOfARowIsAskedAbout', self.every_fact_is_asked_about),
             ('EveryRulingIsOnTheRightValue',
              self.every_ruling_is_on_the_right_value),
+            ('EveryLaunchCommandOfTheHeadersHasARow',
+             self.every_launch_command_has_a_row),
         ]
         assert len(cases) == CASES
         good = True
