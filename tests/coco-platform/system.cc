@@ -7,6 +7,7 @@
 #include "platform.h"
 
 #include "fault.h"
+#include "launch_work.h"
 #include "log.h"
 #include "sev.h"
 #include "tdx.h"
@@ -148,6 +149,7 @@ static int set_region(Vm *vm, int fd, unsigned long request, uintptr_t arg)
 static int memory_encrypt(const std::shared_ptr<File> &file, int fd,
                           uintptr_t arg)
 {
+    LaunchWork work(file->vm.get(), arg);
     if (file->vm->type() == kTdxVm) {
         return tdx_vm_op(file->vm.get(), fd, arg);
     }

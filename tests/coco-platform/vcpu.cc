@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "guest_cpuid.h"
+#include "launch_work.h"
 #include "sev.h"
 #include "tdx.h"
 #include "user.h"
@@ -191,10 +192,12 @@ int vcpu_ioctl(const std::shared_ptr<File> &file, int fd, unsigned long request,
         return get_cpuid(*file->vcpu, fd, arg);
     case KVM_SET_GUEST_DEBUG:
         return set_guest_debug(*file, fd, arg);
-    case KVM_MEMORY_ENCRYPT_OP:
+    case KVM_MEMORY_ENCRYPT_OP: {
+        LaunchWork work(file->vm.get(), arg);
         return file->vm->type() == kTdxVm
                  ? tdx_vcpu_op(file->vm.get(), file->vcpu.get(), fd, arg)
                  : -ENOTTY;
+    }
     case KVM_GET_STATS_FD: {
         int stats = real_ioctl(fd, request, arg);
         if (stats >= 0) {

@@ -119,6 +119,10 @@ public:
     std::atomic<bool> launched = false;
     std::atomic<bool> has_run = false;
 
+    /** Time spent in the platform's own commands (launch_work.h). */
+    std::atomic<uint64_t> definition_ns = 0;
+    std::atomic<uint64_t> launch_ns = 0;
+
     /** The slot with this guest address, or null. Lock held. */
     Slot *slot_of(uint64_t gpa);
 
