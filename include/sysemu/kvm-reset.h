@@ -413,6 +413,17 @@ void kvm_reset_note_vcpu(void);
  */
 void kvm_reset_end(void);
 
+/**
+ * kvm_reset_guest_terminated - a SEV guest asked to be terminated
+ * @request: what it wrote to its GHCB's MSR
+ *
+ * It has panicked, and becomes what `-action panic=` says; a reset gives it a
+ * new VM.  On the vCPU's thread, without the big lock.
+ *
+ * Returns what kvm_cpu_exec() is to return.
+ */
+int kvm_reset_guest_terminated(uint64_t request);
+
 #ifdef __cplusplus
 }
 #endif
