@@ -91,7 +91,8 @@ class Coco(KvmResetTest):
             for name in environment:
                 del os.environ[name]
         self.guests += 1
-        self.expected = self.owners_digest(smp, hashes, append)
+        self.expected = self.owners_digest(smp.split(',')[0], hashes,
+                                           append)
         if not stopped:
             guest.wait_boot()
         if not stopped and not stock:
