@@ -44,6 +44,8 @@ class Control(coco_test.Coco):
         while guest.vm.is_running() and time.monotonic() < deadline:
             time.sleep(0.1)
         self.assertFalse(guest.vm.is_running(), 'QEMU did not end')
+        # There is nobody left to be asked to end.
+        guest.vm.kill()
         self.assertEqual(len(self.events('launch')), 1)
 
     # --- a launch that is not the same ---------------------------------------
