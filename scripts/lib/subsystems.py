@@ -149,7 +149,11 @@ def find_functional(directory: Path) -> dict[str, list[str]]:
     tests = {}
     for path in sorted(directory.glob('*_test.py')):
         module = path.stem.removesuffix('_test')
-        for cls in ast.parse(path.read_text(), str(path)).body:
+        try:
+            tree = ast.parse(path.read_text(), str(path))
+        except SyntaxError as error:
+            raise Bad(str(error)) from error
+        for cls in tree.body:
             if not isinstance(cls, ast.ClassDef):
                 continue
             for method in cls.body:

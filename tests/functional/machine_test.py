@@ -23,11 +23,11 @@ class Machine(KvmResetTest):
     def test_a_pc_comes_back(self) -> None:
         self.comes_back(1, 'k', machine='pc', packed=True)
 
-    @proves('irqchip', 'pit')
+    @proves('microvm', 'irqchip', 'pit')
     def test_a_microvm_comes_back(self) -> None:
         self.comes_back(1, 't', machine='microvm,pit=on,pic=on,rtc=on')
 
-    @proves('irqchip', 'vcpus')
+    @proves('microvm', 'irqchip', 'vcpus')
     def test_a_microvm_without_pit_and_pic_comes_back(self) -> None:
         self.comes_back(2, 't', machine='microvm,pit=off,pic=off,rtc=on')
 

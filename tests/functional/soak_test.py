@@ -4,6 +4,7 @@
 from pathlib import Path
 
 from kvm_reset_test import KvmResetTest, takes
+from proof import proves
 from soak import Soak, slope, start_guest
 
 
@@ -30,6 +31,7 @@ class SoakTest(KvmResetTest):
     def test_a_busy_linux_is_reset_at_random_and_nothing_grows(self) -> None:
         self.soak('linux', 0.005)
 
+    @proves('not-linux')
     @takes(600)
     def test_a_busy_boot_sector_is_reset_at_random_and_nothing_grows(self) \
             -> None:

@@ -200,6 +200,11 @@ class Subsystems(unittest.TestCase):
         self.catalogue = [{'no': 'name'}]
         self.fails('is no catalogue')
 
+    def test_a_test_that_is_no_python_is_an_error(self) -> None:
+        self.replace('tests/functional/memory_test.py', 'class Memory(',
+                     'class Memory)')
+        self.fails('memory_test.py')
+
     def test_a_page_that_is_out_of_date_is_an_error_of_check(self) -> None:
         self.page()
         self.assertEqual(self.run_it('--check').returncode, 0)
