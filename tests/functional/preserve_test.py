@@ -11,6 +11,7 @@ from guest import TIMEOUT, Guest
 from kvm_reset_test import KvmResetTest, takes
 from migration_test import CRAWL, FULL, Migration
 from preserve import KINDS, Mover, start_guest
+from proof import proves
 from shim import Shim
 
 MOVES = 30
@@ -45,6 +46,7 @@ class Preserve(KvmResetTest):
         return int(guest.command(
             'run head -n 1 /proc/stat', r'cpu +(?:\d+ ){7}(\d+)')) / 100
 
+    @proves('steal-time')
     def test_the_time_stolen_from_a_guest_is_counted_once(self) -> None:
         """Its two CPUs share the appliance's one, so that much is stolen."""
         guest = self.start(machine='pc', smp='2', append='kr.work=1')
