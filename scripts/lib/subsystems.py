@@ -116,7 +116,7 @@ def read_catalogue(path: Path) -> dict[str, bool]:
     try:
         for text in path.read_text().splitlines():
             row = json.loads(text)
-            if row['name'] in RULED:
+            if row['kind'] not in ('row', 'ruling') or row['name'] in RULED:
                 continue
             defines = row['effect'] in DEFINES and row.get('recorded', True)
             names[row['name']] = names.get(row['name'], False) or defines

@@ -39,6 +39,7 @@ CATALOGUE = [
      'recorded': True},
     {'kind': 'ruling', 'name': 'KVM_CAP_RING', 'effect': 'define'},
     {'kind': 'ruling', 'name': 'KVM_CAP_CLOCK', 'effect': 'volatile'},
+    {'kind': 'another', 'name': 'a table that the catalogue has besides'},
 ]
 
 HOOK = '''
