@@ -104,7 +104,6 @@ class PreserveOrNot(KvmResetTest):
         'KVM_SET_CLOCK': 'CLOCK',
         'KVM_SET_VCPU_EVENTS': 'VCPU_EVENTS',
         'dup3': 'putting the new fd',
-        'mmap': 'mapping',
     }
 
     def test_a_move_that_fails_leaves_the_guest_at_work(self) -> None:
