@@ -152,7 +152,11 @@ Result<std::vector<uint8_t>> GuestState::blank(const StatePiece &piece,
                                                int system, int vm)
 {
     if (piece.indices) {
-        return registers_of(piece.indices(*kernel_, system));
+        Result<std::vector<uint32_t>> indices = piece.indices(*kernel_, system);
+        if (!indices) {
+            return std::unexpected(indices.error());
+        }
+        return registers_of(*indices);
     }
     size_t size = piece.size;
     if (piece.form == PieceForm::Sized) {
@@ -210,6 +214,8 @@ Result<bool> GuestState::survey_item(const StatePiece &piece, ObjectId object,
         int ret = get(piece, fd, item.fresh);
         if (ret < 0 && -ret != piece.none) {
             if (says_none(-ret)) {
+                item.lacks = true;
+                items_.push_back(std::move(item));
                 return false;
             }
             return fail(-ret, "%s of a new VM", piece.name);
@@ -308,7 +314,9 @@ std::vector<std::string> GuestState::names() const
     std::vector<std::string> names;
 
     for (const StatePiece &piece : pieces_) {
-        if (std::ranges::find(items_, &piece, &Item::piece) != items_.end()) {
+        if (std::ranges::any_of(items_, [&](const Item &item) {
+                return item.piece == &piece && !item.lacks;
+            })) {
             names.push_back(piece.name);
         }
     }
@@ -369,7 +377,11 @@ Result<void> GuestState::read_item(Item &item, int fd)
     write_field(item.value, piece.selector, piece.selected);
     write_field(item.value, piece.room, item.value.size());
     int ret = get(piece, fd, item.value);
-    if (ret < 0 && -ret == piece.none) {
+    if (item.lacks && ret >= 0) {
+        return fail(ENOTSUP, "%s of %s, which a new VM has not", piece.name,
+                    whose(piece));
+    }
+    if (item.lacks || (ret < 0 && -ret == piece.none)) {
         item.there = false;
         return {};
     }

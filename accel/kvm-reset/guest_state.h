@@ -59,7 +59,8 @@ private:
         std::vector<uint8_t> fresh; /* what a new VM has */
         std::vector<uint8_t> value{};
         bool there = false;
-        uint64_t at = 0; /* when it was read, ns */
+        bool lacks = false; /* a new VM says that it has none */
+        uint64_t at = 0;    /* when it was read, ns */
     };
     struct Page {
         ObjectId object;

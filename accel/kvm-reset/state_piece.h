@@ -17,6 +17,7 @@
 
 #include "argument.h"
 #include "catalogue.h"
+#include "error.h"
 #include "kernel.h"
 
 namespace kvm_reset {
@@ -49,7 +50,8 @@ struct StatePiece {
     bool if_differs = false;
     int none = 0; /* errno of @get: there is none, which is as it should be */
     /* Registers: which ones, in the order in which they are put. */
-    std::vector<uint32_t> (*indices)(Kernel &kernel, int system) = nullptr;
+    Result<std::vector<uint32_t>> (*indices)(Kernel &kernel,
+                                             int system) = nullptr;
 };
 
 } /* namespace kvm_reset */

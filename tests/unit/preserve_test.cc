@@ -166,7 +166,7 @@ TEST_F(PreserveTest, AnyCallThatFailsLeavesTheGuestWhereItWas)
 
     for (unsigned nth = 1;; nth++) {
         SCOPED_TRACE(nth);
-        guest.kernel.fail(nth, ENOMEM);
+        guest.kernel.fail(nth, nth % 2 ? ENOMEM : EINVAL);
         Result<Phases> done = move();
         bool reached = guest.kernel.failed();
         guest.kernel.fail_nothing();
@@ -175,6 +175,7 @@ TEST_F(PreserveTest, AnyCallThatFailsLeavesTheGuestWhereItWas)
                 break;
             }
             guest.rebirth.drain();
+            ASSERT_TRUE(is(state));
             holdings = Holdings::of(guest);
             continue;
         }

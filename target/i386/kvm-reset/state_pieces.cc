@@ -78,7 +78,9 @@ constexpr Range unlisted[] = {
 /* What makes counters count goes behind the counters. */
 constexpr uint32_t last[] = {AmdPerfGlobalCtl, PebsEnable, PerfGlobalCtrl};
 
-std::vector<uint32_t> listed(Kernel &kernel, int system)
+using Indices = Result<std::vector<uint32_t>>;
+
+Indices listed(Kernel &kernel, int system)
 {
     std::vector<uint32_t> list(1);
     int ret = kernel.ioctl(system, get_msr_index_list, uintptr_t(list.data()));
@@ -88,7 +90,7 @@ std::vector<uint32_t> listed(Kernel &kernel, int system)
         ret = kernel.ioctl(system, get_msr_index_list, uintptr_t(list.data()));
     }
     if (ret < 0) {
-        return {};
+        return fail(-ret, "KVM_GET_MSR_INDEX_LIST");
     }
     list.resize(1 + std::min<size_t>(list[0], list.size() - 1));
     list.erase(list.begin());
@@ -100,10 +102,13 @@ bool has_its_own_row(uint32_t index)
     return index == Tsc || index == FeatureControl || index == TscDeadline;
 }
 
-std::vector<uint32_t> other_msrs(Kernel &kernel, int system)
+Indices other_msrs(Kernel &kernel, int system)
 {
-    std::vector<uint32_t> all = listed(kernel, system);
-
+    Indices known = listed(kernel, system);
+    if (!known) {
+        return known;
+    }
+    std::vector<uint32_t> all = std::move(*known);
     for (Range range : unlisted) {
         for (uint32_t index = range.first; index <= range.last; index++) {
             all.push_back(index);
@@ -119,13 +124,12 @@ std::vector<uint32_t> other_msrs(Kernel &kernel, int system)
     return all;
 }
 
-template <uint32_t index> std::vector<uint32_t> only(Kernel &, int)
+template <uint32_t index> Indices only(Kernel &, int)
 {
-    return {index};
+    return std::vector<uint32_t>{index};
 }
 
-constexpr StatePiece msrs(const char *name,
-                          std::vector<uint32_t> (*indices)(Kernel &, int))
+constexpr StatePiece msrs(const char *name, Indices (*indices)(Kernel &, int))
 {
     StatePiece piece{.name = name,
                      .on = Vcpu,
