@@ -27,7 +27,8 @@ from qemu.machine import QEMUMachine
 from guest import TIMEOUT, Guest
 from kvm_reset_test import KvmResetTest
 
-WORK_LINE = r'work ok n=(\d+)((?: \w+=\d+)+)'
+# To its end: the rest may not have come yet.
+WORK_LINE = r'work ok n=(\d+)((?: \w+=\d+)+)\s*\n'
 HYPER_V = ','.join(f'hv-{light}' for light in (
     'relaxed', 'vapic', 'time', 'vpindex', 'synic', 'stimer', 'runtime',
     'frequencies', 'reenlightenment', 'tlbflush', 'ipi', 'crash'))
