@@ -51,6 +51,9 @@ public:
     /* Why there is none; empty if there is. */
     std::string start()
     {
+        if (guest.has(KVM_CAP_NESTED_STATE) <= 0) {
+            return "this KVM does not tell the state of nested guests";
+        }
         guest.add_memory();
         guest.ioctl(guest.vm, KVM_CREATE_IRQCHIP);
         Vcpu &vcpu = guest.add_vcpu(0);
@@ -88,8 +91,9 @@ public:
     {
         Vcpu &vcpu = guest.vcpus[0];
         uint16_t count = 0;
-        EXPECT_EQ(guest.go_on(vcpu), uint32_t(KVM_EXIT_IO));
-        if (vcpu.run->exit_reason == KVM_EXIT_IO) {
+        uint32_t reason = guest.go_on(vcpu);
+        EXPECT_EQ(reason, uint32_t(KVM_EXIT_IO));
+        if (reason == KVM_EXIT_IO) {
             memcpy(&count,
                    reinterpret_cast<uint8_t *>(vcpu.run) +
                        vcpu.run->io.data_offset,
