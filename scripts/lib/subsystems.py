@@ -82,7 +82,8 @@ class Hook:
     """What the facts say of one."""
     name: str
     does: str
-    test: str
+    test: str = ''
+    checked: str = ''
 
 
 def read_facts(path: Path) -> tuple[list[Subsystem], list[Hook]]:
@@ -95,7 +96,7 @@ def read_facts(path: Path) -> tuple[list[Subsystem], list[Hook]]:
         raise Bad(f'{path}: unknown table {sorted(unknown)[0]}')
     return ([read_one(path, Subsystem, table, {'name', 'group'})
              for table in tables.get('subsystem', [])],
-            [read_one(path, Hook, table, {'name', 'does', 'test'})
+            [read_one(path, Hook, table, {'name', 'does'})
              for table in tables.get('hook', [])])
 
 
@@ -241,7 +242,10 @@ class Table:
         for hook in self.facts_of_hooks:
             if hook.name not in self.hooks:
                 found.append(f'hook {hook.name}: nobody registers it')
-            if hook.test not in self.functional:
+            if not hook.test and not hook.checked:
+                found.append(f'hook {hook.name}: it names no test that fails '
+                             'without it, and does not say under checked why')
+            if hook.test and hook.test not in self.functional:
                 found.append(f'hook {hook.name}: there is no functional test '
                              f'{hook.test}')
         return found
@@ -262,7 +266,9 @@ class Table:
                   '| hook | registered in | does | fails without it |',
                   '| --- | --- | --- | --- |']
         lines += [f'| {hook.name} | `{self.hooks[hook.name]}` | {hook.does} | '
-                  f'`{hook.test}` |' for hook in self.facts_of_hooks]
+                  + (f'`{hook.test}` |' if hook.test else
+                     f'*none:* {hook.checked} |')
+                  for hook in self.facts_of_hooks]
         return '\n'.join(lines) + '\n'
 
 
@@ -324,7 +330,8 @@ def main() -> int:
         return 1
     if args.hooks:
         for hook in table.facts_of_hooks:
-            print(hook.name, hook.test)
+            if hook.test:
+                print(hook.name, hook.test)
         return 0
     if not args.check:
         (args.top / PAGE).write_text(table.page())

@@ -2,13 +2,15 @@
 """What only hooks carry to the new VM. docs/subsystems.toml says of each hook
 which test fails without it, and scripts/test hooks takes it out to see that."""
 
+import os
 import re
+import signal
 import subprocess
 import time
 import tomllib
 from pathlib import Path
 
-from guest import Guest
+from guest import TIMEOUT, Guest
 from kvm_reset_test import KvmResetTest
 from proof import proves
 from shim import Shim
@@ -45,9 +47,9 @@ class Carry(KvmResetTest):
 
     # --- coalesced-mmio -----------------------------------------------------
 
-    def boot_sector(self) -> str:
-        obj, sector = self.scratch_file('planes.o'), self.scratch_file('disk')
-        subprocess.run(['gcc', '-m32', '-c', '-o', obj, HERE / 'planes.S'],
+    def boot_sector(self, source: str) -> str:
+        obj, sector = self.scratch_file('sector.o'), self.scratch_file('disk')
+        subprocess.run(['gcc', '-m32', '-c', '-o', obj, HERE / source],
                        check=True)
         subprocess.run(['ld', '-m', 'elf_i386', '-Ttext', '0x7c00', '-e',
                         'start', '--oformat', 'binary', '-o', sector, obj],
@@ -71,7 +73,7 @@ class Carry(KvmResetTest):
             -> None:
         guest = self.start(firmware=True, memory=64, machine='pc', args=[
             '-device', 'VGA', '-drive',
-            f'file={self.boot_sector()},format=raw,if=ide'])
+            f'file={self.boot_sector("planes.S")},format=raw,if=ide'])
         guest.console.wait_for('written', 90)
         # It has only just begun.
         time.sleep(1)
@@ -82,6 +84,71 @@ class Carry(KvmResetTest):
         self.assertEqual(guest.wait_rebirth()['outcome'], 'completed')
         self.assertTrue(self.screen(guest) == PATTERN * CELLS,
                         'what waited in the ring is lost')
+
+    # --- dirty-pages --------------------------------------------------------
+
+    def memory_of(self, guest: Guest) -> bytes:
+        for fd in Path('/proc', str(guest.pid), 'fd').iterdir():
+            if os.readlink(fd).startswith('/memfd:memory-backend'):
+                return fd.read_bytes()
+        raise AssertionError('QEMU has no memory-backend-memfd')
+
+    def wait_written(self, guest: Guest) -> None:
+        """Not long: QEMU asks for dirty rings once a second."""
+        guest.wait(lambda: self.memory_of(guest)[0x7f000:0x7f002] == b'\x22' * 2,
+                   TIMEOUT, 'the guest to write')
+
+    def arrives_whole(self, accel: str = 'kvm') -> None:
+        """A guest that is reset while it migrates, after which it does not
+        run: what it wrote before, KVM alone knows."""
+        uri = 'unix:' + str(Path(self.socket_dir().name, 'migration'))
+        options = {
+            'firmware': True, 'memory': 64, 'accel': accel,
+            'machine': 'pc,memory-backend=m', 'args': [
+                '-object', 'memory-backend-memfd,id=m,size=64M,share=on',
+                '-drive', f'file={self.boot_sector("dirty.S")},format=raw,'
+                          'if=ide,file.locking=off']}
+        source = self.start('source', **options)
+        options['args'] = [*options['args'], '-S', '-incoming', 'defer']
+        there = self.start('destination', **options)
+        there.qmp('migrate-incoming', uri=uri)
+        source.console.wait_for('written', 90)
+        source.qmp('migrate-set-parameters', max_bandwidth=128 << 10)
+        source.qmp('migrate', uri=uri)
+        # The first MiB is sent first, and nothing is looked at again before
+        # all of memory is through.
+        source.wait(lambda: source.qmp('query-migrate').get('ram', {}).get(
+            'transferred', 0) >= 600 << 10, TIMEOUT, 'the pages to be sent')
+        # It has to wait for whoever does not read.
+        os.kill(there.pid, signal.SIGSTOP)
+        source.qmp('send-key', keys=[{'type': 'qcode', 'data': 'a'}])
+        self.wait_written(source)
+        source.qmp('stop')
+        source.qmp('system_reset')
+        self.assertEqual(source.wait_rebirth()['outcome'], 'completed')
+        self.assertEqual(source.qmp('query-migrate')['status'], 'active')
+        source.qmp('migrate-set-parameters', max_bandwidth=1 << 40,
+                   downtime_limit=10000)
+        os.kill(there.pid, signal.SIGCONT)
+        source.wait(lambda: source.qmp('query-migrate')['status']
+                    == 'completed', TIMEOUT, 'the migration')
+        there.wait(lambda: there.qmp('query-status')['status']
+                   in ('paused', 'prelaunch'), TIMEOUT, 'the guest to arrive')
+        one, other = self.memory_of(source), self.memory_of(there)
+        different = [page for page in range(0, len(one), 4096)
+                     if one[page:page + 4096] != other[page:page + 4096]]
+        self.assertEqual(len(different), 0,
+                         f'{len(different)} pages are lost, the first at '
+                         f'{different[:1]}')
+
+    @proves('dirty-log')
+    def test_pages_that_only_the_old_vm_knows_to_be_dirty_are_sent(self) \
+            -> None:
+        self.arrives_whole()
+
+    @proves('dirty-ring')
+    def test_pages_in_the_old_vms_dirty_rings_are_sent(self) -> None:
+        self.arrives_whole('kvm,dirty-ring-size=4096')
 
     # --- virtio -------------------------------------------------------------
 
