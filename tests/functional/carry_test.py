@@ -24,7 +24,7 @@ CELLS = 64
 
 
 class Carry(KvmResetTest):
-    WEIGHT = 60
+    WEIGHT = 150
 
     def test_a_running_qemu_has_the_hooks_of_the_table(self) -> None:
         with FACTS.open('rb') as file:
@@ -95,8 +95,8 @@ class Carry(KvmResetTest):
 
     def wait_written(self, guest: Guest) -> None:
         """Not long: QEMU asks for dirty rings once a second."""
-        guest.wait(lambda: self.memory_of(guest)[0x7f000:0x7f002] == b'\x22' * 2,
-                   TIMEOUT, 'the guest to write')
+        guest.wait(lambda: self.memory_of(guest)[0x7f000:0x7f002]
+                   == b'\x22' * 2, TIMEOUT, 'the guest to write')
 
     def arrives_whole(self, accel: str = 'kvm') -> None:
         """A guest that is reset while it migrates, after which it does not
