@@ -207,7 +207,8 @@ Result<void> LaunchStep::take(Kernel &kernel, int fd,
     std::array<SecretMemory, 2> written;
     bool enough = argument.ok();
 
-    for (size_t i = 0; i < pointed_.size(); i++) {
+    /* Without memory there is nothing to write to. */
+    for (size_t i = 0; enough && i < pointed_.size(); i++) {
         const LaunchPointer &pointer = command_->pointers[i];
         if (!pointed_[i]) {
             continue;
@@ -217,7 +218,7 @@ Result<void> LaunchStep::take(Kernel &kernel, int fd,
             address = addresses_[i];
         } else if (pointer.pointing == LaunchPointing::From) {
             written[i] = SecretMemory::make(pointed_[i].size());
-            enough = enough && written[i].ok();
+            enough = written[i].ok();
             address = uint64_t(written[i].data());
         }
         write_field(argument.bytes(), {pointer.offset, 8}, address);
