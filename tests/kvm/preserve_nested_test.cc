@@ -23,7 +23,7 @@ using namespace kvm_reset;
 namespace {
 
 constexpr uint32_t l1_code = 0x2000, l2_code = 0x3000, vmcb = 0x5000,
-                   host_save = 0x7000;
+                   host_save = 0x7000, page_directory = 0x8000;
 constexpr uint64_t svme = 1 << 12;
 
 /* 32-bit code. */
@@ -74,7 +74,12 @@ public:
             segment->type = segment == &sregs.cs ? 11 : 3;
             segment->present = segment->s = segment->db = segment->g = 1;
         }
-        sregs.cr0 = 0x11;
+        /* KVM has SVM's instructions only with paging: one page of 4 MiB. */
+        const uint32_t page = 0x83;
+        memcpy(guest.memory(page_directory), &page, sizeof(page));
+        sregs.cr3 = page_directory;
+        sregs.cr4 = 0x10;
+        sregs.cr0 = 0x80000011;
         sregs.efer = svme;
         if (guest.ioctl(vcpu.fd, KVM_SET_SREGS, &sregs) < 0) {
             return "this KVM has no nested SVM";
