@@ -8,6 +8,10 @@
 # what it needs, the tests of confidential guests are skipped by name.
 prepare_coco_platform() {
     local target=tests/coco-platform/libcoco-platform.so
+    # It may have been set up before what the platform needs was installed.
+    ninja -C "$1" -t query $target >/dev/null 2>&1 ||
+        meson setup --reconfigure "$1" "$KR_TOP" >"$2/library.log" 2>&1 ||
+        die "meson cannot set up $1 again: see $2/library.log"
     ninja -C "$1" -t query $target >/dev/null 2>&1 || return 0
     ninja -C "$1" $target kvm-reset-measure >"$2/library.log" 2>&1 ||
         die "the coco platform or kvm-reset-measure does not compile:" \
@@ -42,7 +46,7 @@ prepare_whole_qemu() {
     qemu=$1
     install_packages python3 python3-pycotap/backports strace gdb qemu-utils \
         binutils gcc libc6-dev g++ pkgconf libglib2.0-dev meson/backports \
-        ninja-build iproute2 zstd
+        ninja-build iproute2 zstd nettle-dev
     if [ -z "$qemu" ]; then
         qemu=$("$KR_TOP/scripts/build-qemu")
     fi
