@@ -58,14 +58,17 @@ def stamp(event: dict[str, Any]) -> float:
     return at['seconds'] * 1e6 + at['microseconds']
 
 
-def wait_completed(qemu: Qemu) -> None:
+def pause_between(source: Qemu, target: Qemu) -> float:
+    """Until the migration is over: how long the guest ran on neither."""
     def over() -> bool:
-        now = qemu.command('query-migrate')
+        now = source.command('query-migrate')
         if now.get('status') == 'failed':
-            raise qemu.failed(f'the migration failed: '
-                              f'{now.get("error-desc")}')
+            raise source.failed(f'the migration failed: '
+                                f'{now.get("error-desc")}')
         return now.get('status') == 'completed'
-    qemu.until(over, 'the migration')
+    source.until(over, 'the migration')
+    return (stamp(target.wait_event('RESUME')) -
+            stamp(source.wait_event('STOP')))
 
 
 def migrated(program: str, args: list[str], there: Path) -> float:
@@ -82,9 +85,7 @@ def migrated(program: str, args: list[str], there: Path) -> float:
             source.command('migrate-set-parameters',
                            **{'max-bandwidth': 1 << 40})
             source.command('migrate', uri=f'unix:{there}')
-            wait_completed(source)
-            return (stamp(target.wait_event('RESUME')) -
-                    stamp(source.wait_event('STOP')))
+            return pause_between(source, target)
         finally:
             target.stop()
     finally:
@@ -126,9 +127,7 @@ def cpr(program: str, args: list[str], there: Path) -> float:
             if errors:
                 raise errors[0]
             target.command('cont')
-            wait_completed(source)
-            return (stamp(target.wait_event('RESUME')) -
-                    stamp(source.wait_event('STOP')))
+            return pause_between(source, target)
         finally:
             target.stop()
     finally:

@@ -11,6 +11,7 @@ import coco_test
 import plan_memory
 from coco_test import FIRMWARE
 from guest import BOOT_TIMEOUT, TIMEOUT, Guest
+from process import Vm
 
 # Debian's, of which the appliance is made.
 STOCK = os.environ.get('KVM_RESET_STOCK_QEMU', '/usr/bin/qemu-system-x86_64')
@@ -70,7 +71,8 @@ class Control(coco_test.Coco):
         self.assertEqual(len(places), 1, 'copies of the firmware in the plan')
         plan_memory.flip(guest.pid, places[0] - 4096)
 
-    def is_refused_when_changed(self) -> None:
+    def refused_when_changed(self) -> tuple[Guest, Vm]:
+        """The guest, which was to get a new VM, and the VM it had."""
         guest = self.boot(smp='1')
         old = guest.running_vm()
         self.change_the_plan(guest)
@@ -79,6 +81,10 @@ class Control(coco_test.Coco):
         event = guest.wait_rebirth()
         self.assertEqual(event['outcome'], 'failed', event)
         self.assertIn(f'was measured as {self.expected}', event['reason'])
+        return guest, old
+
+    def is_refused_when_changed(self) -> None:
+        guest, old = self.refused_when_changed()
         self.assertEqual(guest.qmp('query-status')['status'], 'paused')
         guest.qmp('cont')
         guest.must_answer()
@@ -151,13 +157,6 @@ class SevControl(Control):
 
     def test_sev_with_a_changed_page_is_refused_and_says_so(self) -> None:
         """Then it is reset as QEMU alone would do it, on its old VM."""
-        guest = self.boot(smp='1')
-        old = guest.running_vm()
-        self.change_the_plan(guest)
-        guest.drop_events()
-        guest.qmp('system_reset')
-        event = guest.wait_rebirth()
-        self.assertEqual(event['outcome'], 'failed', event)
-        self.assertIn(f'was measured as {self.expected}', event['reason'])
+        guest, old = self.refused_when_changed()
         self.assertEqual(guest.running_vm(), old)
         self.assertEqual(len(self.events('launch')), 1)

@@ -270,6 +270,17 @@ void KvmGuest::reborn()
     ASSERT_TRUE(done) << done.error().what;
 }
 
+Result<Phases> KvmGuest::move()
+{
+    Result<void> ready = rebirth.prepare_preserving();
+    if (!ready) {
+        return std::unexpected(ready.error());
+    }
+    Result<Phases> done = rebirth.run_preserving();
+    rebirth.let_go();
+    return done;
+}
+
 /* --- Doorbell ------------------------------------------------------------- */
 
 Doorbell::Doorbell() : fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC))

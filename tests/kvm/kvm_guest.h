@@ -135,6 +135,8 @@ public:
     uint32_t report(Vcpu &vcpu, const Code &code);
 
     void reborn();
+    /* Gives the guest a new VM with all its state; the old one goes. */
+    kvm_reset::Result<kvm_reset::Phases> move();
 
     uint8_t *memory(size_t offset) { return memory_->at(offset); }
 

@@ -128,17 +128,6 @@ public:
                (head->flags & KVM_STATE_NESTED_GUEST_MODE);
     }
 
-    Result<Phases> move()
-    {
-        Result<void> ready = guest.rebirth.prepare_preserving();
-        if (!ready) {
-            return std::unexpected(ready.error());
-        }
-        Result<Phases> done = guest.rebirth.run_preserving();
-        guest.rebirth.let_go();
-        return done;
-    }
-
 private:
     template <class T> void field(uint32_t offset, T value)
     {
@@ -201,7 +190,7 @@ protected:
 TEST_F(NestedPreserveTest, AGuestsGuestGoesOnFromOneVmToTheNext)
 {
     for (unsigned count = 2; count < 50; count++) {
-        Result<Phases> done = subject.move();
+        Result<Phases> done = subject.guest.move();
         ASSERT_TRUE(done) << done.error().what;
         ASSERT_TRUE(subject.in_l2());
         ASSERT_EQ(subject.next_count(), count);
@@ -212,7 +201,7 @@ TEST_F(NestedPreserveTest, AGuestsGuestGoesOnFromOneVmToTheNext)
 TEST_F(NestedPreserveTest, WithoutItsStateItIsNoGuestOfTheGuestsAnyMore)
 {
     subject.guest.rebirth.leave_out("NESTED_STATE");
-    ASSERT_TRUE(subject.move());
+    ASSERT_TRUE(subject.guest.move());
     EXPECT_FALSE(subject.in_l2());
 }
 

@@ -219,17 +219,6 @@ struct Subject {
             return now == then;
         });
     }
-
-    Result<Phases> move()
-    {
-        Result<void> ready = guest.rebirth.prepare_preserving();
-        if (!ready) {
-            return std::unexpected(ready.error());
-        }
-        Result<Phases> done = guest.rebirth.run_preserving();
-        guest.rebirth.let_go();
-        return done;
-    }
 };
 
 class PreservedPiece : public ::testing::TestWithParam<Telling> {
@@ -268,7 +257,7 @@ TEST_P(PreservedPiece, IsThereAgainAndMissedWhenItIsLeftOut)
     if (std::string why = say(whole, telling); !why.empty()) {
         GTEST_SKIP() << why;
     }
-    Result<Phases> done = whole.move();
+    Result<Phases> done = whole.guest.move();
     ASSERT_TRUE(done) << done.error().what;
     EXPECT_TRUE(whole.says(piece, telling.parts));
     const auto &names = whole.guest.rebirth.carried();
@@ -276,7 +265,7 @@ TEST_P(PreservedPiece, IsThereAgainAndMissedWhenItIsLeftOut)
 
     ASSERT_EQ(say(lacking, telling), "");
     lacking.guest.rebirth.leave_out(piece.name);
-    done = lacking.move();
+    done = lacking.guest.move();
     ASSERT_TRUE(done) << done.error().what;
     EXPECT_FALSE(lacking.says(piece, telling.parts));
 }
@@ -335,7 +324,7 @@ TEST_F(PreserveRealTest, AProgramGoesOnFromOneVmToTheNext)
     start_counting(guest);
     for (unsigned i = 2; i < 100; i++) {
         ASSERT_EQ(next_count(guest, guest.vcpus[0]), i);
-        Result<Phases> done = subject.move();
+        Result<Phases> done = subject.guest.move();
         ASSERT_TRUE(done) << done.error().what;
     }
     EXPECT_EQ(guest.rebirth.status().generation, 98u);
@@ -354,7 +343,7 @@ TEST_F(PreserveRealTest, EverySingleFailingCallLeavesTheProgramGoingOn)
         SCOPED_TRACE(nth);
         ASSERT_EQ(next_count(guest, guest.vcpus[0]), count++);
         guest.kernel.fail(nth, ENOMEM);
-        Result<Phases> done = subject.move();
+        Result<Phases> done = subject.guest.move();
         bool reached = guest.kernel.failed();
         guest.kernel.fail(0, 0);
         aborted += !done;
@@ -413,7 +402,7 @@ TEST_F(PreserveRealTest, TimeNeitherStopsNorGoesBack)
         EXPECT_GE(clock.clock, last);
         EXPECT_LE(clock.clock, guest.kernel.now() - began + second);
         last = clock.clock;
-        ASSERT_TRUE(subject.move());
+        ASSERT_TRUE(subject.guest.move());
     }
     EXPECT_GT(last, 0u);
 }
