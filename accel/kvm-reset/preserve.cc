@@ -92,10 +92,7 @@ Result<Phases> Rebirth::attempt_preserving()
         }
     }
     if (!done) {
-        if (auto told = registry_.run(Phase::Aborted, true); !told) {
-            done.error().what += "; then " + told.error().what;
-        }
-        return std::unexpected(done.error());
+        return tell_of_abort(std::move(done.error()), true);
     }
     phases.total = recorder_.kernel().now() - began;
     return phases;
@@ -107,11 +104,11 @@ Result<void> Rebirth::commit_preserving(Phases &phases)
     std::unique_lock frozen = recorder_.freeze();
     Snapshot snapshot = recorder_.frozen_snapshot();
 
-    if (auto why = recorder_.frozen_blocker()) {
-        return fail(ENOTSUP, "the VM is not restartable: %s", why->c_str());
+    Result<void> done = may_commit();
+    if (done) {
+        /* What changed since the guest was stopped, or shortly before. */
+        done = ahead.image.follow(snapshot);
     }
-    /* What changed since the guest was stopped, or shortly before. */
-    Result<void> done = ahead.image.follow(snapshot);
     if (done && !ahead.state.surveyed(snapshot)) {
         done = ahead.state.survey(snapshot, ahead.image);
     }

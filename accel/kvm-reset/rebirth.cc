@@ -65,15 +65,23 @@ void Rebirth::note(const Result<Phases> &outcome)
     }
 }
 
-static std::unexpected<Error> not_restartable(const std::string &why)
+static Result<void> not_blocked(const std::optional<std::string> &why)
 {
-    return fail(ENOTSUP, "the VM is not restartable: %s", why.c_str());
+    if (!why) {
+        return {};
+    }
+    return fail(ENOTSUP, "the VM is not restartable: %s", why->c_str());
+}
+
+Result<void> Rebirth::may_commit() const
+{
+    return not_blocked(recorder_.frozen_blocker());
 }
 
 Result<void> Rebirth::may_begin()
 {
-    if (auto why = recorder_.blocker()) {
-        return not_restartable(*why);
+    if (Result<void> may = not_blocked(recorder_.blocker()); !may) {
+        return may;
     }
     if (!recorder_.recording()) {
         return fail(ENODEV, "no VM was recorded");
@@ -110,13 +118,18 @@ Result<Phases> Rebirth::attempt()
         return std::unexpected(done.error());
     }
     if (!done) {
-        if (Result<void> told = registry_.run(Phase::Aborted); !told) {
-            done.error().what += "; then " + told.error().what;
-        }
-        return std::unexpected(done.error());
+        return tell_of_abort(std::move(done.error()), false);
     }
     phases.total = recorder_.kernel().now() - began;
     return phases;
+}
+
+std::unexpected<Error> Rebirth::tell_of_abort(Error why, bool preserving)
+{
+    if (auto told = registry_.run(Phase::Aborted, preserving); !told) {
+        why.what += "; then " + told.error().what;
+    }
+    return std::unexpected(std::move(why));
 }
 
 /*
@@ -169,11 +182,11 @@ Result<void> Rebirth::try_commit(Phases &phases)
     if (!image) {
         return std::unexpected(image.error());
     }
-    if (auto why = recorder_.frozen_blocker()) {
-        return not_restartable(*why);
-    }
     LaunchPlan plan = snapshot.plan.without_owner();
-    Result<void> done = launch_and_check(*image, snapshot, plan, phases);
+    Result<void> done = may_commit();
+    if (done) {
+        done = launch_and_check(*image, snapshot, plan, phases);
+    }
     if (!done) {
         return done;
     }

@@ -152,6 +152,10 @@ private:
                          Phases &phases, bool preserving);
     void keep_old(Swap &swap);
     Result<void> may_begin();
+    /* With the recorder frozen: it may have seen what it cannot repeat. */
+    Result<void> may_commit() const;
+    /* Hooks hear that the guest keeps its VM; @why, and what they said. */
+    std::unexpected<Error> tell_of_abort(Error why, bool preserving);
     Result<void> prepare_ahead();
     Result<Phases> attempt_preserving();
     Result<void> commit_preserving(Phases &phases);
