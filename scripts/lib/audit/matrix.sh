@@ -6,7 +6,7 @@
 # Uses $matrix, $qemu, $recorder, $out, $run and the options; prints a line for
 # each command line, and leaves $json. Status as of matrix.py.
 audit_matrix() {
-    local guest command results=$out/results before stuck=0 status
+    local guest command results=$out/results status=0
     guest=$("$KR_TOP/scripts/guest")
     get_kernel
     rm -f "$results"
@@ -16,18 +16,9 @@ audit_matrix() {
         --kernel "$(kernel_elf)" --initrd "$(sed -n 's/^INITRD=//p' <<<"$guest")"
         "${preload[@]}")
     [ -z "$keep" ] || command+=(--keep "$out")
-    while :; do
-        before=$(wc -l 2>/dev/null <"$results") || before=0
-        status=0
-        # Whatever hangs in there has its own patience; this is for the rest.
-        "${run[@]}" "${command[@]}" || status=$?
-        [ $status -eq 125 ] || break
-        # The appliance failed: what is left goes on in a new one.
-        stuck=$((stuck + 1))
-        [ "$(wc -l 2>/dev/null <"$results")" = "$before" ] || stuck=0
-        [ $stuck -lt 3 ] || { say "the appliance failed: try again"; return 2; }
-        say "the appliance failed: going on in a new one"
-    done
+    # Whatever hangs in there has its own patience; this is for the rest.
+    in_new_appliances 3 "$results" "${run[@]}" "${command[@]}" || status=$?
+    [ $status -ne 125 ] || { say "the appliance failed: try again"; return 2; }
     [ -z "$json" ] || [ ! -e "$results" ] || cp "$results" "$json"
     return $status
 }
