@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from kvm_reset_test import KvmResetTest
+from stacks import keep_stacks
 from worker import copy_logs, name_of
 
 HERE = Path(__file__).resolve().parent
@@ -115,6 +116,11 @@ class Worker:
             pass
         self.process.wait()
         self.log.close()
+
+    def keep_stacks(self) -> None:
+        """Of a test that hangs, while there is somebody to ask."""
+        if self.test:
+            keep_stacks(self.process.pid, self.failures / self.test)
 
     def keep_logs(self) -> None:
         """Of a test that could not do it by itself."""
@@ -225,6 +231,7 @@ class Run:
         for worker in list(self.workers):
             if time.monotonic() > worker.deadline:
                 took = time.monotonic() - worker.began
+                worker.keep_stacks()
                 self.end(worker, f'it did not end in {took:.0f} s and was '
                                  'killed')
 
