@@ -37,6 +37,11 @@ OOPS = re.compile(r"(Oops: .*|BUG: .*|general protection fault.*|"
                   r"appliance: .*)")
 DOUBT = re.compile(r"(WARNING: .*|BUG: .*|INFO: task .* blocked .*)")
 
+# Only devices that say so are behind it, so it costs the others nothing.
+IOMMU = ["-device", "intel-iommu,aw-bits=48",
+         "-device", "pcie-root-port,id=rp", "-netdev", "user,id=net",
+         "-device", "virtio-net-pci,netdev=net,bus=rp,disable-legacy=on,"
+                    "iommu_platform=on,romfile="]
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -93,13 +98,15 @@ class Appliance:
                   "mitigations=off nowatchdog tsc=reliable "
                   "rcupdate.rcu_expedited=1 rcupdate.rcu_cpu_stall_suppress=1 "
                   "random.trust_cpu=on "
-                  "rdinit=/init " + args.append)
+                  "rdinit=/init " +
+                  ("intel_iommu=on iommu=pt " if args.iommu else "") +
+                  args.append)
         line = [
             # Should this very process be killed, QEMU goes with it.
             "setpriv", "--pdeathsig", "KILL",
             "qemu-system-x86_64", "-name", "kvm-reset-appliance",
             "-nodefaults", "-no-user-config", "-display", "none",
-            "-no-reboot", "-machine", "pc", "-accel",
+            "-no-reboot", "-machine", "q35" if args.iommu else "pc", "-accel",
             "tcg,thread=multi", "-cpu", "EPYC-v1,+svm,+npt",
             "-smp", str(args.cpus), "-m", args.mem, "-rtc", "base=utc",
             "-chardev", f"file,id=log,path={qemu_escape(str(self.log))}",
@@ -112,6 +119,8 @@ class Appliance:
         for nr, name in enumerate(self.PORTS, 1):
             line += ["-chardev", f"socket,id={name},fd={fds[name]}", "-device",
                      f"virtserialport,nr={nr},chardev={name},name={name}"]
+        if args.iommu:
+            line += IOMMU
         for nr, path in enumerate(args.rw):
             line += ["-virtfs", f"local,path={qemu_escape(path)},"
                                 f"mount_tag=rw{nr},security_model=none,"
@@ -277,6 +286,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--kernel", required=True)
     parser.add_argument("--initrd", required=True)
     parser.add_argument("--lib-modules", required=True)
+    parser.add_argument("--iommu", action="store_true")
     parser.add_argument("--append", default="")
     parser.add_argument("--log-dir", type=Path, required=True)
     parser.add_argument("--rw", action="append", default=[])
