@@ -120,6 +120,13 @@ class Guest:
     def must_answer(self) -> None:
         self.command('ping', 'kvm-reset-guest: pong')
 
+    def msrs(self, *indices: str) -> dict[str, int]:
+        """Registers of its first CPU, by their hexadecimal index."""
+        self.command('run modprobe msr', 'done status=0')
+        self.console.send('run guest-tool msr ' + ' '.join(indices))
+        return {index: int(self.console.wait_for(
+            f'msr {index}=(\\w+)\\s', TIMEOUT)[1], 16) for index in indices}
+
     # --- the kernel -------------------------------------------------------
 
     def running_vm(self) -> process.Vm:

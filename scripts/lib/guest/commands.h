@@ -7,5 +7,10 @@ int command_work(int argc, char **argv);
 int command_out(int argc, char **argv);
 int command_acpi_reset(int argc, char **argv);
 int command_watchdog(int argc, char **argv);
+int command_msr(int argc, char **argv);
+int command_vsock(int argc, char **argv);
+int command_nested(int argc, char **argv);
+int command_ivshmem(int argc, char **argv);
+int command_syndbg(int argc, char **argv);
 
 #endif

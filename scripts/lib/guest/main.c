@@ -15,6 +15,11 @@ int main(int argc, char **argv)
         {"out", command_out},
         {"acpi-reset", command_acpi_reset},
         {"watchdog", command_watchdog},
+        {"msr", command_msr},
+        {"vsock", command_vsock},
+        {"nested", command_nested},
+        {"ivshmem", command_ivshmem},
+        {"syndbg", command_syndbg},
     };
     size_t i;
 
