@@ -4,9 +4,11 @@
 import hashlib
 import os
 import re
+import socket
 import subprocess
 from pathlib import Path
 
+import traffic
 from guest import Guest
 from kvm_reset_test import KvmResetTest
 from proof import proves
@@ -121,6 +123,29 @@ class Virtio(KvmResetTest):
         return True
 
 
+class Mmio(KvmResetTest):
+    WEIGHT = 30
+
+    @proves('virtio-mmio', 'ioeventfd', 'irqfd')
+    def test_devices_without_a_bus_are_a_microvms_again(self) -> None:
+        """virtio-mmio: doorbells in memory and lines of the IOAPIC."""
+        path = Path(self.scratch_file('disk.raw'))
+        with path.open('wb') as file:
+            file.truncate((1 + SLOTS) * BLOCK)
+        guest = self.start(
+            machine='microvm,pit=off,pic=off,rtc=on', append='reboot=t',
+            args=['-drive', f'file={path},format=raw,if=none,id=d', '-device',
+                  'virtio-blk-device,drive=d', '-netdev', 'user,id=n',
+                  '-device', 'virtio-net-device,netdev=n', '-device',
+                  'virtio-rng-device'])
+        guest.wait_boot()
+        for _ in range(2):
+            guest.command('work', r'work ok n=\d+ .*disk=[1-9]\d* net=[1-9]')
+            guest.command('run sync; cat /proc/interrupts', r'virtio\d')
+            with self.reborn(guest):
+                guest.console.send('reboot linux')
+
+
 class VhostNet(KvmResetTest):
     """The kernel's own virtio-net, which has the eventfds of a VM's queues."""
     WEIGHT = 30
@@ -144,6 +169,10 @@ class VhostNet(KvmResetTest):
         self.ip('addr', 'add', '192.168.77.1/24', 'dev', self.TAP)
         self.ip('link', 'set', self.TAP, 'up')
 
+    def connect(self) -> socket.socket:
+        return traffic.connect(lambda: socket.socket(socket.AF_INET),
+                               ('192.168.77.2', 7), 30)
+
     @proves('vhost-net', 'irqfd', 'ioeventfd')
     def test_the_kernels_virtio_net_is_busy_before_and_after(self) -> None:
         guest = self.start(
@@ -155,6 +184,8 @@ class VhostNet(KvmResetTest):
         guest.wait_boot()
         for _ in range(2):
             guest.console.wait_for(r'work ok n=\d+ .*net=[1-9]', 60)
+            traffic.goes_round(self.connect())
             with self.reborn(guest):
                 guest.qmp('system_reset')
             guest.console.wait_for(r'work ok n=\d+ .*net=[1-9]', 60)
+            traffic.goes_round(self.connect())
