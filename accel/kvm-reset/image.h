@@ -66,7 +66,7 @@ public:
     Result<void> launch(const LaunchPlan &plan);
     bool launched() const { return launched_; }
 
-    /* What is measured at that launch; for who launches it ahead of need. */
+    /* What is measured at its launch; for who finds that out ahead of need. */
     void set_measured(Result<LaunchMeasurement> measured)
     {
         measured_ = std::move(measured);

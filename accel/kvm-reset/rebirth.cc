@@ -317,7 +317,7 @@ void Rebirth::let_go()
 Result<void> Rebirth::launch_and_check(Image &image, const Snapshot &snapshot,
                                        const LaunchPlan &plan, Phases &phases)
 {
-    if (image.launched()) {
+    if (image.measured()) {
         return check(*image.measured());
     }
     Measuring measuring(recorder_.vm_type(), snapshot);

@@ -219,18 +219,29 @@ Result<Image> Spare::prepare(std::optional<Image> image, int taken,
         }
         image.emplace(std::move(*built));
     }
-    if (Result<void> done = launch(*image, snapshot); !done) {
+    if (Result<void> done = do_ahead(*image, snapshot); !done) {
         return std::unexpected(done.error());
     }
     return std::move(*image);
 }
 
-Result<void> Spare::launch(Image &image, const Snapshot &snapshot)
+/*
+ * A launch in place cannot be done ahead, and its measurement is computed
+ * before the guest loses its old VM: that much is done here.
+ */
+Result<void> Spare::do_ahead(Image &image, const Snapshot &snapshot)
 {
     const LaunchPlan &plan = snapshot.plan;
 
-    if (!wanted_launched_ || image.launched() || plan.in_place() ||
-        plan.state() != LaunchState::Finished) {
+    if (plan.state() != LaunchState::Finished || image.measured()) {
+        return {};
+    }
+    if (plan.in_place()) {
+        Measuring measuring(recorder_.vm_type(), snapshot);
+        image.set_measured(measuring.wait());
+        return {};
+    }
+    if (!wanted_launched_) {
         return {};
     }
     Measuring measuring(recorder_.vm_type(), snapshot);

@@ -82,7 +82,7 @@ private:
     void let_changes_gather(std::unique_lock<std::mutex> &lock);
     Result<Image> prepare(std::optional<Image> image, int taken,
                           bool *followed);
-    Result<void> launch(Image &image, const Snapshot &snapshot);
+    Result<void> do_ahead(Image &image, const Snapshot &snapshot);
 
     Recorder &recorder_;
     Retirer &retirer_;

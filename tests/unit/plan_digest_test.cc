@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
+#include <atomic>
 #include <cerrno>
 
 #include <gtest/gtest.h>
@@ -189,6 +190,48 @@ TEST(PlanDigestTest, EachRebirthIsMeasuredAndTheSame)
     ASSERT_TRUE(guest.rebirth.run());
     EXPECT_EQ(guest.rebirth.status().measurement,
               guest.recorder.first_measurement());
+}
+
+/* Measures as before, and counts. */
+class CountingArch {
+public:
+    CountingArch() : real_(arch()), counting_(*real_)
+    {
+        times = 0;
+        measure = real_->measure;
+        counting_.measure = [](uint64_t vm_type, const Snapshot &snapshot) {
+            times++;
+            return measure(vm_type, snapshot);
+        };
+        register_arch(&counting_);
+    }
+    ~CountingArch() { register_arch(real_); }
+
+    inline static std::atomic<int> times;
+
+private:
+    inline static decltype(Arch::measure) measure;
+    const Arch *real_;
+    Arch counting_;
+};
+
+TEST(PlanDigestTest, ASpareOfAGuestInPlaceIsMeasuredAheadOnce)
+{
+    SevGuest guest(true);
+    reset_vcpus(guest);
+    guest.launch();
+    guest.rebirth.keep_spare(true);
+    guest.rebirth.drain();
+    CountingArch counting;
+    for (int i = 0; i < 3; i++) {
+        ASSERT_TRUE(guest.rebirth.run());
+        EXPECT_EQ(CountingArch::times, i) << "it was waited for";
+        EXPECT_EQ(guest.rebirth.status().measurement,
+                  guest.recorder.first_measurement());
+        guest.slot(5 + i, 0x1000, 0x90000000 + i * 0x1000);
+        guest.rebirth.drain();
+        EXPECT_EQ(CountingArch::times, i + 1);
+    }
 }
 
 /* Changes one byte of what the guest is to be launched from. */
