@@ -233,19 +233,15 @@ Result<void> Spare::do_ahead(Image &image, const Snapshot &snapshot)
 {
     const LaunchPlan &plan = snapshot.plan;
 
-    if (plan.state() != LaunchState::Finished || image.measured()) {
-        return {};
-    }
-    if (plan.in_place()) {
-        Measuring measuring(recorder_.vm_type(), snapshot);
-        image.set_measured(measuring.wait());
-        return {};
-    }
-    if (!wanted_launched_) {
+    if (plan.state() != LaunchState::Finished || image.measured() ||
+        !(plan.in_place() || wanted_launched_)) {
         return {};
     }
     Measuring measuring(recorder_.vm_type(), snapshot);
-    Result<void> done = image.launch(plan.without_owner());
+    Result<void> done;
+    if (!plan.in_place()) {
+        done = image.launch(plan.without_owner());
+    }
     image.set_measured(measuring.wait());
     return done;
 }
