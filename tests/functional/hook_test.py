@@ -7,6 +7,8 @@ import os
 import subprocess
 from pathlib import Path
 
+import debugger
+import process
 from guest import TIMEOUT, Guest
 from kvm_reset_test import KvmResetTest, takes
 
@@ -14,15 +16,6 @@ HERE = Path(__file__).resolve().parent
 # Of planted_hook.c.
 FAILS = {0: 'quiesce', 1: 'new-vm', 2: 'new-vcpus'}
 TWICE, CYCLE = 3, 4
-
-
-def debugger(pid: int, *commands: str) -> str:
-    line = ['gdb', '-nx', '-batch', '-readnever', '-p', str(pid)]
-    for command in commands:
-        line += ['-ex', command]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=200)
-    assert '$1 = ' in done.stdout, done.stderr
-    return done.stdout
 
 
 class Planted(KvmResetTest):
@@ -43,12 +36,11 @@ class Planted(KvmResetTest):
 
     def plant(self, guest: Guest, what: int) -> tuple[int, str]:
         """What the registration came to, and why."""
-        said = debugger(
-            guest.pid, 'print ((int (*)(void *, int)) kvm_reset_plant)'
+        number, why = debugger.call(
+            guest.pid, '((int (*)(void *, int)) kvm_reset_plant)'
             f'((void *) &kvm_reset_add_hook, {what})',
-            'print (char *) &kvm_reset_planted_why')
-        number = int(said.partition('$1 = ')[2].split()[0])
-        return number, said.partition('$2 = ')[2].partition('"')[2]
+            '(char *) &kvm_reset_planted_why')
+        return int(number), why
 
     def comes_up(self, guest: Guest, old_vm: bool) -> None:
         before = guest.running_vm()
@@ -101,13 +93,11 @@ class Planted(KvmResetTest):
     def test_eventfds_closed_behind_the_journal_are_no_more(self) -> None:
         """Their numbers are other files', which must not become doorbells."""
         guest = self.firmware_guest()
-        fds = Path('/proc', str(guest.pid), 'fd')
-        vm = min(int(fd.name) for fd in fds.iterdir()
-                 if os.readlink(fd) == 'anon_inode:kvm-vm')
-        said = debugger(
-            guest.pid, 'print ((int (*)(void *, int)) kvm_reset_plant_eventfds)'
+        vm = process.fd_of(guest.pid, 'anon_inode:kvm-vm')
+        [planted] = debugger.call(
+            guest.pid, '((int (*)(void *, int)) kvm_reset_plant_eventfds)'
             f'((void *) &kvm_reset_ioctl_recorded, {vm})')
-        self.assertIn('$1 = 2', said)
+        self.assertEqual(planted, '2')
         self.assertTrue(guest.info()['restartable'])
         self.comes_up(guest, old_vm=False)
         self.assertIn('kvm_reset_stale', guest.qemu_log())

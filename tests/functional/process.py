@@ -44,6 +44,12 @@ def heap_kib(proc: Path) -> int:
     return 0
 
 
+def fd_of(pid: int, name: str) -> int:
+    """The first one that is open on @name."""
+    return min(int(fd.name) for fd in Path('/proc', str(pid), 'fd').iterdir()
+               if os.readlink(fd) == name)
+
+
 @dataclass(frozen=True)
 class Vm:
     """A VM as KVM's debugfs has it. KVM makes the directory with the VM, so

@@ -5,6 +5,8 @@ import os
 import subprocess
 from pathlib import Path
 
+import debugger
+import process
 from guest import Guest
 from kvm_reset_test import KvmResetTest
 
@@ -19,19 +21,10 @@ class Refusal(KvmResetTest):
 
     def ioctl(self, guest: Guest, fd: int, request: int) -> None:
         """Has QEMU itself issue an ioctl, the way all of its ioctls go."""
-        done = subprocess.run(
-            ['gdb', '-nx', '-batch', '-readnever', '-p', str(guest.pid), '-ex',
-             'print ((int (*)(int, unsigned long, void *, void *))'
-             f'kvm_reset_ioctl_recorded)({fd}, {request}, 0, 0)'],
-            capture_output=True, text=True, timeout=200)
-        self.assertIn('$1 = ', done.stdout, done.stderr)
-        self.assertNotIn('$1 = -1', done.stdout)
-
-    def fd_of(self, guest: Guest, name: str) -> int:
-        """QEMU's own is the first one of that name."""
-        fds = Path('/proc', str(guest.pid), 'fd')
-        return min(int(fd.name) for fd in fds.iterdir()
-                   if os.readlink(fd) == name)
+        [said] = debugger.call(
+            guest.pid, '((int (*)(int, unsigned long, void *, void *))'
+            f'kvm_reset_ioctl_recorded)({fd}, {request}, 0, 0)')
+        self.assertFalse(said.startswith('-1'), said)
 
     def is_refused(self, guest: Guest, reason: str) -> None:
         old = guest.running_vm()
@@ -63,12 +56,12 @@ class Refusal(KvmResetTest):
         del os.environ['LD_PRELOAD']
         guest.wait_firmware()
         self.assertTrue(guest.info()['restartable'])
-        self.ioctl(guest, self.fd_of(guest, 'anon_inode:kvm-vm'),
+        self.ioctl(guest, process.fd_of(guest.pid, 'anon_inode:kvm-vm'),
                    KVM_OF_TOMORROW)
         self.is_refused(guest, f'ioctl {KVM_OF_TOMORROW:#x}')
 
     def test_a_second_vm_is_refused(self) -> None:
         guest = self.start(firmware=True, machine='pc')
         guest.wait_firmware()
-        self.ioctl(guest, self.fd_of(guest, '/dev/kvm'), KVM_CREATE_VM)
+        self.ioctl(guest, process.fd_of(guest.pid, '/dev/kvm'), KVM_CREATE_VM)
         self.is_refused(guest, 'second VM')

@@ -4,8 +4,7 @@
 import subprocess
 from pathlib import Path
 
-# Of one QEMU, with symbols to read, on an emulated CPU.
-TIMEOUT = 120.0
+import debugger
 
 
 def qemus_of(group: int) -> list[int]:
@@ -24,10 +23,8 @@ def qemus_of(group: int) -> list[int]:
 def stack_of(pid: int) -> str:
     """Of each of its threads; what went wrong, if nobody can tell."""
     try:
-        told = subprocess.run(
-            ['gdb', '-p', str(pid), '-batch', '-nx', '-ex',
-             'thread apply all backtrace 24'], capture_output=True, text=True,
-            errors='replace', timeout=TIMEOUT, stdin=subprocess.DEVNULL)
+        told = debugger.ask(pid, 'thread apply all backtrace 24',
+                            symbols=True)
     except (OSError, subprocess.TimeoutExpired) as error:
         return f'gdb: {error}\n'
     return told.stdout if '#0' in told.stdout else told.stdout + told.stderr
