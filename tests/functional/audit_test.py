@@ -52,9 +52,7 @@ class AuditTest(KvmResetTest):
 
     def disk(self) -> list[str]:
         """One that firmware looks for a system on."""
-        image = Path(self.scratch_file('disk'))
-        with image.open('wb') as file:
-            file.truncate(1 << 20)
+        image = self.scratch_disk(1 << 20)
         return ['-drive', f'file={image},format=raw,if=none,id=d',
                 '-device', 'virtio-blk-pci,drive=d']
 

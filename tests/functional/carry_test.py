@@ -169,9 +169,7 @@ class Carry(KvmResetTest):
         device takes it away a moment later."""
         shim = Shim(Path(self.workdir))
         self.addCleanup(shim.forget)
-        disk = Path(self.scratch_file('disk.raw'))
-        with disk.open('wb') as file:
-            file.truncate(65 * 4096)
+        disk = self.scratch_disk(65 * 4096)
         guest = self.start(machine='pc', args=[
             '-drive', f'file={disk},format=raw,if=none,id=d',
             '-device', 'virtio-blk-pci,drive=d,num-queues=4'])

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import re
 import socket
-from pathlib import Path
 from typing import Any
 
 import coco_test
@@ -70,9 +69,7 @@ class State(coco_test.Coco):
                          hashlib.sha256(data).digest())
 
     def devices_work(self) -> None:
-        image = Path(self.scratch_file('disk.raw'))
-        with image.open('wb') as file:
-            file.truncate((1 + SLOTS) * BLOCK)
+        image = self.scratch_disk((1 + SLOTS) * BLOCK)
         net, port = self.forward()
         guest = self.boot(smp='1', append='kr.work=1', devices=[
             '-drive', f'file={image},format=raw,if=none,id=d',

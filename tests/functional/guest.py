@@ -120,6 +120,13 @@ class Guest:
     def must_answer(self) -> None:
         self.command('ping', 'kvm-reset-guest: pong')
 
+    def restart(self, how: str) -> None:
+        """@how: QMP's `system_reset`, or what the guest is told."""
+        if how == 'system_reset':
+            self.qmp(how)
+        else:
+            self.console.send(how)
+
     def msrs(self, *indices: str) -> dict[str, int]:
         """Registers of its first CPU, by their hexadecimal index."""
         self.command('run modprobe msr', 'done status=0')

@@ -5,7 +5,6 @@ what KVM does for a guest that knows it is on KVM is asked of its registers."""
 import os
 import re
 import time
-from pathlib import Path
 
 from guest import Guest
 from kvm_reset_test import CPU, KvmResetTest, takes
@@ -37,9 +36,7 @@ class Interrupt(KvmResetTest):
     WEIGHT = 70
 
     def every_source_counts_again(self, **options: object) -> None:
-        disk = Path(self.scratch_file('disk.raw'))
-        with disk.open('wb') as file:
-            file.truncate(65 * 4096)
+        disk = self.scratch_disk(65 * 4096)
         guest = self.start(smp='2', args=[
             '-drive', f'file={disk},format=raw,if=none,id=d', '-device',
             'virtio-blk-pci,drive=d', '-netdev', 'user,id=n', '-device',

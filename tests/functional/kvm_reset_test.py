@@ -118,6 +118,13 @@ class KvmResetTest(QemuSystemTest):
         self.assertEqual(process.start_time(guest.pid), born)
         self.assertEqual(guest.vm.get_pid(), guest.pid)
 
+    def scratch_disk(self, size: int, name: str = 'disk.raw') -> Path:
+        """An empty image of @size bytes."""
+        path = Path(self.scratch_file(name))
+        with path.open('wb') as file:
+            file.truncate(size)
+        return path
+
     def require_file(self, path: str, what: str) -> None:
         if not os.path.exists(path):
             self.skipTest(f'no {path}: {what}')

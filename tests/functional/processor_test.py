@@ -60,10 +60,7 @@ class Nested(KvmResetTest):
             guest.console.send('run guest-tool nested &')
             guest.console.wait_for(r'nested runs n=\d+', 120)
             with self.reborn(guest):
-                if reset == 'system_reset':
-                    guest.qmp(reset)
-                else:
-                    guest.console.send(reset)
+                guest.restart(reset)
             self.runs_a_guest(guest)
             guest.command('work 2', 'work ok n=2 ')
 

@@ -41,9 +41,7 @@ class Subsystem(KvmResetTest):
         return guest.command(f'run {command}', answer)
 
     def disk_args(self, device: str) -> Sequence[str]:
-        path = Path(self.scratch_file('disk.raw'))
-        with path.open('wb') as file:
-            file.truncate(65 * 4096)
+        path = self.scratch_disk(65 * 4096)
         return ['-drive', f'file={path},format=raw,if=none,id=d',
                 '-device', f'{device},drive=d']
 

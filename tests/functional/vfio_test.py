@@ -79,10 +79,7 @@ class Vfio(KvmResetTest):
         self.works(guest)
         for reset in ('reboot linux', 'system_reset', 'reboot sysrq'):
             with self.reborn_with_card(guest):
-                if reset == 'system_reset':
-                    guest.qmp(reset)
-                else:
-                    guest.console.send(reset)
+                guest.restart(reset)
             self.works(guest)
 
     @proves('vfio')

@@ -57,9 +57,7 @@ class VhostUser(KvmResetTest):
     def test_a_disk_of_another_process_is_whole_after_each_rebirth(self) \
             -> None:
         """vhost-user: a back end that keeps its connection."""
-        image = Path(self.scratch_file('disk.raw'))
-        with image.open('wb') as file:
-            file.truncate(65 * 4096)
+        image = self.scratch_disk(65 * 4096)
         guest = self.start(
             smp='2', machine='q35,memory-backend=m',
             args=[*SHARED, '-chardev',
@@ -67,12 +65,9 @@ class VhostUser(KvmResetTest):
                   'vhost-user-blk-pci,chardev=c,num-queues=1'])
         guest.wait_boot()
         self.is_whole(guest, image)
-        for reset in ('reboot linux', ''):
+        for reset in ('reboot linux', 'system_reset'):
             with self.reborn(guest):
-                if reset:
-                    guest.console.send(reset)
-                else:
-                    guest.qmp('system_reset')
+                guest.restart(reset)
             self.is_whole(guest, image)
 
 
@@ -106,10 +101,7 @@ class VhostVsock(KvmResetTest):
                 held.close()
                 break
             with self.reborn(guest):
-                if reset == 'system_reset':
-                    guest.qmp(reset)
-                else:
-                    guest.console.send(reset)
+                guest.restart(reset)
             # The new guest knows of no connection of the old one's.
             try:
                 held.sendall(b'?')

@@ -37,10 +37,7 @@ class Virtio(KvmResetTest):
     WEIGHT = 100
 
     def disk(self, name: str = 'disk.raw') -> Path:
-        path = Path(self.scratch_file(name))
-        with path.open('wb') as file:
-            file.truncate((1 + SLOTS) * BLOCK)
-        return path
+        return self.scratch_disk((1 + SLOTS) * BLOCK, name)
 
     def acknowledged(self, guest: Guest, at_least: int) -> int:
         """The last block of which the guest said that it is on the disk."""
@@ -129,9 +126,7 @@ class Mmio(KvmResetTest):
     @proves('virtio-mmio', 'ioeventfd', 'irqfd')
     def test_devices_without_a_bus_are_a_microvms_again(self) -> None:
         """virtio-mmio: doorbells in memory and lines of the IOAPIC."""
-        path = Path(self.scratch_file('disk.raw'))
-        with path.open('wb') as file:
-            file.truncate((1 + SLOTS) * BLOCK)
+        path = self.scratch_disk((1 + SLOTS) * BLOCK)
         guest = self.start(
             machine='microvm,pit=off,pic=off,rtc=on', append='reboot=t',
             args=['-drive', f'file={path},format=raw,if=none,id=d', '-device',

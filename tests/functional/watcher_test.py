@@ -57,9 +57,7 @@ class WatcherTest(KvmResetTest):
     def test_the_journal_sees_every_ioctl_of_a_guest_that_reboots(self) \
             -> None:
         self.under_strace()
-        image = Path(self.scratch_file('disk'))
-        with image.open('wb') as file:
-            file.truncate(8 << 20)
+        image = self.scratch_disk(8 << 20)
         guest = self.start(machine='pc', smp='2', args=[
             '-trace', 'kvm_reset_seen', '-D', self.log_file('seen.log'),
             '-drive', f'file={image},format=raw,if=none,id=d',
