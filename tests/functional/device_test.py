@@ -62,8 +62,7 @@ class Device(KvmResetTest):
                       f'echo 1 >{CPU1}/online; nproc', r'\n2\s')
 
     def unplug(self, guest: Guest) -> None:
-        guest.qmp('device_del', id='cpu1')
-        guest.event('DEVICE_DELETED', 90)
+        guest.unplug('cpu1')
         guest.command('run nproc', r'\n1\s')
 
     @proves('cpu-hotplug')

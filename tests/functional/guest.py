@@ -60,13 +60,25 @@ class Guest:
         self.rebirths.append(event)
         return event
 
-    def event(self, name: str, timeout: float = TIMEOUT) -> dict[str, Any]:
+    def event(self, name: str, timeout: float = TIMEOUT,
+              **data: str) -> dict[str, Any]:
+        """The data of the next event of that name that has these in it."""
         try:
-            event = self.vm.event_wait(name, timeout)
+            event = self.vm.event_wait(name, timeout,
+                                       {'data': data} if data else None)
         except asyncio.TimeoutError:
-            raise AssertionError(f'no event {name} in {timeout} s') from None
+            raise AssertionError(
+                f'no event {name} {data or ""} in {timeout} s') from None
         assert event is not None
         return event.get('data', {})
+
+    def unplug(self, device: str) -> None:
+        """Until the guest has let go of it.
+
+        A CPU's APIC goes with an event of its own, which has no name.
+        """
+        self.qmp('device_del', id=device)
+        self.event('DEVICE_DELETED', 90, device=device)
 
     def drop_events(self) -> None:
         self.rebirths += [event['data'] for event in self.vm.get_qmp_events()

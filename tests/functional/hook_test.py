@@ -117,8 +117,7 @@ class Unplugged(KvmResetTest):
         guest.settle()
         at_first = guest.info()['journal-entries']
         guest.command('work stop', 'work stopped')
-        guest.qmp('device_del', id='card')
-        guest.event('DEVICE_DELETED', TIMEOUT)
+        guest.unplug('card')
         self.assertLess(guest.info()['journal-entries'], at_first)
         with self.reborn(guest):
             guest.qmp('system_reset')

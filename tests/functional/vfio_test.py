@@ -92,8 +92,7 @@ class Vfio(KvmResetTest):
         with self.reborn_with_card(guest):
             guest.console.send('reboot linux')
         self.works(guest)
-        guest.qmp('device_del', id='card')
-        guest.event('DEVICE_DELETED', TIMEOUT)
+        guest.unplug('card')
         with self.reborn_with_card(guest):
             guest.console.send('reboot linux')
         guest.command('work 2', r'work ok n=2 cpu=[1-9]\d* memory=\d+ '
