@@ -189,6 +189,11 @@ void kvm_reset_leave(int eventfd)
     instance().rebirth.leave(eventfd);
 }
 
+void kvm_reset_exclude_with(void (*begin)(void), void (*end)(void))
+{
+    instance().rebirth.exclude_with(begin, end);
+}
+
 int kvm_reset_rebirth(char **why)
 {
     Result<Phases> done = instance().rebirth.run();

@@ -85,6 +85,7 @@ Result<Phases> Rebirth::attempt_preserving()
     Result<void> done = registry_.run(Phase::Quiesce, true);
 
     phases.quiesce = recorder_.kernel().now() - began;
+    Exclusion others_wait(*this);
     if (done) {
         done = commit_preserving(phases);
         if (!done) {

@@ -36,6 +36,13 @@ private:
 
 } /* namespace */
 
+void Rebirth::exclude_with(std::function<void()> begin,
+                           std::function<void()> end)
+{
+    exclude_ = std::move(begin);
+    admit_ = std::move(end);
+}
+
 Result<Phases> Rebirth::run()
 {
     lost_ = false;
@@ -108,6 +115,7 @@ Result<Phases> Rebirth::attempt()
         Timer timer(recorder_, "quiesce", phases.quiesce);
         done = registry_.run(Phase::Quiesce);
     }
+    Exclusion others_wait(*this);
     if (done) {
         done = commit(phases);
         if (!done && !lost_) {

@@ -16,6 +16,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -67,9 +68,15 @@ public:
     {}
 
     /*
-     * Gives the guest a new VM.  The caller has stopped the vCPUs and keeps
-     * other threads from issuing ioctls.  On failure the guest is on its old
-     * VM as if nothing had been asked, and it may be asked again.
+     * How other threads are kept from issuing ioctls, and let again.  Hooks
+     * that quiesce run before: they may want a lock that such a thread holds.
+     */
+    void exclude_with(std::function<void()> begin, std::function<void()> end);
+
+    /*
+     * Gives the guest a new VM.  The caller has stopped the vCPUs.  On failure
+     * the guest is on its old VM as if nothing had been asked, and it may be
+     * asked again.
      *
      * A confidential guest is launched again: if two of it can be, before
      * anything is touched.  Memory that is encrypted in place can belong to
@@ -143,6 +150,8 @@ public:
     SpareStatus spare() const { return spare_.status(); }
 
 private:
+    class Exclusion;
+
     Result<Phases> attempt();
     Result<Image> prepare(std::unique_lock<std::mutex> &frozen,
                           Snapshot &snapshot, Phases &phases);
@@ -172,6 +181,7 @@ private:
     Registry &registry_;
     Retirer retirer_;
     Spare spare_;
+    std::function<void()> exclude_, admit_;
     std::atomic<bool> same_required_ = true;
     std::optional<LaunchMeasurement> measured_; /* of the attempt under way */
     bool lost_ = false;  /* the attempt under way cannot go back */
@@ -193,6 +203,28 @@ private:
     bool held_ = false;            /* these are not handed on yet */
     std::vector<Fd> old_;          /* … of the VM before */
     std::vector<LeftBehind> left_; /* … with them */
+};
+
+/* While it is there, other threads' ioctls wait. */
+class Rebirth::Exclusion {
+public:
+    explicit Exclusion(Rebirth &rebirth) : rebirth_(rebirth)
+    {
+        if (rebirth_.exclude_) {
+            rebirth_.exclude_();
+        }
+    }
+    ~Exclusion()
+    {
+        if (rebirth_.admit_) {
+            rebirth_.admit_();
+        }
+    }
+    Exclusion(const Exclusion &) = delete;
+    Exclusion &operator=(const Exclusion &) = delete;
+
+private:
+    Rebirth &rebirth_;
 };
 
 } /* namespace kvm_reset */

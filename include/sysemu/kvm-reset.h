@@ -87,7 +87,11 @@ void kvm_reset_block(const char *why);
 /* --- Hooks --------------------------------------------------------------- */
 
 typedef enum KvmResetPhase {
-    /* The guest is stopped and the old VM still in place. */
+    /*
+     * The guest is stopped and the old VM still in place.  Only in this phase
+     * other threads may issue ioctls, so that locks which they hold meanwhile
+     * may be taken.
+     */
     KVM_RESET_PHASE_QUIESCE,
     /* The new VM is in place. */
     KVM_RESET_PHASE_NEW_VM,
@@ -158,11 +162,21 @@ void kvm_reset_leave(int eventfd);
 /* --- Rebirth ------------------------------------------------------------- */
 
 /**
+ * kvm_reset_exclude_with - how other threads are kept from issuing ioctls
+ * @begin: returns when none of them issues one; those to come wait
+ * @end: lets them go on
+ *
+ * Called in pairs by kvm_reset_rebirth() and kvm_reset_preserve(), after the
+ * hooks of KVM_RESET_PHASE_QUIESCE, on the same thread.
+ */
+void kvm_reset_exclude_with(void (*begin)(void), void (*end)(void));
+
+/**
  * kvm_reset_rebirth - gives the guest a new VM
  *
- * vCPUs are stopped and other threads kept from issuing ioctls.  Returns 0,
- * or a positive errno and the reason in *@why: the guest is then on its old
- * VM, as it was, and it may be asked again.  Under the big lock.
+ * vCPUs are stopped.  Returns 0, or a positive errno and the reason in *@why:
+ * the guest is then on its old VM, as it was, and it may be asked again.
+ * Under the big lock.
  *
  * A confidential guest is launched again.  Where its memory is encrypted in
  * place (SEV, SEV-ES) the old VM must go before that; if the launch fails
@@ -202,10 +216,9 @@ int kvm_reset_preserve_prepare(char **why);
 /**
  * kvm_reset_preserve - puts it in place with all of the guest's state
  *
- * After kvm_reset_preserve_prepare(), with the vCPUs stopped, none of them
- * inside of an I/O instruction, and other threads kept from issuing ioctls.
- * Returns 0, or a positive errno and the reason in *@why: the guest is then on
- * its old VM, as it was.  Under the big lock.
+ * After kvm_reset_preserve_prepare(), with the vCPUs stopped and none of them
+ * inside of an I/O instruction.  Returns 0, or a positive errno and the reason
+ * in *@why: the guest is then on its old VM, as it was.  Under the big lock.
  */
 int kvm_reset_preserve(KvmResetPause *pause, char **why);
 

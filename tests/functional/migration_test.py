@@ -7,6 +7,7 @@ from pathlib import Path
 from guest import TIMEOUT, Guest
 from kvm_reset_test import KvmResetTest, takes
 from proof import proves
+from shim import Shim
 
 # Slow enough for a reboot to happen meanwhile.
 CRAWL = 256 * 1024
@@ -127,6 +128,26 @@ class Migration(KvmResetTest):
             guest.console.skip()
             guest.qmp('cont')
             guest.wait_firmware()
+
+    @proves('dirty-log')
+    def test_a_reset_lets_the_dirty_log_be_cleared_to_its_end(self) -> None:
+        """Who migrates holds QEMU's lock of the slots for several ioctls; a
+        reset that came between two of them must not wait for that lock while
+        it keeps him from the next."""
+        shim = Shim(Path(self.workdir))
+        self.addCleanup(shim.forget)
+        guest = self.start(firmware=True, memory=64)
+        guest.wait_firmware()
+        guest.qmp('migrate-set-parameters', max_bandwidth=CRAWL)
+        with shim.rule('KVM_CLEAR_DIRTY_LOG', delay=1) as rule:
+            guest.qmp('migrate', uri=f'file:{self.scratch_file("copy")}')
+            guest.wait(lambda: rule.hits, TIMEOUT, 'the log to be cleared')
+            guest.qmp('system_reset')
+            self.assertEqual(guest.wait_rebirth()['outcome'], 'completed')
+            guest.wait(lambda: rule.hits > 1, TIMEOUT, 'it to go on')
+        guest.qmp('migrate_cancel')
+        guest.console.skip()
+        guest.wait_firmware()
 
     def test_what_a_reborn_guest_was_is_read_back_from_a_file(self) -> None:
         file = self.scratch_file('guest.migration')

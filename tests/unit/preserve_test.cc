@@ -229,6 +229,8 @@ TEST_F(PreserveTest, AnInterruptThatTheNewVmTookIsRungAgainOnTheOldOne)
 TEST_F(PreserveTest, OnlyHooksThatSaySoRun)
 {
     std::vector<std::string> ran;
+    guest.rebirth.exclude_with([&ran] { ran.push_back("begin"); },
+                               [&ran] { ran.push_back("end"); });
     for (bool preserves : {false, true}) {
         std::string name = preserves ? "yes" : "no";
         guest.registry.add({.name = name,
@@ -241,8 +243,9 @@ TEST_F(PreserveTest, OnlyHooksThatSaySoRun)
                             }});
     }
     ASSERT_TRUE(move());
-    EXPECT_EQ(ran, (std::vector<std::string>{"yes quiesce", "yes new-vm",
-                                             "yes new-vcpus"}));
+    EXPECT_EQ(ran,
+              (std::vector<std::string>{"yes quiesce", "begin", "yes new-vm",
+                                        "yes new-vcpus", "end"}));
 }
 
 TEST_F(PreserveTest, AHookThatFailsBringsTheOldVmBack)

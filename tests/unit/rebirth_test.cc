@@ -284,6 +284,27 @@ TEST_F(RebirthTest, AHookThatFailsOnTheNewVmBringsTheOldOneBack)
     EXPECT_EQ(guest.rebirth.status().generation, 1u);
 }
 
+/* Who waits for an ioctl may hold a lock that a hook wants. */
+TEST_F(RebirthTest, OthersIoctlsWaitOnceTheGuestIsQuiet)
+{
+    Phase fails = Phase::Aborted;
+    guest.rebirth.exclude_with([this] { log.push_back("begin"); },
+                               [this] { log.push_back("end"); });
+    add_hook("a", all_phases, &fails);
+    ASSERT_TRUE(guest.rebirth.run());
+    EXPECT_EQ(log,
+              (Log{"a quiesce", "begin", "a new-vm", "a new-vcpus", "end"}));
+    for (Phase phase : {Phase::Quiesce, Phase::NewVm}) {
+        fails = phase;
+        log.clear();
+        ASSERT_FALSE(guest.rebirth.run());
+        EXPECT_EQ(log[0], "a quiesce");
+        EXPECT_EQ(log[1], "begin");
+        EXPECT_EQ(log.back(), "end");
+        EXPECT_EQ(std::ranges::count(log, "begin"), 1);
+    }
+}
+
 TEST_F(RebirthTest, AFailureToAbortIsSaidToo)
 {
     Phase aborted = Phase::Aborted, quiesce = Phase::Quiesce;

@@ -10,6 +10,7 @@
 #include "qapi/qapi-types-kvm-reset.h"
 #include "qom/object.h"
 #include "hw/boards.h"
+#include "system/accel-blocker.h"
 #include "system/kvm.h"
 #include "system/system.h"
 #include "sysemu/kvm-reset.h"
@@ -48,6 +49,7 @@ void kvm_reset_init(const char *device)
 
     kvm_reset_set_device(device);
     kvm_reset_set_trace(&trace);
+    kvm_reset_exclude_with(accel_ioctl_inhibit_begin, accel_ioctl_inhibit_end);
     kvm_reset_add_qemu_hooks();
 }
 

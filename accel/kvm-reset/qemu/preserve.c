@@ -14,7 +14,6 @@
 #include "qapi/qapi-types-run-state.h"
 #include "qapi/util.h"
 #include "qemu/timer.h"
-#include "system/accel-blocker.h"
 #include "system/cpus.h"
 #include "system/kvm.h"
 #include "system/runstate.h"
@@ -65,9 +64,7 @@ static int move(KvmResetPause *pause, char **why)
     int ret;
 
     kvm_reset_preserving = true;
-    accel_ioctl_inhibit_begin();
     ret = kvm_reset_preserve(pause, why);
-    accel_ioctl_inhibit_end();
     kvm_reset_preserving = false;
     return ret;
 }

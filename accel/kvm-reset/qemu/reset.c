@@ -9,7 +9,6 @@
 #include "qapi/qapi-events-kvm-reset.h"
 #include "qemu/error-report.h"
 #include "hw/core/cpu.h"
-#include "system/accel-blocker.h"
 #include "system/cpus.h"
 #include "system/kvm.h"
 #include "system/runstate.h"
@@ -86,9 +85,7 @@ KvmResetOutcome kvm_reset_begin(int cause)
     }
 
     possible = status.restartable;
-    accel_ioctl_inhibit_begin();
     ret = kvm_reset_rebirth(&why);
-    accel_ioctl_inhibit_end();
 
     if (ret == 0) {
         send_event(KVM_REBIRTH_OUTCOME_COMPLETED, NULL);
