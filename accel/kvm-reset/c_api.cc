@@ -206,6 +206,23 @@ int kvm_reset_preserve_prepare(char **why)
     return done ? 0 : answer(done.error(), why);
 }
 
+void kvm_reset_preserve_end(void)
+{
+    instance().rebirth.let_go();
+}
+
+static void tell(const Phases &phases, KvmResetPause *pause)
+{
+    *pause = {.prepare = phases.prepare,
+              .quiesce = phases.quiesce,
+              .state = phases.state,
+              .commit = phases.commit,
+              .hooks = phases.hooks,
+              .retire = phases.retire,
+              .used_spare = phases.spare,
+              .bytes = instance().rebirth.carried_bytes()};
+}
+
 int kvm_reset_preserve(KvmResetPause *pause, char **why)
 {
     Result<Phases> done = instance().rebirth.run_preserving();
@@ -213,19 +230,40 @@ int kvm_reset_preserve(KvmResetPause *pause, char **why)
     if (!done) {
         return answer(done.error(), why);
     }
-    *pause = {.prepare = done->prepare,
-              .quiesce = done->quiesce,
-              .state = done->state,
-              .commit = done->commit,
-              .hooks = done->hooks,
-              .used_spare = done->spare,
-              .bytes = instance().rebirth.carried_bytes()};
+    tell(*done, pause);
     return 0;
 }
 
-void kvm_reset_preserve_end(void)
+void kvm_reset_preserve_cancel(void)
 {
-    instance().rebirth.let_go();
+    instance().rebirth.cancel_preserving();
+}
+
+int kvm_reset_detach(KvmResetPause *pause, char **why)
+{
+    Result<Phases> done = instance().rebirth.detach();
+
+    if (!done) {
+        return answer(done.error(), why);
+    }
+    tell(*done, pause);
+    return 0;
+}
+
+int kvm_reset_attach(KvmResetPause *pause, char **why)
+{
+    Result<Phases> done = instance().rebirth.attach();
+
+    if (!done) {
+        return answer(done.error(), why);
+    }
+    tell(*done, pause);
+    return 0;
+}
+
+bool kvm_reset_detached(void)
+{
+    return instance().rebirth.detached();
 }
 
 const char *kvm_reset_preserved(unsigned index)

@@ -233,6 +233,14 @@ constinit uint32_t kvm_reset_quiet[256] = {QUIET_64(0), QUIET_64(64),
                                            QUIET_64(128), QUIET_64(192)};
 }
 
+void see_everything(bool see)
+{
+    for (size_t number = 0; number < quiet.size(); number++) {
+        __atomic_store_n(&kvm_reset_quiet[number], see ? 0 : quiet[number],
+                         __ATOMIC_RELAXED);
+    }
+}
+
 void see_vcpu_state(bool see)
 {
     for (const Row &row : table) {

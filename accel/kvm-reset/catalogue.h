@@ -124,6 +124,16 @@ struct Removal {
 };
 
 /*
+ * What becomes of a call that defines nothing while the guest is detached from
+ * KVM.
+ */
+enum class WhenDetached : uint8_t {
+    Refused, /* ENODEV */
+    Waits,   /* an interrupt: raised when the guest is attached again */
+    Nothing, /* ENOENT: there is nothing to tell, as its caller understands */
+};
+
+/*
  * What a row's judge may look at besides the argument.  Without
  * @defining_msr nobody can tell which MSRs define: then all are Foreign.
  */
@@ -180,6 +190,7 @@ struct Row {
                                            definition, not of the first */
     bool until_launch = false; /* what is volatile otherwise defines until the
                                   launch of a confidential guest locks it */
+    WhenDetached detached = WhenDetached::Refused;
     uint16_t room = 0;         /* the kernel may read as many bytes; what is
                                   not there is zero */
     Judge judge = nullptr;
@@ -256,6 +267,12 @@ namespace kvm_reset {
  * table is the process's own; any thread.
  */
 void see_vcpu_state(bool see);
+
+/*
+ * Empties the table, or puts it back as it was at first.  Not while a launch
+ * is under way.
+ */
+void see_everything(bool see);
 
 } /* namespace kvm_reset */
 

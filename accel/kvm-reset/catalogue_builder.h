@@ -185,6 +185,21 @@ struct Entry : Row {
         return row;
     }
 
+    /* What becomes of it while the guest is detached from KVM. */
+    constexpr Entry waiting() const
+    {
+        Entry row = *this;
+        row.detached = WhenDetached::Waits;
+        return row;
+    }
+
+    constexpr Entry with_nothing_to_tell() const
+    {
+        Entry row = *this;
+        row.detached = WhenDetached::Nothing;
+        return row;
+    }
+
     constexpr Entry with_room(uint16_t bytes) const
     {
         Entry row = *this;

@@ -43,7 +43,7 @@ inline constexpr Row system[] = {
 inline constexpr Row vm[] = {
     query(Vm, "KVM_CHECK_EXTENSION", io(0x03)).takes_value(),
     create(Vm, "KVM_CREATE_VCPU", io(0x41)).by_value().returning(Vcpu),
-    passing(Vm, "KVM_GET_DIRTY_LOG", iow(0x42, 16)),
+    passing(Vm, "KVM_GET_DIRTY_LOG", iow(0x42, 16)).with_nothing_to_tell(),
     define(Vm, "KVM_SET_NR_MMU_PAGES", io(0x44)).takes_value(),
     query(Vm, "KVM_GET_NR_MMU_PAGES", io(0x45)),
 
@@ -60,9 +60,13 @@ inline constexpr Row vm[] = {
     define(Vm, "KVM_SET_IDENTITY_MAP_ADDR", iow(0x48, 8)),
 
     define(Vm, "KVM_CREATE_IRQCHIP", io(0x60)),
-    passing(Vm, "KVM_IRQ_LINE", iow(0x61, 8)),
-    passing(Vm, "KVM_IRQ_LINE_STATUS", iowr(0x67, 8)),
-    passing(Vm, "KVM_SIGNAL_MSI", iow(0xa5, 32)),
+    passing(Vm, "KVM_IRQ_LINE", iow(0x61, 8)).with_key({{0, 4}}).waiting(),
+    passing(Vm, "KVM_IRQ_LINE_STATUS", iowr(0x67, 8))
+        .with_key({{0, 4}})
+        .waiting(),
+    passing(Vm, "KVM_SIGNAL_MSI", iow(0xa5, 32))
+        .with_key({{0, 4}, {4, 4}, {8, 4}, {16, 4}})
+        .waiting(),
     query(Vm, "KVM_GET_IRQCHIP", iowr(0x62, 520)),
     passing(Vm, "KVM_SET_IRQCHIP", ior(0x63, 520)),
     define(Vm, "KVM_CREATE_PIT", io(0x64)).of_family(Pit),
@@ -110,7 +114,9 @@ inline constexpr Row vm[] = {
     define(Vm, "KVM_XEN_HVM_SET_ATTR", iow(0xc9, 72))
         .with_key({{0, 2}})
         .judged(judge_xen_hvm),
-    passing(Vm, "KVM_XEN_HVM_EVTCHN_SEND", iow(0xd0, 12)),
+    passing(Vm, "KVM_XEN_HVM_EVTCHN_SEND", iow(0xd0, 12))
+        .with_key({{0, 4}, {4, 4}, {8, 4}})
+        .waiting(),
     passing(Vm, "KVM_SET_CLOCK", iow(0x7b, 48)),
     query(Vm, "KVM_GET_CLOCK", ior(0x7c, 48)),
     define(Vm, "KVM_SET_TSC_KHZ", io(0xa2)).takes_value(),

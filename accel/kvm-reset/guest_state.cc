@@ -10,19 +10,15 @@
 #include <cerrno>
 
 #include "catalogue_builder.h"
+#include "registers.h"
 
 namespace kvm_reset {
+
+using namespace registers;
 
 namespace {
 
 constexpr uint32_t check_extension = builder::io(0x03);
-
-/* struct kvm_msrs: the count, padding, then entries. */
-constexpr size_t head = 8;
-constexpr size_t entry_size = 16;
-constexpr Field count_field{0, 4};
-/* KVM takes no more at once. */
-constexpr size_t most_registers = 200;
 
 /* struct kvm_clock_data */
 constexpr Field clock_field{0, 8};
@@ -46,71 +42,6 @@ bool says_none(int code)
     return code == EINVAL || code == ENXIO || code == ENOTTY ||
            code == ENODEV || code == EOPNOTSUPP || code == EPERM ||
            code == ENOENT;
-}
-
-Field index_of(size_t entry)
-{
-    return {uint16_t(head + entry * entry_size), 4};
-}
-
-uint64_t data_of(std::span<const uint8_t> registers, size_t entry)
-{
-    return read_field(registers, {uint16_t(head + entry * entry_size + 8), 8});
-}
-
-size_t count_of(std::span<const uint8_t> registers)
-{
-    return (registers.size() - head) / entry_size;
-}
-
-std::vector<uint8_t> registers_of(std::span<const uint32_t> indices)
-{
-    std::vector<uint8_t> all(head + indices.size() * entry_size);
-
-    write_field(all, count_field, indices.size());
-    for (size_t i = 0; i < indices.size(); i++) {
-        write_field(all, index_of(i), indices[i]);
-    }
-    return all;
-}
-
-/* A part of @all, ready for the ioctl. */
-std::vector<uint8_t> part_of(std::span<const uint8_t> all, size_t from,
-                             size_t count)
-{
-    std::vector<uint8_t> part(head);
-
-    write_field(part, count_field, count);
-    auto entries = all.subspan(head + from * entry_size, count * entry_size);
-    part.insert(part.end(), entries.begin(), entries.end());
-    return part;
-}
-
-/*
- * Reads as many as KVM gives from the first on; the number, or a negative
- * errno.
- */
-int get_registers(Kernel &kernel, uint32_t request, int fd,
-                  std::span<uint8_t> all)
-{
-    size_t done = 0;
-
-    while (done < count_of(all)) {
-        size_t now = std::min(most_registers, count_of(all) - done);
-        std::vector<uint8_t> part = part_of(all, done, now);
-        int ret = kernel.ioctl(fd, request, uintptr_t(part.data()));
-        if (ret < 0) {
-            return ret;
-        }
-        size_t got = std::min<size_t>(ret, now);
-        std::copy_n(part.begin() + head, got * entry_size,
-                    all.begin() + head + done * entry_size);
-        done += got;
-        if (got < now) {
-            break;
-        }
-    }
-    return int(done);
 }
 
 } /* namespace */
@@ -433,6 +364,77 @@ Result<void> GuestState::read(const Snapshot &snapshot)
     return {};
 }
 
+/* --- Taking over ---------------------------------------------------------- */
+
+static std::unexpected<Error> no_place(const char *what)
+{
+    return refuse(ENOTSUP, "%s: the guest has it, and this KVM does not", what);
+}
+
+/* A register that says what it said on a new VM says nothing. */
+Result<void> GuestState::take_over_registers(Item &to, const Item &from)
+{
+    to.value = to.fresh;
+    for (size_t i = 0; i < count_of(from.value); i++) {
+        uint64_t index = read_field(from.value, index_of(i));
+        size_t at = 0;
+        while (at < count_of(to.value) &&
+               read_field(to.value, index_of(at)) != index) {
+            at++;
+        }
+        if (at < count_of(to.value)) {
+            std::copy_n(from.value.begin() + head + i * entry_size, entry_size,
+                        to.value.begin() + head + at * entry_size);
+        } else if (data_of(from.value, i) != data_of(from.fresh, i)) {
+            return no_place(
+                format("register %#llx", (unsigned long long)index).c_str());
+        }
+    }
+    return {};
+}
+
+Result<void> GuestState::take_over_item(const Item &from)
+{
+    auto to = std::ranges::find_if(items_, [&](const Item &item) {
+        return item.piece == from.piece && item.object == from.object &&
+               !item.lacks;
+    });
+    bool registers = from.piece->form == PieceForm::Registers;
+
+    if (to == items_.end()) {
+        return from.value == from.fresh ? Result<void>()
+                                        : no_place(from.piece->name);
+    }
+    to->there = true;
+    to->at = from.at;
+    if (registers) {
+        return take_over_registers(*to, from);
+    }
+    if (from.value.size() > to->fresh.size()) {
+        return no_place(
+            format("%s of %zu bytes", from.piece->name, from.value.size())
+                .c_str());
+    }
+    to->value = from.value;
+    to->value.resize(to->fresh.size());
+    return {};
+}
+
+Result<void> GuestState::take_over(const GuestState &other,
+                                   const Snapshot &snapshot)
+{
+    for (const Item &from : other.items_) {
+        if (!from.there || !snapshot.object(from.object)) {
+            continue;
+        }
+        if (Result<void> done = take_over_item(from); !done) {
+            return done;
+        }
+    }
+    pages_ = other.pages_;
+    return {};
+}
+
 /* --- Putting -------------------------------------------------------------- */
 
 Result<void> GuestState::put_registers(const Item &item, int fd) const
@@ -447,7 +449,7 @@ Result<void> GuestState::put_registers(const Item &item, int fd) const
         }
     }
     for (size_t from = 0; from < count_of(changed);) {
-        size_t now = std::min(most_registers, count_of(changed) - from);
+        size_t now = std::min(most_at_once, count_of(changed) - from);
         std::vector<uint8_t> part = part_of(changed, from, now);
         int ret = kernel_->ioctl(fd, item.piece->set, uintptr_t(part.data()));
         if (ret < 0) {

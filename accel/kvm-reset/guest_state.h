@@ -42,6 +42,12 @@ public:
     /* From the VM in use, whose vCPUs are stopped. */
     Result<void> read(const Snapshot &snapshot);
     Result<void> put(const Image &image) const;
+    /*
+     * After a survey of what there is now: takes over what @other has read of
+     * the objects that there still are.  ENOTSUP if there is no place for a
+     * part of it.
+     */
+    Result<void> take_over(const GuestState &other, const Snapshot &snapshot);
     /* Behind the mapping of a vCPU's fd: what its run page said. */
     Result<void> put_page(const Object &vcpu) const;
 
@@ -80,6 +86,8 @@ private:
     Result<void> survey_registers(Item &item, int fd);
     int get(const StatePiece &piece, int fd, std::vector<uint8_t> &value) const;
     Result<void> read_item(Item &item, int fd);
+    Result<void> take_over_item(const Item &from);
+    Result<void> take_over_registers(Item &to, const Item &from);
     Result<void> put_item(const Item &item, int fd) const;
     Result<void> put_registers(const Item &item, int fd) const;
     Result<void> read_page(const Object &vcpu);

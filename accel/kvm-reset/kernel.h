@@ -29,6 +29,11 @@ public:
 
     /* Opens the KVM device anew; the fd is close-on-exec. */
     virtual int open_kvm() = 0;
+    /*
+     * A file that is of no use, to keep a number: whatever is asked of it
+     * fails.  The fd is close-on-exec.
+     */
+    virtual int placeholder() = 0;
     virtual int ioctl(int fd, uint32_t request, uintptr_t arg) = 0;
 
     /* @result is the mapping; meaningful when 0 is returned. */

@@ -32,6 +32,12 @@ Result<void> Rebirth::prepare_preserving()
     return done;
 }
 
+void Rebirth::cancel_preserving()
+{
+    ahead_.reset();
+    spare_.renew(vm_number_);
+}
+
 Result<void> Rebirth::prepare_ahead()
 {
     Kernel &kernel = recorder_.kernel();
@@ -99,20 +105,36 @@ Result<Phases> Rebirth::attempt_preserving()
     return phases;
 }
 
+Result<void> Rebirth::bring_up_to_date(Ahead &ahead, const Snapshot &snapshot)
+{
+    Result<void> done = may_commit();
+
+    /* What is gone with its eventfd cannot be taken away: devices stopped. */
+    if (done && !ahead.image.follow(snapshot)) {
+        ahead.image.close();
+        Result<Image> built = Image::build(recorder_.kernel(), snapshot,
+                                           vm_number_);
+        if (built) {
+            ahead.image = std::move(*built);
+            ahead.phases.spare = false;
+            done = ahead.state.survey(snapshot, ahead.image);
+        } else {
+            done = std::unexpected(built.error());
+        }
+    }
+    if (done && !ahead.state.surveyed(snapshot)) {
+        done = ahead.state.survey(snapshot, ahead.image);
+    }
+    return done;
+}
+
 Result<void> Rebirth::commit_preserving(Phases &phases)
 {
     Ahead &ahead = *ahead_;
     std::unique_lock frozen = recorder_.freeze();
     Snapshot snapshot = recorder_.frozen_snapshot();
 
-    Result<void> done = may_commit();
-    if (done) {
-        /* What changed since the guest was stopped, or shortly before. */
-        done = ahead.image.follow(snapshot);
-    }
-    if (done && !ahead.state.surveyed(snapshot)) {
-        done = ahead.state.survey(snapshot, ahead.image);
-    }
+    Result<void> done = bring_up_to_date(ahead, snapshot);
     if (!done) {
         return done;
     }

@@ -65,11 +65,19 @@ void Rebirth::note(const Result<Phases> &outcome)
         status_.generation++;
         status_.last = *outcome;
         status_.last_error.clear();
-    } else {
-        status_.aborted++;
-        status_.last_error = outcome.error().what;
-        recorder_.observer().step("abort", status_.last_error, 0);
     }
+    lock.unlock();
+    if (!outcome) {
+        note_failure(outcome.error());
+    }
+}
+
+void Rebirth::note_failure(const Error &why)
+{
+    std::unique_lock lock(mutex_);
+    status_.aborted++;
+    status_.last_error = why.what;
+    recorder_.observer().step("abort", status_.last_error, 0);
 }
 
 static Result<void> not_blocked(const std::optional<std::string> &why)
@@ -87,6 +95,9 @@ Result<void> Rebirth::may_commit() const
 
 Result<void> Rebirth::may_begin()
 {
+    if (detached_) {
+        return refuse(EBUSY, "the guest is detached from KVM");
+    }
     if (Result<void> may = not_blocked(recorder_.blocker()); !may) {
         return may;
     }
@@ -241,8 +252,19 @@ Result<void> Rebirth::swap_in(std::unique_lock<std::mutex> &frozen, Swap &swap,
     }
     phases.state = swap.carrying();
     phases.commit -= phases.state;
+    if (done && detached_) {
+        done = recorder_.frozen_deliver(swap.snapshot());
+        if (!done) {
+            return undo(swap, std::move(done.error()));
+        }
+    }
     if (!done) {
         return done;
+    }
+    bool attaching = detached_;
+    if (attaching) {
+        /* What is asked from now on goes to the VM that is in place. */
+        recorder_.frozen_set_detached(false);
     }
     frozen.unlock();
     {
@@ -257,11 +279,20 @@ Result<void> Rebirth::swap_in(std::unique_lock<std::mutex> &frozen, Swap &swap,
     }
     frozen.lock();
     if (!done) {
-        if (Result<void> undone = swap.undo(); !undone) {
-            done.error().what += "; and " + undone.error().what;
+        if (attaching) {
+            recorder_.frozen_set_detached(true);
         }
+        return undo(swap, std::move(done.error()));
     }
-    return done;
+    return {};
+}
+
+std::unexpected<Error> Rebirth::undo(Swap &swap, Error why)
+{
+    if (Result<void> undone = swap.undo(); !undone) {
+        why.what += "; and " + undone.error().what;
+    }
+    return std::unexpected(std::move(why));
 }
 
 Result<void> Rebirth::before_run()

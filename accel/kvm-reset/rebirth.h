@@ -26,6 +26,7 @@
 #include "guest_state.h"
 #include "image.h"
 #include "measuring.h"
+#include "offer.h"
 #include "recorder.h"
 #include "registry.h"
 #include "retirer.h"
@@ -42,6 +43,7 @@ struct Phases {
     uint64_t commit = 0;  /* moving exclusive resources and the swap */
     uint64_t launch = 0;  /* taking the confidential launch again */
     uint64_t hooks = 0;   /* hooks on the new VM */
+    uint64_t retire = 0;  /* closing the old VM, where that is waited for */
     uint64_t total = 0;
     bool spare = false; /* the image had been prepared before */
 };
@@ -97,8 +99,26 @@ public:
      */
     Result<void> prepare_preserving();
     Result<Phases> run_preserving();
+    /* Instead: it was only to be seen whether it can be done. */
+    void cancel_preserving();
     /* The old VM may be taken down, and the next spare begin. */
     void let_go();
+
+    /*
+     * Detaches the guest from KVM: after prepare_preserving(), with the vCPUs
+     * stopped and until attach() kept from running.  Its state is in memory
+     * then, and nothing of KVM's is open or mapped any more.  On failure the
+     * guest is on its VM as if nothing had been asked.
+     */
+    Result<Phases> detach();
+    /*
+     * Opens the KVM device, which may be another one's, and gives the guest a
+     * VM with the state that it had.  On failure it stays detached, and it
+     * may be tried again; ENOTSUP: this KVM lacks what the guest needs.
+     */
+    Result<Phases> attach();
+    /* Any thread. */
+    bool detached() const { return detached_; }
 
     /* The names of the pieces that the last one carried, and their bytes. */
     const std::vector<std::string> &carried() const { return carried_; }
@@ -139,7 +159,9 @@ public:
     {
         let_go();
         retirer_.drain();
-        spare_.settle();
+        if (!detached_) {
+            spare_.settle();
+        }
     }
 
     /* Whether an image is prepared ahead of need; not so at first. */
@@ -159,6 +181,7 @@ private:
     Result<void> try_commit(Phases &phases);
     Result<void> swap_in(std::unique_lock<std::mutex> &frozen, Swap &swap,
                          Phases &phases, bool preserving);
+    std::unexpected<Error> undo(Swap &swap, Error why);
     void keep_old(Swap &swap);
     Result<void> may_begin();
     /* With the recorder frozen: it may have seen what it cannot repeat. */
@@ -168,7 +191,15 @@ private:
     Result<void> prepare_ahead();
     Result<Phases> attempt_preserving();
     Result<void> commit_preserving(Phases &phases);
+    Result<Phases> attempt_detaching();
+    Result<void> take_vm_away(Phases &phases);
+    Result<Phases> attempt_attaching();
+    Result<void> check_offer(const Snapshot &snapshot);
+    Result<void> put_vm_back(std::unique_lock<std::mutex> &frozen,
+                             const Snapshot &snapshot, Image image,
+                             GuestState &state, Phases &phases);
     void note(const Result<Phases> &outcome);
+    void note_failure(const Error &why);
     Result<void> move_left_behind();
     Result<void> launch_and_check(Image &image, const Snapshot &snapshot,
                                   const LaunchPlan &plan, Phases &phases);
@@ -195,6 +226,15 @@ private:
         Phases phases;
     };
     std::optional<Ahead> ahead_;
+    /* With the recorder frozen: what changed since, or while it ran. */
+    Result<void> bring_up_to_date(Ahead &ahead, const Snapshot &snapshot);
+    /* Between detach() and attach(). */
+    struct Away {
+        GuestState state;
+        Offer offer;
+    };
+    std::optional<Away> away_;
+    std::atomic<bool> detached_ = false;
     std::vector<std::string> carried_;
     size_t carried_bytes_ = 0;
     std::string left_out_;

@@ -89,7 +89,10 @@ int Recorder::ioctl(int fd, uint32_t request, uintptr_t arg, const void *caller)
                              : Effect::Foreign;
 
     int ret;
-    if (effect_is_quiet(effect)) {
+    if (detached_ && call.target && effect_is_quiet(effect)) {
+        ret = refuse_or_wait(call);
+        lock.unlock();
+    } else if (effect_is_quiet(effect)) {
         lock.unlock();
         ret = kernel_.ioctl(fd, request, arg);
         if (!call.row->judge) {
@@ -128,12 +131,40 @@ int Recorder::not_understood(const Call &call)
     return ret;
 }
 
+int Recorder::refuse_or_wait(const Call &call)
+{
+    switch (call.row->detached) {
+    case WhenDetached::Waits:
+        waiting_.add(*call.row, call.target,
+                     Argument::copy(*call.row, call.arg));
+        return 0;
+    case WhenDetached::Nothing:
+        return -ENOENT;
+    case WhenDetached::Refused:
+        break;
+    }
+    return -ENODEV;
+}
+
+/* What creates an fd cannot be answered without KVM. */
+int Recorder::issue_or_not(const Call &call, Effect effect,
+                           const Argument &copy)
+{
+    if (!detached_ || !call.target) {
+        return kernel_.ioctl(call.fd, call.request, call.arg);
+    }
+    if (effect == Effect::Create) {
+        return -ENODEV;
+    }
+    return call.row->each_element ? int(copy.elements(*call.row)) : 0;
+}
+
 int Recorder::record(const Call &call, Effect effect)
 {
     const Row &row = *call.row;
     Argument copy = Argument::copy(row, call.arg);
     Announcer announcer(*this);
-    int ret = kernel_.ioctl(call.fd, call.request, call.arg);
+    int ret = issue_or_not(call, effect, copy);
 
     if (ret < 0) {
         return ret;
@@ -314,6 +345,12 @@ int Recorder::close(int fd)
     return kernel_.close(fd);
 }
 
+void Recorder::frozen_set_detached(bool detached)
+{
+    detached_ = detached;
+    see_everything(detached);
+}
+
 void Recorder::end_vm()
 {
     journal_.clear();
@@ -356,6 +393,9 @@ void Recorder::drop_stale()
         }
         return false;
     });
+    if (detached_) {
+        return; /* the fds are there, and none is KVM's */
+    }
     for (const Object &object : journal_.snapshot().objects) {
         std::string name = kernel_.describe(object.fd);
         if (name != "?" && !name.contains(fd_name(object.kind))) {

@@ -8,6 +8,9 @@
  * journal never says anything but what the kernel was told.  Calls that
  * define nothing are passed on without the lock.
  *
+ * While the guest is detached there is no VM behind its fds.  What defines is
+ * recorded and not issued, interrupts wait, and the rest is refused (ENODEV).
+ *
  * Fail closed: what the catalogue does not know, or knows that it cannot be
  * replayed, blocks: the VM is then not restartable, and says why.
  */
@@ -25,6 +28,7 @@
 #include "arch.h"
 #include "journal.h"
 #include "kernel.h"
+#include "waiting.h"
 
 namespace kvm_reset {
 
@@ -111,6 +115,17 @@ public:
     Snapshot frozen_snapshot();
     std::optional<std::string> frozen_blocker() const { return blocker_; }
 
+    /*
+     * With the lock held: whether the guest is detached from KVM.  What waited
+     * meanwhile is delivered before it is attached, and forgotten then.
+     */
+    void frozen_set_detached(bool detached);
+    Result<void> frozen_deliver(const Snapshot &snapshot) const
+    {
+        return waiting_.deliver(kernel_, snapshot);
+    }
+    void frozen_forget_waiting() { waiting_.clear(); }
+
     Kernel &kernel() { return kernel_; }
     Observer &observer() { return observer_; }
 
@@ -122,6 +137,8 @@ private:
     JudgeContext context() const;
     int not_understood(const Call &call);
     int record(const Call &call, Effect effect);
+    int issue_or_not(const Call &call, Effect effect, const Argument &copy);
+    int refuse_or_wait(const Call &call);
     int launch(const Call &call);
     int keep_step(const Call &call, const LaunchCommand &command);
     void set_plan(LaunchPlan plan);
@@ -146,6 +163,8 @@ private:
     std::vector<uint32_t> defining_msrs_;
     std::optional<std::string> blocker_;
     std::function<void()> listener_;
+    bool detached_ = false;
+    Waiting waiting_;
 };
 
 } /* namespace kvm_reset */

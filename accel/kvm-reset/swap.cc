@@ -17,13 +17,13 @@ Result<void> Swap::perform()
 {
     Result<void> done = keep_old();
 
-    if (done) {
+    if (done && way_ != SwapWay::PutBack) {
         done = take_exclusive();
     }
     if (done && state_) {
         done = carry();
     }
-    if (done) {
+    if (done && way_ != SwapWay::TakeAway) {
         done = give_exclusive();
     }
     if (done) {
@@ -40,6 +40,13 @@ Result<void> Swap::perform()
 
 Result<void> Swap::keep_old()
 {
+    if (way_ == SwapWay::TakeAway) {
+        int fd = kernel_.placeholder();
+        if (fd < 0) {
+            return fail(-fd, "what keeps the fds' numbers");
+        }
+        nothing_ = Fd(kernel_, fd);
+    }
     old_.reserve(snapshot_.objects.size());
     for (const Object &object : snapshot_.objects) {
         int fd = kernel_.dup(object.fd);
@@ -82,8 +89,11 @@ Result<void> Swap::take_exclusive()
 Result<void> Swap::carry()
 {
     uint64_t began = kernel_.now();
-    Result<void> done = state_->read(snapshot_);
+    Result<void> done;
 
+    if (way_ != SwapWay::PutBack) {
+        done = state_->read(snapshot_);
+    }
     if (done) {
         done = state_->put(image_);
     }
@@ -93,7 +103,16 @@ Result<void> Swap::carry()
 
 Result<void> Swap::give_exclusive()
 {
-    for (const Entry *entry : taken_) {
+    std::vector<const Entry *> all = taken_;
+
+    if (way_ == SwapWay::PutBack) {
+        for (const EntryPtr &entry : snapshot_.entries) {
+            if (entry->row->exclusive) {
+                all.push_back(entry.get());
+            }
+        }
+    }
+    for (const Entry *entry : all) {
         Result<void> done = image_.replay(*entry);
         if (!done) {
             return done;
@@ -118,6 +137,32 @@ Result<void> Swap::map(const Object &object, int fd)
     return {};
 }
 
+/* Zeros, so that a ring that lies there is an empty one. */
+Result<void> Swap::map_nothing(const Object &object)
+{
+    for (const Mapping &mapping : object.mappings) {
+        void *at;
+        int ret = kernel_.mmap(mapping.address, mapping.length, mapping.prot,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0,
+                               &at);
+        if (ret < 0) {
+            return fail(-ret, "mapping memory in place of fd %d (%s)",
+                        object.fd, to_string(object.kind));
+        }
+    }
+    return {};
+}
+
+Result<void> Swap::map_new(const Object &object, int fd)
+{
+    return way_ == SwapWay::TakeAway ? map_nothing(object) : map(object, fd);
+}
+
+Result<void> Swap::map_old(const Object &object, int fd)
+{
+    return way_ == SwapWay::PutBack ? map_nothing(object) : map(object, fd);
+}
+
 /* In nanoseconds: many times what an open() can take. */
 constexpr uint64_t most_busy = 100'000'000;
 
@@ -140,14 +185,14 @@ static int replace(Kernel &kernel, int fd, int onto)
 Result<void> Swap::put_in_place()
 {
     for (const Object &object : snapshot_.objects) {
-        int fresh = image_.fd(object.id);
+        int fresh = nothing_ ? nothing_.get() : image_.fd(object.id);
         int ret = replace(kernel_, fresh, object.fd);
         if (ret < 0) {
             return fail(-ret, "putting the new fd %d (%s) in place", object.fd,
                         to_string(object.kind));
         }
         placed_++;
-        Result<void> mapped = map(object, fresh);
+        Result<void> mapped = map_new(object, fresh);
         if (mapped && state_) {
             mapped = state_->put_page(object);
         }
@@ -187,7 +232,7 @@ Result<void> Swap::undo()
         if (ret < 0) {
             note(fail(-ret, "putting the old fd %d back", object.fd));
         }
-        note(map(object, fd));
+        note(map_old(object, fd));
     }
     for (; !given_.empty(); given_.pop_back()) {
         const Entry *entry = given_.back();

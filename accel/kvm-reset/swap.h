@@ -8,6 +8,9 @@
  * needs to know.  Every step is written down, so that the swap can be undone
  * at any point until finish(): the old VM is kept alive by duplicates of its
  * fds, untouched.
+ *
+ * It can be done in two halves, with nothing in place between them: fds that
+ * keep their numbers, and memory of zeros at the addresses.
  */
 
 #ifndef KVM_RESET_SWAP_H
@@ -30,17 +33,26 @@ struct LeftBehind {
     int old_fd; /* the old VM's, or its device's */
 };
 
+enum class SwapWay : uint8_t {
+    Exchange, /* a VM for a VM */
+    TakeAway, /* nothing for a VM: what is carried is kept */
+    PutBack,  /* a VM for nothing */
+};
+
 class Swap {
 public:
     /*
      * @leave: eventfds whose exclusive things do not move, because the reset
      * of their devices takes them away.  @state: carried from one VM to the
-     * other; borrowed, or nullptr.
+     * other; borrowed, or nullptr.  The image of one that takes away is only
+     * tried: it shows that the state can be put back.
      */
     Swap(Kernel &kernel, Snapshot snapshot, Image image,
-         std::set<int> leave = {}, GuestState *state = nullptr)
+         std::set<int> leave = {}, GuestState *state = nullptr,
+         SwapWay way = SwapWay::Exchange)
         : kernel_(kernel), snapshot_(std::move(snapshot)),
-          image_(std::move(image)), leave_(std::move(leave)), state_(state)
+          image_(std::move(image)), leave_(std::move(leave)), state_(state),
+          way_(way)
     {}
     Swap(const Swap &) = delete;
 
@@ -65,6 +77,8 @@ public:
      */
     std::vector<Fd> finish();
 
+    const Snapshot &snapshot() const { return snapshot_; }
+
     /* How long carrying the state took, in nanoseconds. */
     uint64_t carrying() const { return carrying_; }
 
@@ -76,6 +90,9 @@ private:
     void ring(const Entry &entry);
     Result<void> put_in_place();
     Result<void> map(const Object &object, int fd);
+    Result<void> map_nothing(const Object &object);
+    Result<void> map_new(const Object &object, int fd);
+    Result<void> map_old(const Object &object, int fd);
     bool stays(const Entry &entry) const;
 
     Kernel &kernel_;
@@ -83,6 +100,8 @@ private:
     Image image_;
     std::set<int> leave_;
     GuestState *state_;
+    const SwapWay way_;
+    Fd nothing_; /* what takes the place of every fd, of one that takes away */
     uint64_t carrying_ = 0;
     std::vector<Fd> old_;              /* by index in snapshot_.objects */
     std::vector<const Entry *> taken_; /* exclusive, gone from the old VM */

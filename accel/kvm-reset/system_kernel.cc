@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <mutex>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
@@ -47,6 +48,8 @@ public:
     {
         return result(::open(device_.c_str(), O_RDWR | O_CLOEXEC));
     }
+
+    int placeholder() override { return result(::eventfd(0, EFD_CLOEXEC)); }
 
     int ioctl(int fd, uint32_t request, uintptr_t arg) override
     {

@@ -200,6 +200,7 @@ typedef struct KvmResetPause {
     uint64_t state;   /* reading the guest's state and putting it */
     uint64_t commit;  /* the swap */
     uint64_t hooks;   /* hooks on the new VM */
+    uint64_t retire;  /* closing the old VM, of a guest that is detached */
     bool used_spare;
     uint64_t bytes; /* of state */
 } KvmResetPause;
@@ -222,8 +223,34 @@ int kvm_reset_preserve_prepare(char **why);
  */
 int kvm_reset_preserve(KvmResetPause *pause, char **why);
 
+/* kvm_reset_preserve_cancel - instead: it was only to be seen if it can be done */
+void kvm_reset_preserve_cancel(void);
+
 /* kvm_reset_preserve_end - the guest runs: the old VM may be taken down */
 void kvm_reset_preserve_end(void);
+
+/**
+ * kvm_reset_detach - takes the guest's state into memory and lets go of KVM
+ *
+ * After kvm_reset_preserve_prepare(), as kvm_reset_preserve(), and the vCPUs
+ * may not run until kvm_reset_attach().  When it returns 0, no fd or mapping of
+ * KVM's is left; each number and address is kept.  What defines the VM is
+ * recorded meanwhile, interrupts wait, all else that is asked of KVM fails
+ * (ENODEV).  Otherwise a positive errno and the reason in *@why: the guest is
+ * on its VM, as it was.  Under the big lock.
+ */
+int kvm_reset_detach(KvmResetPause *pause, char **why);
+
+/**
+ * kvm_reset_attach - opens KVM again, and gives the guest a VM with its state
+ *
+ * As kvm_reset_preserve().  On failure the guest stays detached, and it may be
+ * asked again; ENOTSUP: this KVM lacks what the guest needs.
+ */
+int kvm_reset_attach(KvmResetPause *pause, char **why);
+
+/* kvm_reset_detached - whether the guest is; any thread */
+bool kvm_reset_detached(void);
 
 /**
  * kvm_reset_preserved - the name of a piece of state that was carried
@@ -425,6 +452,22 @@ void kvm_reset_note_vcpu(void);
  * the run state is that of a guest which was reset.  Main loop.
  */
 void kvm_reset_end(void);
+
+#ifndef __cplusplus
+struct Error;
+
+/**
+ * kvm_reset_command_available - whether a monitor has this command now
+ * @human: it is one of the human monitor's
+ *
+ * A detached guest has few.  @errp may be NULL.  Any thread.
+ */
+bool kvm_reset_command_available(const char *name, bool human,
+                                 struct Error **errp);
+#endif
+
+/* kvm_reset_may_run - whether the guest can run; says so if it cannot */
+bool kvm_reset_may_run(void);
 
 /**
  * kvm_reset_guest_terminated - a SEV guest asked to be terminated

@@ -23,6 +23,7 @@ extern "C" int bare_ioctl(int fd, unsigned long request, ...);
 class BareKernel final : public kvm_reset::Kernel {
 public:
     int open_kvm() override { return next_++; }
+    int placeholder() override { return next_++; }
     int ioctl(int fd, uint32_t request, uintptr_t arg) override
     {
         bare_ioctl(fd, request, arg);

@@ -61,6 +61,11 @@ int FailingKernel::open_kvm()
     return refuses() ? -code_ : real_->open_kvm();
 }
 
+int FailingKernel::placeholder()
+{
+    return refuses() ? -code_ : real_->placeholder();
+}
+
 int FailingKernel::ioctl(int fd, uint32_t request, uintptr_t arg)
 {
     if (before_ioctl) {

@@ -26,6 +26,7 @@ std::string no_kvm();
 class FailingKernel final : public kvm_reset::Kernel {
 public:
     int open_kvm() override;
+    int placeholder() override;
     int ioctl(int fd, uint32_t request, uintptr_t arg) override;
     int mmap(void *addr, size_t length, int prot, int flags, int fd,
              int64_t offset, void **mapping) override;

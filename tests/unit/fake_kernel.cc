@@ -207,6 +207,15 @@ int FakeKernel::open_kvm()
     return install(make("/dev/kvm", nullptr, "kvm"));
 }
 
+int FakeKernel::placeholder()
+{
+    std::unique_lock lock(mutex_);
+    if (int code = refused(Call::Open)) {
+        return -code;
+    }
+    return install(make("anon_inode:[eventfd]", nullptr, "placeholder"));
+}
+
 int FakeKernel::eventfd()
 {
     std::unique_lock lock(mutex_);
@@ -315,10 +324,10 @@ int FakeKernel::munmap(void *addr, size_t)
 uint8_t *FakeKernel::behind(uint64_t address, size_t length)
 {
     for (auto &[start, mapped] : mappings_) {
-        if (mapped.file && start <= address &&
-            address + length <= start + mapped.length) {
-            mapped.file->memory.resize(mapped.length);
-            return mapped.file->memory.data() + (address - start);
+        if (start <= address && address + length <= start + mapped.length) {
+            auto &memory = mapped.file ? mapped.file->memory : mapped.memory;
+            memory.resize(mapped.length);
+            return memory.data() + (address - start);
         }
     }
     return nullptr;
@@ -610,8 +619,17 @@ int FakeKernel::on_system(uint32_t request, uintptr_t arg)
         vm->coco.key = uint8_t(serial_ % 255 + 1);
         return install(make("anon_inode:kvm-vm", vm, "vm"));
     }
+    if (request == 0xc008ae05) { /* KVM_GET_SUPPORTED_CPUID */
+        return list_cpuid(arg);
+    }
+    if (request == uapi::check_extension) {
+        return !lacks_caps.contains(arg);
+    }
     if (request == 0xc004ae02) { /* KVM_GET_MSR_INDEX_LIST */
         std::vector<uint32_t> all = fake_registers();
+        std::erase_if(all, [this](uint32_t index) {
+            return lacks_registers.contains(index);
+        });
         auto list = reinterpret_cast<uint32_t *>(arg);
         uint32_t room = std::exchange(*list, all.size());
         if (room < all.size()) {
@@ -629,7 +647,24 @@ int FakeKernel::on_system(uint32_t request, uintptr_t arg)
         std::ranges::copy(feature_msrs, list + 1);
         return 0;
     }
-    return request == uapi::check_extension ? 1 : 0;
+    return 0;
+}
+
+int FakeKernel::list_cpuid(uintptr_t arg)
+{
+    auto words = reinterpret_cast<uint32_t *>(arg);
+
+    if (*words < supported_cpuid.size()) {
+        return -E2BIG;
+    }
+    *words = supported_cpuid.size();
+    words += 2;
+    for (auto &[where, value] : supported_cpuid) {
+        words[0] = where.first;
+        words[3 + where.second] = value;
+        words += 10;
+    }
+    return 0;
 }
 
 int FakeKernel::on_vm(std::shared_ptr<Vm> vm, uint32_t request, uintptr_t arg)

@@ -54,6 +54,7 @@ public:
     ~FakeKernel() override;
 
     int open_kvm() override;
+    int placeholder() override;
     int ioctl(int fd, uint32_t request, uintptr_t arg) override;
     int mmap(void *addr, size_t length, int prot, int flags, int fd,
              int64_t offset, void **mapping) override;
@@ -101,6 +102,12 @@ public:
     /* Whether VMs and vCPUs tell of their state what they were told. */
     bool keeps_state = false;
 
+    /* Of what it has otherwise: capabilities, and MSRs. */
+    std::set<uint32_t> lacks_caps;
+    std::set<uint32_t> lacks_registers;
+    /* Words of CPUID that it supports, by leaf and register (0: EAX). */
+    std::map<std::pair<uint32_t, uint32_t>, uint32_t> supported_cpuid;
+
     /* Off for tests that talk for so long that it would fill the memory. */
     bool remembers = true;
     /* The feature MSRs that it lists. */
@@ -142,6 +149,7 @@ private:
     Told describe_call(const File &file, uint32_t request, uintptr_t arg);
     int perform(File &file, uint32_t request, uintptr_t arg);
     int on_system(uint32_t request, uintptr_t arg);
+    int list_cpuid(uintptr_t arg);
     int on_vm(std::shared_ptr<Vm> vm, uint32_t request, uintptr_t arg);
     int on_device(Vm &vm, uint32_t request, uintptr_t arg);
     int assign_irqfd(Vm &vm, uintptr_t arg);
@@ -161,6 +169,7 @@ private:
     struct Mapped {
         size_t length;
         FilePtr file;
+        std::vector<uint8_t> memory{}; /* without a file */
     };
     /* What a mapping of KVM's shows: the file's own memory. */
     uint8_t *behind(uint64_t address, size_t length);

@@ -22,6 +22,7 @@ namespace {
 class SlowKernel final : public Kernel {
 public:
     int open_kvm() override { return -1; }
+    int placeholder() override { return -1; }
     int ioctl(int, uint32_t, uintptr_t) override { return 0; }
     int mmap(void *, size_t, int, int, int, int64_t, void **) override
     {

@@ -1,0 +1,211 @@
+/*
+ * A guest is detached from KVM, and attached again
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Detached, it is its definition in the journal, its state in memory, and fds
+ * and addresses that are kept for it.  What is attached is a new VM of that
+ * definition with that state: a rebirth that preserves, with a pause between
+ * its halves.
+ */
+
+#include <cerrno>
+
+#include "rebirth.h"
+
+namespace kvm_reset {
+
+static std::string listed(const std::vector<std::string> &things)
+{
+    std::string text;
+
+    for (const std::string &thing : things) {
+        text += (text.empty() ? "" : ", ") + thing;
+    }
+    return text;
+}
+
+Result<Phases> Rebirth::detach()
+{
+    Result<Phases> outcome = attempt_detaching();
+
+    ahead_.reset();
+    if (!outcome) {
+        spare_.renew(vm_number_);
+        note_failure(outcome.error());
+    }
+    return outcome;
+}
+
+Result<Phases> Rebirth::attempt_detaching()
+{
+    if (!ahead_) {
+        return fail(EINVAL, "nothing was prepared");
+    }
+    Phases phases = ahead_->phases;
+    uint64_t began = recorder_.kernel().now();
+    Result<void> done = registry_.run(Phase::Quiesce, true);
+
+    phases.quiesce = recorder_.kernel().now() - began;
+    if (done) {
+        Exclusion others_wait(*this);
+        done = take_vm_away(phases);
+        if (!done) {
+            registry_.undo(Phase::Quiesce, true);
+        }
+    }
+    if (!done) {
+        return tell_of_abort(std::move(done.error()), true);
+    }
+    phases.total = recorder_.kernel().now() - began;
+    return phases;
+}
+
+/* What the KVM in use offers, to be compared with the next. */
+static Result<Offer> offer_in_use(Kernel &kernel, const Snapshot &snapshot)
+{
+    for (const Object &object : snapshot.objects) {
+        if (object.kind == FdClass::System) {
+            return arch()->offer(kernel, object.fd);
+        }
+    }
+    return Offer();
+}
+
+Result<void> Rebirth::take_vm_away(Phases &phases)
+{
+    Kernel &kernel = recorder_.kernel();
+    Ahead &ahead = *ahead_;
+    std::unique_lock frozen = recorder_.freeze();
+    Snapshot snapshot = recorder_.frozen_snapshot();
+
+    Result<void> done = bring_up_to_date(ahead, snapshot);
+    if (!done) {
+        return done;
+    }
+    Result<Offer> offer = offer_in_use(kernel, snapshot);
+    if (!offer) {
+        return std::unexpected(offer.error());
+    }
+    Swap swap(kernel, snapshot, std::move(ahead.image), {}, &ahead.state,
+              SwapWay::TakeAway);
+    uint64_t began = kernel.now();
+    done = swap.perform();
+    phases.state = swap.carrying();
+    phases.commit = kernel.now() - began - phases.state;
+    if (!done) {
+        return done;
+    }
+    recorder_.frozen_set_detached(true);
+    carried_ = ahead.state.names();
+    carried_bytes_ = ahead.state.bytes();
+    away_.emplace(Away{std::move(ahead.state), std::move(*offer)});
+    detached_ = true;
+    std::vector<Fd> old = swap.finish();
+    frozen.unlock();
+    /* Who is told that the guest is detached may take KVM away. */
+    began = kernel.now();
+    retirer_.drain();
+    old.clear();
+    phases.retire = kernel.now() - began;
+    return {};
+}
+
+Result<Phases> Rebirth::attach()
+{
+    if (!detached_) {
+        return refuse(EINVAL, "the guest is not detached from KVM");
+    }
+    Result<Phases> outcome = attempt_attaching();
+
+    if (outcome) {
+        away_.reset();
+        detached_ = false;
+        spare_.renew(vm_number_);
+    }
+    note(outcome);
+    return outcome;
+}
+
+/* First of all, since a lack of it would be told in other words later. */
+Result<void> Rebirth::check_offer(const Snapshot &snapshot)
+{
+    Kernel &kernel = recorder_.kernel();
+    Fd system(kernel, kernel.open_kvm());
+
+    if (!system) {
+        return fail(-system.get(), "cannot open the KVM device anew");
+    }
+    Result<Offer> now = arch()->offer(kernel, system.get());
+    if (!now) {
+        return std::unexpected(now.error());
+    }
+    std::vector<std::string> lacks = arch()->lacks(away_->offer, *now,
+                                                   snapshot);
+    if (!lacks.empty()) {
+        return refuse(ENOTSUP,
+                      "this KVM lacks what the one before it had, and the "
+                      "guest may use: %s",
+                      listed(lacks).c_str());
+    }
+    return {};
+}
+
+Result<Phases> Rebirth::attempt_attaching()
+{
+    Kernel &kernel = recorder_.kernel();
+    uint64_t began = kernel.now();
+    Exclusion others_wait(*this);
+    std::unique_lock frozen = recorder_.freeze();
+    Snapshot snapshot = recorder_.frozen_snapshot();
+    Phases phases;
+
+    Result<void> done = may_commit();
+    if (done) {
+        done = check_offer(snapshot);
+    }
+    if (!done) {
+        return std::unexpected(done.error());
+    }
+    Result<Image> image = Image::build(kernel, snapshot, vm_number_);
+    if (!image) {
+        return std::unexpected(image.error());
+    }
+    GuestState state(kernel, arch()->state_pieces());
+    done = state.survey(snapshot, *image);
+    if (done) {
+        done = state.take_over(away_->state, snapshot);
+    }
+    if (!done) {
+        return std::unexpected(done.error());
+    }
+    phases.prepare = kernel.now() - began;
+    done = put_vm_back(frozen, snapshot, std::move(*image), state, phases);
+    if (!done) {
+        return std::unexpected(done.error());
+    }
+    phases.total = kernel.now() - began;
+    return phases;
+}
+
+Result<void> Rebirth::put_vm_back(std::unique_lock<std::mutex> &frozen,
+                                  const Snapshot &snapshot, Image image,
+                                  GuestState &state, Phases &phases)
+{
+    int number = image.vm_number();
+    std::vector<LaunchAnswer> answers = image.take_answers();
+    Swap swap(recorder_.kernel(), snapshot, std::move(image), {}, &state,
+              SwapWay::PutBack);
+
+    Result<void> done = swap_in(frozen, swap, phases, true);
+    if (!done) {
+        return done;
+    }
+    recorder_.frozen_forget_waiting();
+    vm_number_ = number;
+    answers_ = std::move(answers);
+    swap.finish();
+    return {};
+}
+
+} /* namespace kvm_reset */
