@@ -15,6 +15,17 @@ extern bool kvm_reset_wanted;
 /* While the guest gets a new VM and goes on, not reset. */
 extern bool kvm_reset_preserving;
 
+/* Whether the guest can be asked for its state now. */
+struct Error;
+bool kvm_reset_may_preserve(struct Error **errp);
+
+/* The names of the pieces of state that were carried last; the caller's. */
+struct strList;
+struct strList *kvm_reset_qapi_pieces(void);
+
+/* Without KVM for a while; in a QEMU that may have never had it. */
+bool kvm_reset_is_detached(void);
+
 /* Registers what QEMU itself caches of the kernel's state. */
 void kvm_reset_add_qemu_hooks(void);
 

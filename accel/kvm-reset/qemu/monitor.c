@@ -111,6 +111,7 @@ KvmResetInfo *qmp_query_kvm_reset(Error **errp)
     }
     kvm_reset_status(&status, &why_not, &last_error, &spare_error);
     info->restartable = status.restartable;
+    info->detached = kvm_reset_detached();
     info->reason = as_glib(why_not);
     info->generation = status.generation;
     info->aborted = status.aborted;
@@ -133,6 +134,9 @@ void hmp_info_kvm_reset(Monitor *mon, const QDict *qdict)
 {
     g_autoptr(KvmResetInfo) info = qmp_query_kvm_reset(NULL);
 
+    if (info->detached) {
+        monitor_printf(mon, "detached from KVM\n");
+    }
     monitor_printf(mon, "restartable: %s%s%s\n",
                    info->restartable ? "yes" : "no", info->reason ? ", " : "",
                    info->reason ?: "");

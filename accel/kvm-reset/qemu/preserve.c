@@ -22,7 +22,7 @@
 
 bool kvm_reset_preserving;
 
-static bool may_preserve(Error **errp)
+bool kvm_reset_may_preserve(Error **errp)
 {
     RunState now = runstate_get();
 
@@ -47,7 +47,7 @@ static uint64_t us(int64_t ns)
     return ns / 1000;
 }
 
-static strList *names_of_pieces(void)
+strList *kvm_reset_qapi_pieces(void)
 {
     strList *list = NULL, **tail = &list;
     const char *name;
@@ -82,7 +82,7 @@ KvmRebirthPause *qmp_kvm_rebirth(bool preserve, Error **errp)
                          "its state: preserve must be true");
         return NULL;
     }
-    if (!may_preserve(errp)) {
+    if (!kvm_reset_may_preserve(errp)) {
         return NULL;
     }
     if (kvm_reset_preserve_prepare(&why)) {
@@ -113,6 +113,6 @@ KvmRebirthPause *qmp_kvm_rebirth(bool preserve, Error **errp)
     answer->prepare = us(pause.prepare);
     answer->spare = pause.used_spare;
     answer->bytes = pause.bytes;
-    answer->pieces = names_of_pieces();
+    answer->pieces = kvm_reset_qapi_pieces();
     return answer;
 }

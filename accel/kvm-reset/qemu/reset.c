@@ -64,6 +64,12 @@ KvmResetOutcome kvm_reset_begin(int cause)
     int ret;
 
     refused = false;
+    if (kvm_reset_is_detached()) {
+        refused = true;
+        error_report("kvm-reset: the guest is detached from KVM, so it is not "
+                     "reset");
+        return KVM_RESET_REFUSED;
+    }
     if (!kvm_enabled() || !is_reset(cause)) {
         return KVM_RESET_KEPT;
     }

@@ -56,6 +56,28 @@ KvmResetInfo *qmp_query_kvm_reset(Error **errp)
     return info;
 }
 
+bool kvm_reset_command_available(const char *name, bool human, Error **errp)
+{
+    return true;
+}
+
+bool kvm_reset_may_run(void)
+{
+    return true;
+}
+
+KvmDetachTimes *qmp_kvm_detach(bool has_check, bool check, Error **errp)
+{
+    error_setg(errp, "this target has no KVM");
+    return NULL;
+}
+
+KvmAttachTimes *qmp_kvm_attach(Error **errp)
+{
+    error_setg(errp, "this target has no KVM");
+    return NULL;
+}
+
 KvmRebirthPause *qmp_kvm_rebirth(bool preserve, Error **errp)
 {
     error_setg(errp, "this target has no KVM");

@@ -1,0 +1,233 @@
+/*
+ * kvm-reset in QEMU: a guest without KVM, for a while
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The guest is paused, as by `stop`, and everything of KVM's is closed.  Until
+ * it is attached again few commands of the monitors are there: those that are
+ * known to need no KVM.
+ */
+
+#include "qemu/osdep.h"
+#include "migration/blocker.h"
+#include "qapi/error.h"
+#include "qapi/qapi-commands-kvm-reset.h"
+#include "qemu/error-report.h"
+#include "qemu/timer.h"
+#include "system/cpus.h"
+#include "system/kvm.h"
+#include "system/runstate.h"
+#include "sysemu/kvm-reset.h"
+#include "internal.h"
+
+static Error *blocker;
+/* Of the guest that is detached. */
+static RunState state_before;
+static int64_t stopped_at;
+
+/* --- Commands ------------------------------------------------------------- */
+
+/* Those that read and write nothing but QEMU's own memory, and its end. */
+static const char *const without_kvm[] = {
+    "add-fd",
+    "closefd",
+    "getfd",
+    "human-monitor-command",
+    "kvm-attach",
+    "kvm-detach",
+    "kvm-rebirth",
+    "qmp_capabilities",
+    "qom-list",
+    "qom-list-types",
+    "query-block",
+    "query-block-exports",
+    "query-block-jobs",
+    "query-blockstats",
+    "query-chardev",
+    "query-chardev-backends",
+    "query-command-line-options",
+    "query-commands",
+    "query-cpus-fast",
+    "query-current-machine",
+    "query-fdsets",
+    "query-hotpluggable-cpus",
+    "query-iothreads",
+    "query-jobs",
+    "query-kvm",
+    "query-kvm-reset",
+    "query-memdev",
+    "query-memory-devices",
+    "query-memory-size-summary",
+    "query-mice",
+    "query-migrate",
+    "query-migrate-capabilities",
+    "query-migrate-parameters",
+    "query-name",
+    "query-named-block-nodes",
+    "query-pci",
+    "query-qmp-schema",
+    "query-rx-filter",
+    "query-spice",
+    "query-status",
+    "query-target",
+    "query-tpm",
+    "query-uuid",
+    "query-version",
+    "query-vm-generation-id",
+    "query-vnc",
+    "query-vnc-servers",
+    "query-yank",
+    "quit",
+    "remove-fd",
+    NULL,
+};
+
+/* As the human monitor's tables name them; what is behind `info`, too. */
+static const char *const human_without_kvm[] = {
+    "block",     "block-jobs", "blockstats", "chardev", "cpus",     "help|?",
+    "info",      "iothreads",  "kvm",        "history", "migrate",  "kvm-reset",
+    "mtree",     "name",       "network",    "pci",     "qom-tree", "quit|q",
+    "registers", "status",     "uuid",       "version", "vnc",      NULL,
+};
+
+bool kvm_reset_command_available(const char *name, bool human, Error **errp)
+{
+    if (!kvm_reset_is_detached() ||
+        g_strv_contains(human ? human_without_kvm : without_kvm, name)) {
+        return true;
+    }
+    error_setg(errp,
+               "The guest is detached from KVM, so there is no '%s' "
+               "before kvm-attach",
+               name);
+    return false;
+}
+
+bool kvm_reset_is_detached(void)
+{
+    return kvm_enabled() && kvm_reset_detached();
+}
+
+bool kvm_reset_may_run(void)
+{
+    if (kvm_reset_is_detached()) {
+        error_report("kvm-reset: the guest is detached from KVM, so it cannot "
+                     "run before kvm-attach");
+        return false;
+    }
+    return true;
+}
+
+/* --- Detaching ------------------------------------------------------------ */
+
+static bool block_migration(Error **errp)
+{
+    error_setg(&blocker, "The guest is detached from KVM");
+    return migrate_add_blocker_internal(&blocker, errp) == 0;
+}
+
+/* The vCPUs' registers are also QEMU's, so that they can be looked at. */
+static int take_away(KvmResetPause *pause, char **why)
+{
+    int ret;
+
+    cpu_synchronize_all_states();
+    kvm_reset_preserving = true;
+    ret = kvm_reset_detach(pause, why);
+    kvm_reset_preserving = false;
+    return ret;
+}
+
+KvmDetachTimes *qmp_kvm_detach(bool has_check, bool check, Error **errp)
+{
+    g_autofree char *why = NULL;
+    KvmDetachTimes *answer;
+    KvmResetPause pause;
+    int64_t began = get_clock(), stopped, end;
+
+    if (kvm_reset_is_detached()) {
+        error_setg(errp, "the guest is detached from KVM already");
+        return NULL;
+    }
+    if (!kvm_reset_may_preserve(errp) || !block_migration(errp)) {
+        return NULL;
+    }
+    if (kvm_reset_preserve_prepare(&why)) {
+        migrate_del_blocker(&blocker);
+        error_setg(errp, "%s; the guest keeps its VM", why);
+        return NULL;
+    }
+    if (check) {
+        kvm_reset_preserve_cancel();
+        migrate_del_blocker(&blocker);
+        answer = g_new0(KvmDetachTimes, 1);
+        answer->prepare = (get_clock() - began) / 1000;
+        return answer;
+    }
+    state_before = runstate_get();
+    began = get_clock();
+    if (runstate_is_live(state_before)) {
+        vm_stop(RUN_STATE_PAUSED);
+    }
+    stopped = get_clock();
+    if (take_away(&pause, &why)) {
+        migrate_del_blocker(&blocker);
+        kvm_reset_preserve_end();
+        if (runstate_is_live(state_before)) {
+            vm_start();
+        }
+        error_setg(errp, "%s; the guest keeps its VM", why);
+        return NULL;
+    }
+    stopped_at = began;
+    end = get_clock();
+
+    answer = g_new0(KvmDetachTimes, 1);
+    answer->total = (end - began) / 1000;
+    answer->stop = (stopped - began) / 1000;
+    answer->state = pause.state / 1000;
+    answer->commit = pause.commit / 1000;
+    answer->retire = pause.retire / 1000;
+    answer->prepare = pause.prepare / 1000;
+    answer->bytes = pause.bytes;
+    answer->pieces = kvm_reset_qapi_pieces();
+    return answer;
+}
+
+/* --- Attaching ------------------------------------------------------------ */
+
+KvmAttachTimes *qmp_kvm_attach(Error **errp)
+{
+    g_autofree char *why = NULL;
+    KvmAttachTimes *answer;
+    KvmResetPause pause;
+    int64_t began = get_clock(), end;
+    int ret;
+
+    if (!kvm_reset_is_detached()) {
+        error_setg(errp, "the guest is not detached from KVM");
+        return NULL;
+    }
+    kvm_reset_preserving = true;
+    ret = kvm_reset_attach(&pause, &why);
+    kvm_reset_preserving = false;
+    if (ret) {
+        error_setg(errp, "%s; the guest stays detached", why);
+        return NULL;
+    }
+    migrate_del_blocker(&blocker);
+    if (runstate_is_live(state_before) && runstate_check(RUN_STATE_PAUSED)) {
+        vm_start();
+    }
+    end = get_clock();
+
+    answer = g_new0(KvmAttachTimes, 1);
+    answer->running = runstate_is_running();
+    answer->pause = (end - stopped_at) / 1000;
+    answer->total = (end - began) / 1000;
+    answer->prepare = pause.prepare / 1000;
+    answer->state = pause.state / 1000;
+    answer->commit = pause.commit / 1000;
+    answer->hooks = pause.hooks / 1000;
+    return answer;
+}
