@@ -46,7 +46,7 @@ prepare_whole_qemu() {
     qemu=$1
     install_packages python3 python3-pycotap/backports strace gdb qemu-utils \
         binutils gcc libc6-dev g++ pkgconf libglib2.0-dev meson/backports \
-        ninja-build iproute2 zstd nettle-dev
+        ninja-build iproute2 zstd nettle-dev kmod
     if [ -z "$qemu" ]; then
         qemu=$("$KR_TOP/scripts/build-qemu")
     fi
