@@ -17,7 +17,7 @@ import random
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,8 @@ class Record:
     outcome: str = 'noticed nothing'
 
 
-def start_guest(kind: str, scratch: Path, spare: str = 'on') -> Guest:
+def start_guest(kind: str, scratch: Path, spare: str = 'on',
+                args: Sequence[str] = (), smp: str = '') -> Guest:
     what = KINDS[kind]
     scratch.mkdir(parents=True, exist_ok=True)
     disk = scratch / 'disk'
@@ -77,12 +78,12 @@ def start_guest(kind: str, scratch: Path, spare: str = 'on') -> Guest:
                      log_dir=str(scratch), base_temp_dir=str(scratch))
     options: dict[str, Any] = {
         'machine': f'{what["machine"]},kvm-reset-spare={spare}',
-        'smp': what.get('smp', '1'), 'memory': 192, 'append': 'kr.work=1',
+        'smp': smp or what.get('smp', '1'), 'memory': 192, 'append': 'kr.work=1',
         'args': ['-drive', f'file={disk},format=raw,if=none,id=d', '-device',
                  'xen-disk,vdev=xvda,drive=d' if xen else
                  'virtio-blk-pci,drive=d', '-netdev', 'user,id=n', '-device',
                  'xen-net-device,netdev=n' if xen else
-                 'virtio-net-pci,netdev=n,romfile=']}
+                 'virtio-net-pci,netdev=n,romfile=', *args]}
     for name in ('cpu', 'accel'):
         if name in what:
             options[name] = what[name]
@@ -114,7 +115,7 @@ class Mover:
                      'kvm-reset-guest: error'):
             if word in text:
                 at = text.index(word)
-                raise Noticed(f'it says: {text[max(0, at - 80):at + 200]!r}')
+                raise Noticed(f'{self.record.kind} says: {text[max(0, at - 80):at + 200]!r}')
         boots = re.findall(r'boot id=([0-9a-f]{32})', text)
         if boots != [self.boot_id]:
             raise Noticed(f'it booted {len(boots)} times')

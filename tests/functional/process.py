@@ -95,3 +95,17 @@ def start_time(pid: int) -> int:
     """With the number it names a process for ever."""
     stat = Path('/proc', str(pid), 'stat').read_text()
     return int(stat.rpartition(')')[2].split()[19])
+
+
+def kvm_files(pid: int) -> list[str]:
+    """What a process has of KVM's, open or mapped."""
+    proc = Path('/proc', str(pid))
+    names = []
+    for entry in (proc / 'fd').iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            names.append(os.readlink(entry))
+    names += [line.split(maxsplit=5)[5] for line
+              in (proc / 'maps').read_text().splitlines()
+              if len(line.split(maxsplit=5)) > 5]
+    return [name for name in names if 'kvm' in name and
+            name.startswith(('/dev/', 'anon_inode:'))]

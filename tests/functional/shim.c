@@ -129,3 +129,7 @@ void *mmap(void *addr, size_t size, int prot, int flags, int fd, off_t offset)
     }
     return (void *)syscall(SYS_mmap, addr, size, prot, flags, fd, offset);
 }
+
+/* What it is called where file offsets have 64 bits. */
+void *mmap64(void *addr, size_t size, int prot, int flags, int fd, off_t offset)
+    __attribute__((alias("mmap")));
