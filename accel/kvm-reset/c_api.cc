@@ -211,8 +211,12 @@ void kvm_reset_preserve_end(void)
     instance().rebirth.let_go();
 }
 
-static void tell(const Phases &phases, KvmResetPause *pause)
+static int answer(const Result<Phases> &done, KvmResetPause *pause, char **why)
 {
+    if (!done) {
+        return answer(done.error(), why);
+    }
+    const Phases &phases = *done;
     *pause = {.prepare = phases.prepare,
               .quiesce = phases.quiesce,
               .state = phases.state,
@@ -221,17 +225,12 @@ static void tell(const Phases &phases, KvmResetPause *pause)
               .retire = phases.retire,
               .used_spare = phases.spare,
               .bytes = instance().rebirth.carried_bytes()};
+    return 0;
 }
 
 int kvm_reset_preserve(KvmResetPause *pause, char **why)
 {
-    Result<Phases> done = instance().rebirth.run_preserving();
-
-    if (!done) {
-        return answer(done.error(), why);
-    }
-    tell(*done, pause);
-    return 0;
+    return answer(instance().rebirth.run_preserving(), pause, why);
 }
 
 void kvm_reset_preserve_cancel(void)
@@ -241,24 +240,12 @@ void kvm_reset_preserve_cancel(void)
 
 int kvm_reset_detach(KvmResetPause *pause, char **why)
 {
-    Result<Phases> done = instance().rebirth.detach();
-
-    if (!done) {
-        return answer(done.error(), why);
-    }
-    tell(*done, pause);
-    return 0;
+    return answer(instance().rebirth.detach(), pause, why);
 }
 
 int kvm_reset_attach(KvmResetPause *pause, char **why)
 {
-    Result<Phases> done = instance().rebirth.attach();
-
-    if (!done) {
-        return answer(done.error(), why);
-    }
-    tell(*done, pause);
-    return 0;
+    return answer(instance().rebirth.attach(), pause, why);
 }
 
 bool kvm_reset_detached(void)

@@ -27,38 +27,12 @@ static std::string listed(const std::vector<std::string> &things)
 
 Result<Phases> Rebirth::detach()
 {
-    Result<Phases> outcome = attempt_detaching();
+    Result<Phases> outcome = use_prepared(&Rebirth::take_vm_away);
 
-    ahead_.reset();
     if (!outcome) {
-        spare_.renew(vm_number_);
         note_failure(outcome.error());
     }
     return outcome;
-}
-
-Result<Phases> Rebirth::attempt_detaching()
-{
-    if (!ahead_) {
-        return fail(EINVAL, "nothing was prepared");
-    }
-    Phases phases = ahead_->phases;
-    uint64_t began = recorder_.kernel().now();
-    Result<void> done = registry_.run(Phase::Quiesce, true);
-
-    phases.quiesce = recorder_.kernel().now() - began;
-    if (done) {
-        Exclusion others_wait(*this);
-        done = take_vm_away(phases);
-        if (!done) {
-            registry_.undo(Phase::Quiesce, true);
-        }
-    }
-    if (!done) {
-        return tell_of_abort(std::move(done.error()), true);
-    }
-    phases.total = recorder_.kernel().now() - began;
-    return phases;
 }
 
 /* What the KVM in use offers, to be compared with the next. */

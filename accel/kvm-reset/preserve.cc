@@ -71,17 +71,24 @@ Result<void> Rebirth::prepare_ahead()
 
 Result<Phases> Rebirth::run_preserving()
 {
-    Result<Phases> outcome = attempt_preserving();
+    Result<Phases> outcome = use_prepared(&Rebirth::commit_preserving);
+
+    note(outcome);
+    return outcome;
+}
+
+Result<Phases> Rebirth::use_prepared(Change change)
+{
+    Result<Phases> outcome = attempt_prepared(change);
 
     ahead_.reset();
     if (!outcome) {
         spare_.renew(vm_number_);
     }
-    note(outcome);
     return outcome;
 }
 
-Result<Phases> Rebirth::attempt_preserving()
+Result<Phases> Rebirth::attempt_prepared(Change change)
 {
     if (!ahead_) {
         return fail(EINVAL, "nothing was prepared");
@@ -93,7 +100,7 @@ Result<Phases> Rebirth::attempt_preserving()
     phases.quiesce = recorder_.kernel().now() - began;
     Exclusion others_wait(*this);
     if (done) {
-        done = commit_preserving(phases);
+        done = (this->*change)(phases);
         if (!done) {
             registry_.undo(Phase::Quiesce, true);
         }

@@ -189,9 +189,11 @@ private:
     /* Hooks hear that the guest keeps its VM; @why, and what they said. */
     std::unexpected<Error> tell_of_abort(Error why, bool preserving);
     Result<void> prepare_ahead();
-    Result<Phases> attempt_preserving();
+    /* What is done to a guest that is quiet, while others' ioctls wait. */
+    using Change = Result<void> (Rebirth::*)(Phases &phases);
+    Result<Phases> use_prepared(Change change);
+    Result<Phases> attempt_prepared(Change change);
     Result<void> commit_preserving(Phases &phases);
-    Result<Phases> attempt_detaching();
     Result<void> take_vm_away(Phases &phases);
     Result<Phases> attempt_attaching();
     Result<void> check_offer(const Snapshot &snapshot);
