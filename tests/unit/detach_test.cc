@@ -12,8 +12,8 @@
 #include <gtest/gtest.h>
 
 #include "arch.h"
-#include "guest.h"
 #include "state_pieces.h"
+#include "stateful_guest.h"
 
 using namespace kvm_reset;
 using namespace uapi;
@@ -24,25 +24,14 @@ struct IrqLevel {
     uint32_t irq, level;
 };
 
-class DetachTest : public ::testing::Test {
+class DetachTest : public StatefulGuest {
 protected:
-    Guest guest;
-    std::vector<int> vcpus;
-    void *page = nullptr;
-    int eventfd = -1;
     std::set<int> foreign; /* fds that are not KVM's */
 
     void SetUp() override
     {
-        guest.kernel.keeps_state = true;
-        guest.ioctl(guest.vm, create_irqchip);
-        guest.slot(0, 0x100000);
-        for (unsigned id = 0; id < 2; id++) {
-            vcpus.push_back(guest.vcpu(id));
-            page = guest.map(vcpus.back());
-        }
-        eventfd = guest.kernel.eventfd();
-        guest.irqfd(eventfd, 5);
+        StatefulGuest::SetUp();
+        define();
         fill();
     }
 
@@ -56,26 +45,7 @@ protected:
         }
     }
 
-    ::testing::AssertionResult is(const FakeState::Values &expected)
-    {
-        auto values = guest.kernel.state(guest.vm);
-        for (const auto &[what, value] : expected) {
-            if (values[what] != value) {
-                return ::testing::AssertionFailure()
-                    << what.second << " of " << what.first << " is another";
-            }
-        }
-        return ::testing::AssertionSuccess();
-    }
-
-    Result<Phases> detach()
-    {
-        Result<void> ready = guest.rebirth.prepare_preserving();
-        if (!ready) {
-            return std::unexpected(ready.error());
-        }
-        return guest.rebirth.detach();
-    }
+    Result<Phases> detach() { return prepared(&Rebirth::detach); }
 
     /* What is open or mapped of KVM's. */
     std::vector<std::string> left_of_kvm()

@@ -12,38 +12,22 @@
 #include <gtest/gtest.h>
 
 #include "arch.h"
-#include "guest.h"
 #include "state_pieces.h"
+#include "stateful_guest.h"
 
 using namespace kvm_reset;
 using namespace uapi;
 
 namespace {
 
-class PreserveTest : public ::testing::Test {
+class PreserveTest : public StatefulGuest {
 protected:
-    Guest guest;
-    std::vector<int> vcpus;
-    void *page = nullptr;
-
     void SetUp() override
     {
-        guest.kernel.keeps_state = true;
-        define();
-    }
-
-    void define()
-    {
+        StatefulGuest::SetUp();
         uint8_t xen[56] = {};
         guest.ioctl(guest.vm, 0x4038ae7a, xen); /* KVM_XEN_HVM_CONFIG */
-        guest.ioctl(guest.vm, create_irqchip);
-        guest.slot(0, 0x100000);
-        for (unsigned id = 0; id < 2; id++) {
-            vcpus.push_back(guest.vcpu(id));
-            page = guest.map(vcpus.back());
-        }
-        eventfd = guest.kernel.eventfd();
-        guest.irqfd(eventfd, 5);
+        define();
     }
 
     /* Every piece of every object says something of its own. */
@@ -94,29 +78,7 @@ protected:
                                : uintptr_t(bytes.data()));
     }
 
-    /* Whether the VM in place has that state. */
-    ::testing::AssertionResult is(const FakeState::Values &expected)
-    {
-        auto values = guest.kernel.state(guest.vm);
-        for (const auto &[what, value] : expected) {
-            if (values[what] != value) {
-                return ::testing::AssertionFailure()
-                    << what.second << " of " << what.first << " is another";
-            }
-        }
-        return ::testing::AssertionSuccess();
-    }
-
-    Result<Phases> move()
-    {
-        Result<void> ready = guest.rebirth.prepare_preserving();
-        if (!ready) {
-            return std::unexpected(ready.error());
-        }
-        return guest.rebirth.run_preserving();
-    }
-
-    int eventfd = -1;
+    Result<Phases> move() { return prepared(&Rebirth::run_preserving); }
 };
 
 TEST_F(PreserveTest, EveryPieceOfEveryVcpuIsThereAgain)
