@@ -167,8 +167,7 @@ class Carry(KvmResetTest):
     def test_irqfds_of_virtio_stay_behind_with_the_old_vm(self) -> None:
         """Each that moves costs the guest a wait for the kernel, and the
         device takes it away a moment later."""
-        shim = Shim(Path(self.workdir))
-        self.addCleanup(shim.forget)
+        shim = self.shimmed()
         disk = self.scratch_disk(65 * 4096)
         guest = self.start(machine='pc', args=[
             '-drive', f'file={disk},format=raw,if=none,id=d',

@@ -10,9 +10,8 @@ from typing import Any
 import process
 from guest import TIMEOUT, Guest
 from kvm_reset_test import KvmResetTest, takes
-from preserve import Mover, start_guest
+from preserve import start_mover
 from process import kvm_files
-from shim import Shim
 
 # What a detached QEMU answers to: docs/preserve.md has the table.
 ANSWERS: dict[str, dict[str, Any]] = {
@@ -72,9 +71,8 @@ class Detach(KvmResetTest):
 
     @takes(400)
     def test_a_guest_at_work_goes_on(self) -> None:
-        guest = start_guest('pc', Path(self.log_file()))
-        self.addCleanup(guest.vm.kill)
-        mover = Mover(guest, 'pc', 1)
+        mover = start_mover(self, 'pc')
+        guest = mover.guest
         for _ in range(5):
             guest.drop_events()
             with self.detached(guest):
@@ -89,9 +87,8 @@ class Detach(KvmResetTest):
 
     @takes(400)
     def test_a_guest_with_two_cpus_and_a_split_irqchip_goes_on(self) -> None:
-        guest = start_guest('split irqchip', Path(self.log_file()))
-        self.addCleanup(guest.vm.kill)
-        mover = Mover(guest, 'split irqchip', 1)
+        mover = start_mover(self, 'split irqchip')
+        guest = mover.guest
         for _ in range(3):
             with self.detached(guest):
                 pass
@@ -170,11 +167,9 @@ class Detach(KvmResetTest):
 
     @takes(400)
     def test_whatever_fails_leaves_it_where_it_was(self) -> None:
-        shim = Shim(Path(self.workdir))
-        self.addCleanup(shim.forget)
-        guest = start_guest('pc', Path(self.log_file()), spare='off')
-        self.addCleanup(guest.vm.kill)
-        mover = Mover(guest, 'pc', 1)
+        shim = self.shimmed()
+        mover = start_mover(self, 'pc', spare='off')
+        guest = mover.guest
         vm = guest.running_vm()
         for call, why in self.DETACHING.items():
             self.log.info('kvm-detach without %s', call)

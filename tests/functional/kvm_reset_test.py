@@ -12,6 +12,7 @@ from qemu_test import QemuSystemTest
 
 import process
 from guest import QUICK_KERNEL, Guest
+from shim import Shim
 
 T = TypeVar('T')
 
@@ -124,6 +125,12 @@ class KvmResetTest(QemuSystemTest):
         with path.open('wb') as file:
             file.truncate(size)
         return path
+
+    def shimmed(self) -> Shim:
+        """In front of the libc calls of all QEMUs that are started from now."""
+        shim = Shim(Path(self.workdir))
+        self.addCleanup(shim.forget)
+        return shim
 
     def require_file(self, path: str, what: str) -> None:
         if not os.path.exists(path):

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from guest import Guest
 from kvm_reset_test import KvmResetTest, takes
-from shim import Shim
 
 
 class Limit(KvmResetTest):
@@ -112,8 +111,7 @@ class Limit(KvmResetTest):
 
     def test_without_a_vm_to_be_had_the_guest_is_reset_and_told_why(self) \
             -> None:
-        shim = Shim(Path(self.workdir))
-        self.addCleanup(shim.forget)
+        shim = self.shimmed()
         for spare in ('off', 'on'):
             guest = self.guest_with(spare)
             for error in ('ENOMEM', 'EBUSY', 'EMFILE'):

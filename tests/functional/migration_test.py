@@ -7,7 +7,6 @@ from pathlib import Path
 from guest import TIMEOUT, Guest
 from kvm_reset_test import KvmResetTest, takes
 from proof import proves
-from shim import Shim
 
 # Slow enough for a reboot to happen meanwhile.
 CRAWL = 256 * 1024
@@ -134,8 +133,7 @@ class Migration(KvmResetTest):
         """Who migrates holds QEMU's lock of the slots for several ioctls; a
         reset that came between two of them must not wait for that lock while
         it keeps him from the next."""
-        shim = Shim(Path(self.workdir))
-        self.addCleanup(shim.forget)
+        shim = self.shimmed()
         guest = self.start(firmware=True, memory=64)
         guest.wait_firmware()
         guest.qmp('migrate-set-parameters', max_bandwidth=CRAWL)

@@ -67,14 +67,15 @@ class Record:
     outcome: str = 'noticed nothing'
 
 
-def start_guest(kind: str, scratch: Path, spare: str = 'on',
-                args: Sequence[str] = (), smp: str = '') -> Guest:
+def start_guest(kind: str, scratch: Path, name: str = 'preserve',
+                spare: str = 'on', args: Sequence[str] = (),
+                smp: str = '') -> Guest:
     what = KINDS[kind]
     scratch.mkdir(parents=True, exist_ok=True)
-    disk = scratch / 'disk'
+    disk = scratch / f'{name}.disk'
     disk.write_bytes(bytes(8 << 20))
     xen = what.get('xen', False)
-    vm = QEMUMachine(os.environ['KVM_RESET_QEMU'], name='preserve',
+    vm = QEMUMachine(os.environ['KVM_RESET_QEMU'], name=name,
                      log_dir=str(scratch), base_temp_dir=str(scratch))
     options: dict[str, Any] = {
         'machine': f'{what["machine"]},kvm-reset-spare={spare}',
@@ -84,10 +85,10 @@ def start_guest(kind: str, scratch: Path, spare: str = 'on',
                  'virtio-blk-pci,drive=d', '-netdev', 'user,id=n', '-device',
                  'xen-net-device,netdev=n' if xen else
                  'virtio-net-pci,netdev=n,romfile=', *args]}
-    for name in ('cpu', 'accel'):
-        if name in what:
-            options[name] = what[name]
-    return KvmResetTest.launch(vm, 'preserve', scratch, **options)
+    for option in ('cpu', 'accel'):
+        if option in what:
+            options[option] = what[option]
+    return KvmResetTest.launch(vm, name, scratch, **options)
 
 
 class Mover:
@@ -167,6 +168,15 @@ class Mover:
             raise
         finally:
             self.record.seconds = time.monotonic() - began
+
+
+def start_mover(test: KvmResetTest, kind: str, number: int = 1,
+                **options: Any) -> Mover:
+    """With a guest at work of the test's own; see start_guest()."""
+    guest = start_guest(kind, Path(test.log_file()), f'guest-{number}',
+                        **options)
+    test.addCleanup(guest.vm.kill)
+    return Mover(guest, kind, number)
 
 
 def percentile(values: list[int], part: float) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from guest import Guest
 from kvm_reset_test import KvmResetTest, takes
-from preserve import Mover, start_guest
+from preserve import Mover, start_mover
 
 SCRIPT = Path(__file__).resolve().parents[2] / 'scripts/kvm-module-swap'
 GUESTS = ('pc', 'split irqchip', 'Hyper-V')
@@ -59,11 +59,9 @@ class PreserveModules(KvmResetTest):
 
     def start_one(self, kind: str, number: int) -> Mover:
         """With one CPU, since all guests share the appliance's one."""
-        guest = start_guest(
-            kind, Path(self.log_file()) / str(number), smp='1',
+        return start_mover(
+            self, kind, number, smp='1',
             args=['-qmp', f'unix:{self.socket(number)},server=on,wait=off'])
-        self.addCleanup(guest.vm.kill)
-        return Mover(guest, kind, number)
 
     def socket(self, number: int) -> str:
         return f'{self.dir}/{number}.qmp'

@@ -3,16 +3,14 @@
 the long form of it."""
 
 import time
-from pathlib import Path
 
 from coco_test import Coco
 from device_test import ONE_OF_TWO, Device
 from guest import TIMEOUT, Guest
 from kvm_reset_test import KvmResetTest, takes
 from migration_test import CRAWL, FULL, Migration
-from preserve import KINDS, Mover, start_guest
+from preserve import KINDS, start_mover
 from proof import proves
-from shim import Shim
 
 MOVES = 30
 
@@ -22,9 +20,7 @@ class Preserve(KvmResetTest):
 
     def moves_unnoticed(self, kind: str, moves: int = MOVES) -> None:
         assert kind in KINDS
-        guest = start_guest(kind, Path(self.log_file()))
-        self.addCleanup(guest.vm.kill)
-        Mover(guest, kind, 1).run(moves, 120)
+        start_mover(self, kind).run(moves, 120)
 
     def test_a_guest_at_work_does_not_notice(self) -> None:
         self.moves_unnoticed('pc')
@@ -107,11 +103,9 @@ class PreserveOrNot(KvmResetTest):
     }
 
     def test_a_move_that_fails_leaves_the_guest_at_work(self) -> None:
-        shim = Shim(Path(self.workdir))
-        self.addCleanup(shim.forget)
-        guest = start_guest('pc', Path(self.log_file()), spare='off')
-        self.addCleanup(guest.vm.kill)
-        mover = Mover(guest, 'pc', 1)
+        shim = self.shimmed()
+        mover = start_mover(self, 'pc', spare='off')
+        guest = mover.guest
         vm = guest.running_vm()
         for call, why in self.CALLS.items():
             with shim.rule(call, error='ENOMEM', times=1,

@@ -22,8 +22,7 @@ class Quit(KvmResetTest):
     WEIGHT = 100
 
     def slow_guest(self, spare: str) -> tuple[Guest, Monitor, Shim]:
-        shim = Shim(Path(self.workdir))
-        self.addCleanup(shim.forget)
+        shim = self.shimmed()
         path = str(Path(self.socket_dir().name, 'second'))
         guest = self.start(f'guest{time.monotonic_ns()}', firmware=True,
                            memory=64, machine=f'q35,kvm-reset-spare={spare}',

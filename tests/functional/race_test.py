@@ -13,7 +13,6 @@ import process
 from guest import TIMEOUT, Guest
 from kvm_reset_test import KvmResetTest, takes
 from monitor import Monitor
-from shim import Shim
 
 
 class Race(KvmResetTest):
@@ -25,11 +24,6 @@ class Race(KvmResetTest):
         guest.wait_firmware()
         guest.settle()
         return guest
-
-    def shimmed(self) -> Shim:
-        shim = Shim(Path(self.workdir))
-        self.addCleanup(shim.forget)
-        return shim
 
     def is_well(self, guest: Guest) -> None:
         """It comes up on a new VM, and is reset as ever."""

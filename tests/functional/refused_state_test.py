@@ -2,12 +2,10 @@
 """Resets in which KVM refuses what devices or vCPUs put into it: the guest is
 stopped with the reason, QEMU lives, and the next reset mends it."""
 
-from pathlib import Path
 
 from guest import TIMEOUT, Guest
 from kvm_reset_test import KvmResetTest, takes
 from qemu.qmp import ExecuteError
-from shim import Shim
 
 # What every reset of a q35 puts into the kernel, and how it is told.
 REFUSED = {
@@ -27,8 +25,7 @@ class RefusedState(KvmResetTest):
 
     def setUp(self) -> None:
         super().setUp()
-        self.shim = Shim(Path(self.workdir))
-        self.addCleanup(self.shim.forget)
+        self.shim = self.shimmed()
 
     def status(self, guest: Guest) -> str:
         return guest.qmp('query-status')['status']
