@@ -193,6 +193,39 @@ TEST_F(DetachTest, AnAttachThatFailsLeavesItDetachedAndCanBeTriedAgain)
     EXPECT_GT(failed, 60u);
 }
 
+TEST_F(DetachTest, AFailureIsToldAndCountedAndASpareIsReadyAgain)
+{
+    std::vector<std::string> told;
+    guest.registry.add({.name = "listens",
+                        .phases = {Phase::Quiesce, Phase::Aborted},
+                        .preserves = true,
+                        .run = [&told](Phase phase) -> Result<void> {
+                            told.push_back(to_string(phase));
+                            return {};
+                        },
+                        .undo =
+                            [&told](Phase phase) {
+                                told.push_back(
+                                    format("undo %s", to_string(phase)));
+                            }});
+    guest.rebirth.keep_spare(true);
+    for (auto then : {&Rebirth::run_preserving, &Rebirth::detach}) {
+        uint64_t aborted = guest.rebirth.status().aborted;
+        ASSERT_TRUE(guest.rebirth.prepare_preserving());
+        guest.kernel.fail(1, ENOMEM);
+        Result<Phases> done = (guest.rebirth.*then)();
+        guest.kernel.fail_nothing();
+        ASSERT_FALSE(done);
+        EXPECT_EQ(told, (std::vector<std::string>{"quiesce", "undo quiesce",
+                                                  "aborted"}));
+        EXPECT_EQ(guest.rebirth.status().aborted, aborted + 1);
+        EXPECT_EQ(guest.rebirth.status().last_error, done.error().what);
+        guest.rebirth.drain();
+        EXPECT_EQ(guest.rebirth.spare().state, SpareState::Ready);
+        told.clear();
+    }
+}
+
 TEST_F(DetachTest, AHookThatFailsLeavesItDetached)
 {
     guest.registry.add(
