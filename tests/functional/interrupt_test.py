@@ -128,7 +128,7 @@ class Paravirtual(KvmResetTest):
             # More virtual CPUs that are busy than the host may have.
             guest.command('work', r'work ok n=3 cpu=[1-9]\d* .*timer=[1-9]')
             steal = guest.command('run head -n 1 /proc/stat',
-                                  r'\ncpu +(?:\d+ ){7}(\d+)')
+                                  r'\ncpu +(?:\d+ ){7}(\d+) ')
             if os.cpu_count() == 1:
                 self.assertGreater(int(steal), 0)
             guest.command('work stop', 'work stopped')

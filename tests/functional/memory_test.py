@@ -113,7 +113,7 @@ class Dirty(KvmResetTest):
         # What is dirty from now on, only the old VM knows.
         source.qmp('migrate-set-parameters', max_bandwidth=64 * 1024)
         source.console.skip()
-        source.console.wait_for('work ok ', TIMEOUT)
+        source.console.wait_for('work ok ', 2 * TIMEOUT)
         with self.reborn(source):
             source.qmp('system_reset')
             self.assertEqual(source.qmp('query-migrate')['status'], 'active')
@@ -154,4 +154,4 @@ class Dirty(KvmResetTest):
     @proves('dirty-ring')
     def test_no_page_is_lost_in_a_reset_with_a_dirty_ring(self) -> None:
         """The dirty ring, whose entries the old VM takes along."""
-        self.migrates_whole(accel='kvm,dirty-ring-size=4096', smp='2')
+        self.migrates_whole(accel='kvm,dirty-ring-size=32768', smp='2')
