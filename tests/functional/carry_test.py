@@ -22,6 +22,9 @@ FACTS = HERE.parents[1] / 'docs/subsystems.toml'
 PATTERN = bytes([0xa5]) * 4
 CELLS = 64
 
+# The number of the capability in <linux/kvm.h>.
+MANUAL_DIRTY_LOG_PROTECT2 = 168
+
 
 class Carry(KvmResetTest):
     WEIGHT = 150
@@ -145,6 +148,16 @@ class Carry(KvmResetTest):
     def test_pages_that_only_the_old_vm_knows_to_be_dirty_are_sent(self) \
             -> None:
         self.arrives_whole()
+
+    @proves('dirty-log')
+    def test_pages_are_sent_where_new_slots_begin_as_clean(self) -> None:
+        """A KVM without KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, as old ones are."""
+        shim = Shim(Path(self.workdir))
+        self.addCleanup(shim.forget)
+        with shim.rule('KVM_ENABLE_CAP', error='EINVAL',
+                       word=MANUAL_DIRTY_LOG_PROTECT2) as rule:
+            self.arrives_whole()
+            self.assertEqual(rule.hits, 2)
 
     @proves('dirty-ring')
     def test_pages_in_the_old_vms_dirty_rings_are_sent(self) -> None:

@@ -28,6 +28,7 @@ struct rule {
     uint32_t delay_ms; /* before it */
     int32_t left;      /* how many more times; -1: always */
     uint32_t hits;     /* how often it was met */
+    uint32_t word;     /* what an ioctl's argument begins with, unless 0 */
     char thread[16];   /* only there, unless empty */
 };
 
@@ -50,11 +51,12 @@ __attribute__((constructor)) static void map_rules(void)
     }
 }
 
-static int meant(const struct rule *rule, uint32_t call)
+static int meant(const struct rule *rule, uint32_t call, const void *arg)
 {
     char name[16];
 
-    if (__atomic_load_n(&rule->call, __ATOMIC_ACQUIRE) != call) {
+    if (__atomic_load_n(&rule->call, __ATOMIC_ACQUIRE) != call ||
+        (rule->word && memcmp(arg, &rule->word, sizeof(rule->word)) != 0)) {
         return 0;
     }
     if (!rule->thread[0]) {
@@ -75,10 +77,10 @@ static int take_one(struct rule *rule)
 }
 
 /* 0, or the error that the call fails with instead of being made. */
-static int error_for(uint32_t call)
+static int error_for(uint32_t call, const void *arg)
 {
     for (struct rule *rule = rules; rules && rule < rules + RULES; rule++) {
-        if (meant(rule, call) && take_one(rule)) {
+        if (meant(rule, call, arg) && take_one(rule)) {
             uint32_t ms = rule->delay_ms;
             struct timespec delay = {ms / 1000, ms % 1000 * 1000000};
 
@@ -92,10 +94,10 @@ static int error_for(uint32_t call)
     return 0;
 }
 
-static int fails(uint32_t call)
+static int fails(uint32_t call, const void *arg)
 {
     int before = errno;
-    int error = error_for(call);
+    int error = error_for(call, arg);
 
     errno = error ? error : before;
     return error != 0;
@@ -109,22 +111,22 @@ int ioctl(int fd, unsigned long request, ...)
     va_start(args, request);
     arg = va_arg(args, void *);
     va_end(args);
-    return fails(request) ? -1 : syscall(SYS_ioctl, fd, request, arg);
+    return fails(request, arg) ? -1 : syscall(SYS_ioctl, fd, request, arg);
 }
 
 int close(int fd)
 {
-    return fails(CALL_CLOSE) ? -1 : syscall(SYS_close, fd);
+    return fails(CALL_CLOSE, NULL) ? -1 : syscall(SYS_close, fd);
 }
 
 int dup3(int from, int onto, int flags)
 {
-    return fails(CALL_DUP3) ? -1 : syscall(SYS_dup3, from, onto, flags);
+    return fails(CALL_DUP3, NULL) ? -1 : syscall(SYS_dup3, from, onto, flags);
 }
 
 void *mmap(void *addr, size_t size, int prot, int flags, int fd, off_t offset)
 {
-    if (fails(CALL_MMAP)) {
+    if (fails(CALL_MMAP, NULL)) {
         return MAP_FAILED;
     }
     return (void *)syscall(SYS_mmap, addr, size, prot, flags, fd, offset);

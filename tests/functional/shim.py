@@ -13,7 +13,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 
-RULE = struct.Struct('<IiIiI16s')
+RULE = struct.Struct('<IiIiII16s')
 RULES = 8
 
 # What shim.c calls that which is no ioctl.
@@ -54,21 +54,23 @@ class Shim:
 
     @contextlib.contextmanager
     def rule(self, call: str, *, error: str = '', delay: float = 0,
-             times: int = -1, thread: str = '') -> Iterator['Rule']:
+             times: int = -1, thread: str = '',
+             word: int = 0) -> Iterator['Rule']:
         """
         :param error: that the call fails with, 'ENOMEM'
         :param delay: before the call, in seconds
         :param times: how often; -1 for always
         :param thread: only on the threads of that name
+        :param word: only if the argument begins with this 32-bit word
         """
         at = self._free.pop()
         rule = Rule(self._rules, at * RULE.size)
         rule.write(number_of(call), getattr(errno, error) if error else 0,
-                   int(delay * 1000), times, thread)
+                   int(delay * 1000), times, thread, word)
         try:
             yield rule
         finally:
-            rule.write(0, 0, 0, 0, '')
+            rule.write(0, 0, 0, 0, '', 0)
             self._free.append(at)
 
 
@@ -78,11 +80,12 @@ class Rule:
         self._at = at
 
     def write(self, call: int, error: int, delay_ms: int, times: int,
-              thread: str) -> None:
+              thread: str, word: int) -> None:
         """The call goes last, since QEMU reads meanwhile."""
         # That none is half of one rule and half of another.
         self._rules[self._at:self._at + 4] = bytes(4)
-        rule = RULE.pack(call, error, delay_ms, times, 0, thread.encode())
+        rule = RULE.pack(call, error, delay_ms, times, 0, word,
+                         thread.encode())
         self._rules[self._at + 4:self._at + RULE.size] = rule[4:]
         self._rules[self._at:self._at + 4] = rule[:4]
 
