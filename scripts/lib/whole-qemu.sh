@@ -38,6 +38,19 @@ prepare_tiny_linux() {
     export KVM_RESET_TINY_KERNEL=$1/tiny.kernel KVM_RESET_TINY_INITRD=$initrd
 }
 
+# get_memtest: prints the path of Debian's Memtest86+, which is unpacked and not
+# installed; nothing where it is not to be had, and its test is skipped by name.
+get_memtest() {
+    local deb dir=$KR_CACHE/memtest86+
+    if [ ! -d "$dir" ]; then
+        deb=$(fetch_deb "$(debian_codename)" memtest86+ "$KR_CACHE/deb") ||
+            return 0
+        unpack_deb "$deb" "$dir.$$"
+        mv -T "$dir.$$" "$dir" 2>/dev/null || rm -rf "$dir.$$"
+    fi
+    printf '%s\n' "$dir/boot/memtest86+x64.bin"
+}
+
 # prepare_whole_qemu BINARY OUT: an empty BINARY is the one that is built if
 # need be; OUT gets the catalogue. Sets $qemu and exports what
 # tests/functional/run.py reads.
@@ -82,6 +95,8 @@ prepare_whole_qemu() {
     export KVM_RESET_GUEST_ELF
     KVM_RESET_GUEST_ELF=$(kernel_elf)
     prepare_coco_platform "$library" "$out"
+    export KVM_RESET_MEMTEST
+    KVM_RESET_MEMTEST=$(get_memtest)
     export KVM_RESET_CATALOGUE=$out/catalogue.json
     export KVM_RESET_AUDIT=$library/tests/audit
     export PYTHONPATH=$source/python:$source/tests/functional

@@ -3,8 +3,8 @@
 class a process of its own, ends what hangs, and says how each test went.
 
 The environment: KVM_RESET_QEMU, KVM_RESET_GUEST_KERNEL, KVM_RESET_GUEST_ELF,
-KVM_RESET_GUEST_INITRD, KVM_RESET_CATALOGUE, KVM_RESET_AUDIT. scripts/functional
-sets it all.
+KVM_RESET_GUEST_INITRD, KVM_RESET_CATALOGUE, KVM_RESET_AUDIT,
+KVM_RESET_MEMTEST. scripts/functional sets it all.
 """
 
 import argparse
