@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "catalogue_builder.h"
 #include "registers.h"
@@ -319,7 +320,40 @@ Result<void> GuestState::read_item(Item &item, int fd)
     if (ret < 0) {
         return fail(-ret, "reading %s of %s", piece.name, whose(piece));
     }
+    return piece.acts ? stop_item(item, fd) : Result<void>();
+}
+
+Result<void> GuestState::stop_item(Item &item, int fd)
+{
+    const StatePiece &piece = *item.piece;
+    std::vector<uint8_t> value = item.fresh;
+
+    if (item.value == item.fresh) {
+        return {};
+    }
+    write_field(value, piece.selector, piece.selected);
+    int ret = kernel_->ioctl(fd, piece.set, uintptr_t(value.data()));
+    if (ret < 0) {
+        return fail(-ret, "stopping %s of %s", piece.name, whose(piece));
+    }
+    item.stopped = true;
     return {};
+}
+
+Result<void> GuestState::go_on(const Snapshot &snapshot)
+{
+    Result<void> outcome;
+
+    for (Item &item : items_) {
+        if (!std::exchange(item.stopped, false)) {
+            continue;
+        }
+        Result<void> done = put_item(item, snapshot.object(item.object)->fd);
+        if (!done && outcome) {
+            outcome = std::move(done);
+        }
+    }
+    return outcome;
 }
 
 Result<void> GuestState::read_page(const Object &vcpu)

@@ -42,6 +42,8 @@ public:
     /* From the VM in use, whose vCPUs are stopped. */
     Result<void> read(const Snapshot &snapshot);
     Result<void> put(const Image &image) const;
+    /* The VM in use stays in use: what was stopped to be read goes on. */
+    Result<void> go_on(const Snapshot &snapshot);
     /*
      * After a survey of what there is now: takes over what @other has read of
      * the objects that there still are.  ENOTSUP if there is no place for a
@@ -66,7 +68,8 @@ private:
         std::vector<uint8_t> value{};
         bool there = false;
         bool lacks = false; /* a new VM says that it has none */
-        uint64_t at = 0;    /* when it was read, ns */
+        bool stopped = false;
+        uint64_t at = 0; /* when it was read, ns */
     };
     struct Page {
         ObjectId object;
@@ -86,6 +89,7 @@ private:
     Result<void> survey_registers(Item &item, int fd);
     int get(const StatePiece &piece, int fd, std::vector<uint8_t> &value) const;
     Result<void> read_item(Item &item, int fd);
+    Result<void> stop_item(Item &item, int fd);
     Result<void> take_over_item(const Item &from);
     Result<void> take_over_registers(Item &to, const Item &from);
     Result<void> put_item(const Item &item, int fd) const;

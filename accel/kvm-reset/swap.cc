@@ -244,6 +244,9 @@ Result<void> Swap::undo()
         note(issue(kernel_, *entry, snapshot_.object(entry->target)->fd,
                    nullptr));
     }
+    if (state_) {
+        note(state_->go_on(snapshot_));
+    }
     old_.clear();
     image_.close();
     return outcome;

@@ -150,6 +150,53 @@ TEST_F(PreserveTest, AnyCallThatFailsLeavesTheGuestWhereItWas)
     EXPECT_GT(aborted, 60u);
 }
 
+/* It would tell the guest, in memory, what the new VM's guest is to be told. */
+TEST_F(PreserveTest, WhatActsByItselfActsOnOneVmOnly)
+{
+    constexpr const char *timer = "XEN_TIMER";
+    fill();
+    auto before = guest.kernel.state(guest.vm);
+    uint64_t old = guest.kernel.file_at(guest.vm);
+    FakeState::Values kept;
+    guest.registry.add({.name = "looks",
+                        .phases = {Phase::NewVm},
+                        .preserves = true,
+                        .run = [&](Phase) -> Result<void> {
+                            for (auto [fd, file] : guest.kernel.fds()) {
+                                if (file == old) {
+                                    kept = guest.kernel.state(fd);
+                                }
+                            }
+                            return {};
+                        }});
+    ASSERT_TRUE(move());
+    ASSERT_TRUE(is(before));
+    ASSERT_FALSE(kept.empty());
+    for (const auto &[what, value] : kept) {
+        std::vector<uint8_t> none(value.size());
+        write_field(none, {0, 2}, 7);
+        EXPECT_EQ(value == none, what.second == timer) << what.second;
+    }
+}
+
+TEST_F(PreserveTest, ATimerIsReadBeforeWhatItWouldInterrupt)
+{
+    std::vector<std::string> order;
+    guest.kernel.before_ioctl = [&](int fd, uint32_t request) {
+        if (fd == vcpus[0] && request == 0x8400ae8e) { /* KVM_GET_LAPIC */
+            order.push_back("LAPIC");
+        } else if (fd == vcpus[0] && request == 0x4048aecb) {
+            order.push_back("KVM_XEN_VCPU_SET_ATTR");
+        }
+    };
+    fill();
+    ASSERT_TRUE(guest.rebirth.prepare_preserving());
+    order.clear();
+    ASSERT_TRUE(guest.rebirth.run_preserving());
+    EXPECT_EQ(order,
+              (std::vector<std::string>{"KVM_XEN_VCPU_SET_ATTR", "LAPIC"}));
+}
+
 TEST_F(PreserveTest, ARegisterThatKvmDoesNotTakeIsNamed)
 {
     fill();

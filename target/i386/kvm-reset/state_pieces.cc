@@ -15,7 +15,8 @@
  *   LAPIC           before the deadline, which its timer's mode decides about
  *   MP state        before events, which say what is pending
  *   PIC, IOAPIC     after the LAPICs, into which they deliver
- *   Xen             after the clock, by which its timers and times go
+ *   Xen             after the clock, by which its timers and times go; timers
+ *                   after the pages in which they tell the guest
  */
 
 #include "state_pieces.h"
@@ -191,6 +192,12 @@ constexpr StatePiece read_first(StatePiece piece)
     return piece;
 }
 
+constexpr StatePiece acting(StatePiece piece)
+{
+    piece.acts = true;
+    return piece;
+}
+
 constexpr StatePiece otherwise(StatePiece piece)
 {
     piece.otherwise = true;
@@ -252,7 +259,8 @@ constexpr StatePiece pieces[] = {
     xen("XEN_VCPU_TIME_INFO", Vcpu, 1),
     xen("XEN_RUNSTATE_DATA", Vcpu, 4),
     xen("XEN_RUNSTATE_ADDR", Vcpu, 2),
-    xen("XEN_TIMER", Vcpu, 7),
+    /* When it is read KVM may deliver it, by the LAPIC. */
+    acting(read_first(xen("XEN_TIMER", Vcpu, 7))),
 };
 
 } /* namespace */
