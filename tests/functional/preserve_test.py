@@ -38,6 +38,14 @@ class Preserve(KvmResetTest):
     def test_a_hyper_v_guest_does_not_notice(self) -> None:
         self.moves_unnoticed('Hyper-V')
 
+    @takes(400)
+    def test_a_xen_guest_does_not_notice(self) -> None:
+        self.moves_unnoticed('Xen')
+
+    @takes(400)
+    def test_a_guest_with_a_guest_of_its_own_does_not_notice(self) -> None:
+        self.moves_unnoticed('hypervisor')
+
     def stolen(self, guest: Guest) -> float:
         """From all CPUs, in seconds, as the guest's kernel counts it."""
         return int(guest.command(
