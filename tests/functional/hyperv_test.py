@@ -19,6 +19,26 @@ def cpu(*more: str) -> str:
 class HyperV(KvmResetTest):
     WEIGHT = 50
 
+    @proves('vmbus', 'hyperv-eventfd', 'hv-balloon')
+    def test_the_balloon_on_its_vmbus_agrees_with_the_guest_again(self) -> None:
+        """VMBus: messages, and a channel, signalled from both sides, on which
+        hv-balloon and the guest agree on a protocol."""
+        guest = self.start(cpu=cpu() + ',kvm=off', smp='2', args=[
+            '-device', 'vmbus-bridge', '-device', 'hv-balloon'])
+        guest.wait_boot()
+        for how in ('reboot linux', 'system_reset', ''):
+            guest.command('run modprobe -a hv_balloon; sleep 1; '
+                          'dmesg | grep hv_balloon',
+                          r'Using Dynamic Memory protocol version \d')
+            for way in ('interrupts', 'events'):
+                count = guest.command(
+                    f'run cat /sys/bus/vmbus/devices/*/channels/*/{way}',
+                    r'\n(\d+)\s')
+                self.assertGreater(int(count), 0)
+            if how:
+                with self.reborn(guest):
+                    guest.restart(how)
+
     @proves('hv-syndbg')
     def test_the_synthetic_debugger_says_what_the_guest_says(self) -> None:
         """hv-syndbg: registers that leave the kernel."""
