@@ -270,14 +270,27 @@ size_t GuestState::bytes() const
 
 /* --- Reading -------------------------------------------------------------- */
 
-int GuestState::get(const StatePiece &piece, int fd,
-                    std::vector<uint8_t> &value) const
+int GuestState::issue(const StatePiece &piece, uint32_t request, int fd,
+                      std::vector<uint8_t> &value) const
 {
     if (piece.form == PieceForm::Attribute) {
         Attribute attribute{.address = uintptr_t(value.data())};
-        return kernel_->ioctl(fd, piece.get, uintptr_t(&attribute));
+        return kernel_->ioctl(fd, request, uintptr_t(&attribute));
     }
-    return kernel_->ioctl(fd, piece.get, uintptr_t(value.data()));
+    return kernel_->ioctl(fd, request, uintptr_t(value.data()));
+}
+
+int GuestState::get(const StatePiece &piece, int fd,
+                    std::vector<uint8_t> &value) const
+{
+    return issue(piece, piece.get, fd, value);
+}
+
+int GuestState::set(const StatePiece &piece, int fd,
+                    std::vector<uint8_t> value) const
+{
+    write_field(value, piece.selector, piece.selected);
+    return issue(piece, piece.set, fd, value);
 }
 
 static const char *whose(const StatePiece &piece)
@@ -326,13 +339,11 @@ Result<void> GuestState::read_item(Item &item, int fd)
 Result<void> GuestState::stop_item(Item &item, int fd)
 {
     const StatePiece &piece = *item.piece;
-    std::vector<uint8_t> value = item.fresh;
 
     if (item.value == item.fresh) {
         return {};
     }
-    write_field(value, piece.selector, piece.selected);
-    int ret = kernel_->ioctl(fd, piece.set, uintptr_t(value.data()));
+    int ret = set(piece, fd, item.fresh);
     if (ret < 0) {
         return fail(-ret, "stopping %s of %s", piece.name, whose(piece));
     }
@@ -433,7 +444,6 @@ Result<void> GuestState::put_item(const Item &item, int fd) const
 {
     const StatePiece &piece = *item.piece;
     std::vector<uint8_t> value = item.value;
-    int ret;
 
     if (piece.if_differs && item.value == item.fresh) {
         return {};
@@ -441,22 +451,17 @@ Result<void> GuestState::put_item(const Item &item, int fd) const
     if (piece.form == PieceForm::Registers) {
         return put_registers(item, fd);
     }
-    if (piece.form == PieceForm::Attribute) {
-        Attribute attribute{.address = uintptr_t(value.data())};
-        ret = kernel_->ioctl(fd, piece.set, uintptr_t(&attribute));
-    } else {
-        if (piece.form == PieceForm::Clock) {
-            /* KVM adds the time since, if it told what time it was. */
-            uint64_t realtime = read_field(value, clock_flags) & clock_realtime;
-            if (!realtime) {
-                write_field(value, clock_field,
-                            read_field(value, clock_field) +
-                                (kernel_->now() - item.at));
-            }
-            write_field(value, clock_flags, realtime);
+    if (piece.form == PieceForm::Clock) {
+        /* KVM adds the time since, if it told what time it was. */
+        uint64_t realtime = read_field(value, clock_flags) & clock_realtime;
+        if (!realtime) {
+            write_field(value, clock_field,
+                        read_field(value, clock_field) +
+                            (kernel_->now() - item.at));
         }
-        ret = kernel_->ioctl(fd, piece.set, uintptr_t(value.data()));
+        write_field(value, clock_flags, realtime);
     }
+    int ret = set(piece, fd, std::move(value));
     if (ret < 0) {
         return fail(-ret, "putting %s of %s", piece.name, whose(piece));
     }

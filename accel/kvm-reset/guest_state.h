@@ -67,9 +67,9 @@ private:
         std::vector<uint8_t> fresh; /* what a new VM has */
         std::vector<uint8_t> value{};
         bool there = false;
-        bool lacks = false; /* a new VM says that it has none */
-        bool stopped = false;
-        uint64_t at = 0; /* when it was read, ns */
+        bool lacks = false;   /* a new VM says that it has none */
+        bool stopped = false; /* where it was read */
+        uint64_t at = 0;      /* when it was read, ns */
     };
     struct Page {
         ObjectId object;
@@ -87,7 +87,10 @@ private:
     Result<std::vector<uint8_t>> blank(const StatePiece &piece, int system,
                                        int vm);
     Result<void> survey_registers(Item &item, int fd);
+    int issue(const StatePiece &piece, uint32_t request, int fd,
+              std::vector<uint8_t> &value) const;
     int get(const StatePiece &piece, int fd, std::vector<uint8_t> &value) const;
+    int set(const StatePiece &piece, int fd, std::vector<uint8_t> value) const;
     Result<void> read_item(Item &item, int fd);
     Result<void> stop_item(Item &item, int fd);
     Result<void> take_over_item(const Item &from);

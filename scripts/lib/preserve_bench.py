@@ -30,12 +30,14 @@ BASE_CPUS, BASE_MEMORY = 2, 256
 TARGET_US, TARGET_US_A_CPU = 5000, 200
 TARGET_OF_MIGRATION = 0.1
 
+
 def percentile(values: list[float], part: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * part))]
 
 
+# Adds 1 to a word of each page from 16 to 32 MiB, for ever. When one of the last
+# is not 0, all have been there.
 WORKS_AT = 0x1ff0000
-# Adds 1 to a word of each page from 16 to 32 MiB, for ever.
 WORK = bytes.fromhex('bf00000001'        # 1: mov $0x1000000, %edi
                      'ff07'              # 2: incl (%edi)
                      '81c700100000'      # add $0x1000, %edi
@@ -114,11 +116,12 @@ def pause_between(source: Qemu, target: Qemu) -> float:
             stamp(source.wait_event('STOP')))
 
 
-def migrated(program: str, case: Case, args: list[str], there: Path) -> float:
+def migrated(args: argparse.Namespace, case: Case, there: Path) -> float:
     """By live migration, on a socket."""
-    source = Qemu('source', program, args)
+    words = case.arguments(args.cpu)
+    source = Qemu('source', args.qemu, words)
     try:
-        target = Qemu('target', program, [*args, '-incoming', 'defer'])
+        target = Qemu('target', args.qemu, [*words, '-incoming', 'defer'])
         try:
             target.command('migrate-incoming', uri=f'unix:{there}')
             target.command('cont')
@@ -138,9 +141,10 @@ def socket_at(path: Path) -> dict[str, str]:
     return {'transport': 'socket', 'type': 'unix', 'path': str(path)}
 
 
-def cpr(program: str, case: Case, args: list[str], there: Path) -> float:
+def cpr(args: argparse.Namespace, case: Case, there: Path) -> float:
     """The same, but memory and fds stay: mode cpr-transfer, of QEMU 10.0."""
-    source = Qemu('source', program, args)
+    words = case.arguments(args.cpu)
+    source = Qemu('source', args.qemu, words)
     channels = {kind: {'channel-type': kind,
                        'addr': socket_at(there.with_suffix('.' + kind))}
                 for kind in ('main', 'cpr')}
@@ -162,7 +166,7 @@ def cpr(program: str, case: Case, args: list[str], there: Path) -> float:
         sender.start()
         incoming = [word for channel in channels.values()
                     for word in ('-incoming', json.dumps(channel))]
-        target = Qemu('target', program, [*args, *incoming])
+        target = Qemu('target', args.qemu, [*words, *incoming])
         try:
             sender.join()
             if errors:
@@ -185,10 +189,9 @@ def measure_pauses(args: argparse.Namespace, case: Case) -> list[float]:
 
 
 def alternative(args: argparse.Namespace, case: Case, scratch: str,
-                way: Callable[[str, Case, list[str], Path], float]) \
+                way: Callable[[argparse.Namespace, Case, Path], float]) \
         -> list[float]:
-    return [way(args.qemu, case, case.arguments(args.cpu),
-                Path(scratch, f'{way.__name__}{number}'))
+    return [way(args, case, Path(scratch, f'{way.__name__}{number}'))
             for number in range(args.migrations)]
 
 

@@ -8,8 +8,9 @@ from kvm_reset_test import KvmResetTest
 from proof import proves
 from rsp import Rsp
 
-# By the hardware: of execution, of writes.
+# By the hardware: of execution, of writes; and what symbols these are for.
 BREAK, WATCH = 1, 2
+SYMBOLS = {BREAK: '[tT]', WATCH: '[bBdD]'}
 
 
 class Gdbstub(KvmResetTest):
@@ -24,8 +25,8 @@ class Gdbstub(KvmResetTest):
             '-gdb', 'chardev:gdb'])
         guest.wait_boot()
         address = int(guest.command(
-            f'run grep " {symbol}$" /proc/kallsyms', r'([0-9a-f]{16}) \w '),
-            16)
+            f'run grep " {symbol}$" /proc/kallsyms',
+            rf'([0-9a-f]{{16}}) {SYMBOLS[kind]} '), 16)
         old = guest.running_vm()
         debugger = Rsp(path, BOOT_TIMEOUT)
         self.addCleanup(debugger.close)
