@@ -332,3 +332,12 @@ unpack_deb() {
     mkdir -p "$2"
     dpkg-deb -x "$1" "$2" || die "cannot unpack $1: delete it and try again"
 }
+
+# unpack_deb_once DEB DIR: unless DIR is there. Others may do the same at once.
+unpack_deb_once() {
+    local new=$2.new.$BASHPID
+    [ ! -e "$2" ] || return 0
+    rm -rf "$new"
+    unpack_deb "$1" "$new"
+    mv -T "$new" "$2" 2>/dev/null || rm -rf "$new"
+}

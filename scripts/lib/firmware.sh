@@ -24,13 +24,7 @@ firmware() {
     [ -n "$deb" ] ||
         deb=$(fetch_deb "$suite" "$package" "$KR_CACHE/firmware") || exit 1
     dir=$KR_CACHE/firmware/$(basename "$deb" .deb)
-    if [ ! -e "$dir" ]; then
-        rm -rf "$dir.new.$BASHPID"
-        unpack_deb "$deb" "$dir.new.$BASHPID"
-        # Somebody else may have done the same.
-        mv -T "$dir.new.$BASHPID" "$dir" 2>/dev/null ||
-            rm -rf "$dir.new.$BASHPID"
-    fi
+    unpack_deb_once "$deb" "$dir"
     [ -r "$dir/usr/$file" ] || die "$deb has no usr/$file"
     printf '%s\n' "$dir/usr/$file"
 }

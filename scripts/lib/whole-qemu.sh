@@ -45,8 +45,7 @@ get_memtest() {
     if [ ! -d "$dir" ]; then
         deb=$(fetch_deb "$(debian_codename)" memtest86+ "$KR_CACHE/deb") ||
             return 0
-        unpack_deb "$deb" "$dir.$$"
-        mv -T "$dir.$$" "$dir" 2>/dev/null || rm -rf "$dir.$$"
+        unpack_deb_once "$deb" "$dir"
     fi
     printf '%s\n' "$dir/boot/memtest86+x64.bin"
 }
