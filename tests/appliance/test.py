@@ -15,7 +15,7 @@ import time
 import unittest
 from pathlib import Path
 
-APPLIANCE = Path(__file__).resolve().parents[2] / "appliance"
+APPLIANCE = Path(__file__).resolve().parents[2] / "scripts/appliance"
 
 
 def run(*words: str, **options) -> subprocess.CompletedProcess:

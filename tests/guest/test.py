@@ -3,7 +3,7 @@
 """The small guest does what docs/testbed.md says, under a QEMU as it comes.
 
 Run where KVM boots Linux, for instance
-  scripts/appliance -- scripts/lib/guest/test.py
+  scripts/appliance -- tests/guest/test.py
 with GUEST_QEMU naming another QEMU than qemu-system-x86_64. The guest must
 have been made (scripts/guest).
 """
@@ -17,7 +17,7 @@ import time
 import unittest
 from pathlib import Path
 
-TOP = Path(__file__).resolve().parents[3]
+TOP = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("KVM_RESET_BUILD", TOP / "build"))
 QEMU = os.environ.get("GUEST_QEMU", "qemu-system-x86_64")
 BOOT = r"kvm-reset-guest: boot id=([0-9a-f]{32}) cpus=(\d+) uptime=[\d.]+"
