@@ -40,9 +40,9 @@ def rows() -> str:
     text = ""
     for seed in SEEDS:
         digest = hashlib.sha256(pseudo_random(seed, 16384)).hexdigest()
-        text += (f'    {{ {seed},\n      "{digest[:32]}"\n'
-                 f'      "{digest[32:]}",\n'
-                 f"      {c_hex(logistic(1.0 / (seed + 2)))} }},\n")
+        text += (f'    {{{seed},\n     "{digest[:32]}"\n'
+                 f'     "{digest[32:]}",\n'
+                 f"     {c_hex(logistic(1.0 / (seed + 2)))}}},\n")
     return text
 
 
