@@ -11,6 +11,8 @@ KR_TOP=$(readlink -f "$(dirname "${BASH_SOURCE[0]}")/../..")
 KR_BUILD=${KVM_RESET_BUILD:-$KR_TOP/build}
 KR_CACHE=$KR_BUILD/cache
 KR_NAME=$(basename "$0")
+# Runs a command of scripts/kvm_reset: "${KR_PYTHON[@]}" COMMAND ARG...
+KR_PYTHON=(/usr/bin/python3 -B "$KR_TOP/scripts/kvm_reset")
 # Where apt's own entries are read from; tests point it elsewhere.
 KR_APT_ETC=${KR_APT_ETC:-/etc/apt}
 

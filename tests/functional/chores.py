@@ -13,9 +13,9 @@ from pathlib import Path
 from guest import TIMEOUT, Guest
 
 HERE = Path(__file__).resolve().parent
-sys.path.append(str(HERE.parents[1] / 'scripts' / 'lib'))
+sys.path.append(str(HERE.parents[1] / 'scripts'))
 
-from reset_bench import virtio  # noqa: E402
+from kvm_reset.bench import virtio  # noqa: E402
 
 QUEUES = 2
 SIZE = 256 << 10

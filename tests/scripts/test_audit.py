@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 TOP = Path(__file__).resolve().parents[2]
-AUDIT = TOP / 'scripts/lib/audit'
-sys.path.insert(0, str(AUDIT))
+PACKAGE = TOP / 'scripts/kvm_reset'
+sys.path.insert(0, str(TOP / 'scripts'))
 
-from compare import Comparer, Result, in_bytes, ranges  # noqa: E402
-from record import BadRecord, Record  # noqa: E402
-from report import Audit  # noqa: E402
-from rules import KNOWN  # noqa: E402
-from symbols import Symboliser, parse_nm, short_path  # noqa: E402
+from kvm_reset.audit.compare import Comparer, Result, in_bytes, ranges  # noqa: E402
+from kvm_reset.audit.record import BadRecord, Record  # noqa: E402
+from kvm_reset.audit.report import Audit  # noqa: E402
+from kvm_reset.audit.rules import KNOWN  # noqa: E402
+from kvm_reset.audit.symbols import Symboliser, parse_nm, short_path  # noqa: E402
 
 SLOT = 0x4020ae46
 CAP = 0x4068aea3
@@ -447,7 +447,7 @@ class Reporting(unittest.TestCase):
                 {'version': '10.0', 'kernel': 'Linux 6', 'arguments': ['-m'],
                  'notes': [], 'troubles': []}))
             done = subprocess.run(
-                [sys.executable, '-B', AUDIT / 'report.py', '--dir', out,
+                [sys.executable, '-B', PACKAGE, 'audit.report', '--dir', out,
                  '--json', out / 'json', *options],
                 capture_output=True, text=True, check=False)
             self.json = json.loads((out / 'json').read_text())
@@ -476,7 +476,7 @@ class Reporting(unittest.TestCase):
 
     def test_status_2_is_for_a_record_that_is_not_there(self) -> None:
         done = subprocess.run(
-            [sys.executable, '-B', AUDIT / 'report.py', '--dir', '/nowhere'],
+            [sys.executable, '-B', PACKAGE, 'audit.report', '--dir', '/nowhere'],
             capture_output=True, text=True, check=False)
         self.assertEqual(done.returncode, 2)
         self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 TOP = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(TOP / 'scripts/lib'))
-sys.path.insert(0, str(TOP / 'scripts/lib/audit'))
+sys.path.insert(0, str(TOP / 'scripts'))
 
-from matrix import BadMatrix, Line, Matrix, read_matrix  # noqa: E402
-from test_results import of_audit  # noqa: E402
+from kvm_reset.audit.matrix import BadMatrix, Line, Matrix, read_matrix  # noqa: E402
+from kvm_reset.results import of_audit  # noqa: E402
 
 
 class Lines(unittest.TestCase):

@@ -10,9 +10,9 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'scripts/lib'))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'scripts'))
 
-from coco_bench import __main__ as bench  # noqa: E402
+from kvm_reset.bench import coco as bench  # noqa: E402
 
 LAST = {'retire': 5_000_000}
 

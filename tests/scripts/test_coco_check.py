@@ -10,9 +10,9 @@ import unittest
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(TOP / 'scripts/lib'))
+sys.path.insert(0, str(TOP / 'scripts'))
 
-from coco_check import look, report  # noqa: E402
+from kvm_reset.coco_check import look, report  # noqa: E402
 
 SCRIPT = TOP / 'scripts/coco-check'
 

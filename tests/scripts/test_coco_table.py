@@ -6,8 +6,8 @@ import sys
 import unittest
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'scripts/lib'))
-import coco_table    # noqa: E402
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'scripts'))
+from kvm_reset import coco_table    # noqa: E402
 
 
 def line(**other: object) -> str:

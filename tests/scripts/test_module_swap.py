@@ -8,7 +8,7 @@ import types
 import unittest
 from pathlib import Path
 
-LIB = Path(__file__).resolve().parents[2] / 'scripts/lib'
+LIB = Path(__file__).resolve().parents[2] / 'scripts'
 sys.path.insert(0, str(LIB))
 
 try:
@@ -20,8 +20,8 @@ except ImportError:
     sys.modules['qemu.qmp'].QMPClient = object    # type: ignore[attr-defined]
     sys.modules['qemu.qmp'].QMPError = OSError    # type: ignore[attr-defined]
 
-import kvm_modules    # noqa: E402
-import module_swap    # noqa: E402
+from kvm_reset import kvm_modules    # noqa: E402
+from kvm_reset import module_swap    # noqa: E402
 
 
 class FindingMonitors(unittest.TestCase):

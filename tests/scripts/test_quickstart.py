@@ -8,11 +8,10 @@ import tempfile
 import unittest
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'scripts/lib'))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'scripts'))
 
-import kernel_vms  # noqa: E402
-import kvm_device  # noqa: E402
-from kernel_vms import KernelVm, Tally  # noqa: E402
+from kvm_reset import kernel_vms, kvm_device  # noqa: E402
+from kvm_reset.kernel_vms import KernelVm, Tally  # noqa: E402
 
 
 def good_tally(resets=3):

@@ -13,14 +13,14 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from unittest import mock
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'scripts/lib'))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'scripts'))
 
-import bench_table  # noqa: E402
-from reset_bench import __main__ as command  # noqa: E402
-from reset_bench import cases, judge, measure, timeline, virtio  # noqa: E402
-from reset_bench.cases import BASE, CORNER, Case  # noqa: E402
-from reset_bench.qemu import QemuFailed  # noqa: E402
-from reset_bench.spare_cost import SpareCost  # noqa: E402
+from kvm_reset.bench import reset as command  # noqa: E402
+from kvm_reset.bench import cases, judge, measure, table  # noqa: E402
+from kvm_reset.bench import timeline, virtio  # noqa: E402
+from kvm_reset.bench.cases import BASE, CORNER, Case  # noqa: E402
+from kvm_reset.bench.qemu import QemuFailed  # noqa: E402
+from kvm_reset.bench.spare_cost import SpareCost  # noqa: E402
 
 
 def measured(case: Case = BASE, spare: float = 0.2, no_spare: float = 9.0,
@@ -265,14 +265,14 @@ class TheCommand(unittest.TestCase):
         self.assertIn('scripts/appliance', said.getvalue())
         [line] = json.loads(output.read_text())['lines']
         self.assertTrue(
-            bench_table.Line(**line).verdict.startswith('skipped: no '))
+            table.Line(**line).verdict.startswith('skipped: no '))
 
     def test_saves_what_the_table_reads_again(self):
         output = self.scratch / 'out.json'
         results = [measured(), measured(CORNER)]
         lines = judge.judge(results, cost(), '')
         command.save(output, lines, results, cost())
-        read = [bench_table.Line(**line)
+        read = [table.Line(**line)
                 for line in json.loads(output.read_text())['lines']]
         self.assertEqual(read, lines)
 

@@ -10,7 +10,7 @@ import unittest
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
-PROGRAM = TOP / 'scripts/lib/subsystems.py'
+PACKAGE = TOP / 'scripts/kvm_reset'
 
 FACTS = '''
 [[subsystem]]
@@ -93,8 +93,8 @@ class Subsystems(unittest.TestCase):
     def run_it(self, *args: str) -> 'subprocess.CompletedProcess[str]':
         self.write('catalogue', '\n'.join(map(json.dumps, self.catalogue)))
         return subprocess.run(
-            [sys.executable, '-B', PROGRAM, '--top', self.top, '--catalogue',
-             self.top / 'catalogue', *args], capture_output=True, text=True)
+            [sys.executable, '-B', PACKAGE, 'subsystems', '--top', self.top,
+             '--catalogue', self.top / 'catalogue', *args], capture_output=True, text=True)
 
     def page(self) -> str:
         done = self.run_it()

@@ -1,0 +1,394 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Replaces the host's KVM modules beneath running guests: detaches each guest
+from KVM, replaces the modules, attaches each again.
+
+QEMU's own qemu.qmp must be on PYTHONPATH.
+"""
+
+import argparse
+import asyncio
+import glob
+import os
+import re
+import shlex
+import socket
+import stat
+import struct
+import sys
+import time
+from pathlib import Path
+from typing import Any, Awaitable, TypeVar
+
+from . import kvm_modules
+from .kvm_modules import ModuleError, Source
+from qemu.qmp import QMPClient, QMPError
+
+T = TypeVar('T')
+
+# For what QEMU answers at once, and for what takes it its time; seconds.
+PATIENCE = 10.0
+LONG_PATIENCE = 120.0
+
+EPILOG = """\
+Nothing is done if a guest cannot be detached, or another process has KVM open;
+--dry-run finds that out, too. If the new modules cannot be loaded, the old ones
+are put back. A guest that cannot be attached stays detached, unharmed: run
+this again with other modules, or with --attach.
+
+Exit status: 0, all guests go on (or would, with --dry-run); 1, nothing was done,
+or the old modules are back and all guests go on; 2, bad usage; 3, a guest is
+still detached."""
+
+
+class Failure(Exception):
+    """Ends it, with one line and a status."""
+
+    def __init__(self, text: str, status: int = 1) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+def say(text: str) -> None:
+    print(f'kvm-module-swap: {text}', flush=True)
+
+
+def milliseconds(microseconds: int) -> str:
+    return f'{microseconds / 1000:.1f} ms'
+
+
+class Guest:
+    """One QEMU and its monitor."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.name = path
+        self.pid = 0
+        self.qmp = QMPClient('kvm-module-swap')
+        self.connected = False
+        self.concerned = True    # it has, or had, a KVM VM
+        self.detached = False
+        self.pause = 0
+
+    def __str__(self) -> str:
+        return f'{self.name} ({self.pid})' if self.pid else self.path
+
+    async def patiently(self, answer: Awaitable[T],
+                        patience: float = PATIENCE) -> T:
+        try:
+            return await asyncio.wait_for(answer, patience)
+        except asyncio.TimeoutError:
+            raise Failure(f'{self}: no answer in {patience:.0f} s; does '
+                          'another program hold its monitor?') from None
+        except (QMPError, OSError) as error:
+            reason = getattr(error, 'exc', error)
+            raise Failure(f'{self}: {reason}') from None
+
+    async def ask(self, command: str, patience: float = PATIENCE,
+                  **arguments: Any) -> Any:
+        return await self.patiently(
+            self.qmp.execute(command, arguments or None), patience)
+
+    async def connect(self) -> None:
+        line, self.pid = connect(self.path)
+        await self.patiently(self.qmp.connect(line))
+        self.connected = True
+        self.name = (await self.ask('query-name')).get('name') or self.path
+
+    async def check(self) -> None:
+        """Fails unless it can be detached, or is already."""
+        if not (await self.ask('query-kvm'))['enabled']:
+            self.concerned = False
+            return
+        commands = {c['name'] for c in await self.ask('query-commands')}
+        if not {'kvm-detach', 'kvm-attach'} <= commands:
+            raise Failure(f'{self}: this QEMU cannot be detached from KVM: it '
+                          'is without kvm-reset, or an older one')
+        info = await self.ask('query-kvm-reset')
+        self.detached = info['detached']
+        if not self.detached:
+            await self.ask('kvm-detach', LONG_PATIENCE, check=True)
+
+    async def detach(self) -> None:
+        if not self.detached:
+            times = await self.ask('kvm-detach', LONG_PATIENCE)
+            self.detached = True
+            say(f'{self}: detached in {milliseconds(times["total"])}, '
+                f'{times["bytes"]} bytes of state')
+
+    async def attach(self) -> None:
+        times = await self.ask('kvm-attach', LONG_PATIENCE)
+        self.detached = False
+        self.pause = times['pause']
+        say(f'{self}: attached in {milliseconds(times["total"])}, '
+            + (f'stood still for {milliseconds(self.pause)}'
+               if times['running'] else 'is paused, as it was'))
+
+    async def close(self) -> None:
+        try:
+            await asyncio.wait_for(self.qmp.disconnect(), PATIENCE)
+        except (QMPError, OSError, asyncio.TimeoutError):
+            pass
+
+
+def connect(path: str) -> tuple[socket.socket, int]:
+    """To that socket, and the number of the process behind it."""
+    line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        line.connect(path)
+        said = line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    except OSError as error:
+        line.close()
+        raise Failure(f'{path}: {error.strerror or error}') from None
+    line.setblocking(False)
+    pid, _, _ = struct.unpack('3i', said)
+    return line, int(pid)
+
+
+# --- Finding them -----------------------------------------------------------
+
+def is_socket(path: str) -> bool:
+    try:
+        return stat.S_ISSOCK(os.stat(path).st_mode)
+    except OSError:
+        return False
+
+
+def sockets_of(wanted: list[str]) -> list[str]:
+    """Of paths, directories and patterns."""
+    found: dict[str, None] = {}
+    for item in wanted:
+        if os.path.isdir(item):
+            some = sorted(filter(is_socket, glob.glob(f'{item}/*')))
+        else:
+            some = sorted(filter(is_socket, glob.glob(item)))
+        if not some:
+            raise Failure(f'{item}: there is no socket', 2)
+        found.update(dict.fromkeys(some))
+    return list(found)
+
+
+def options_of(text: str) -> dict[str, str]:
+    """Of an argument of QEMU's such as 'socket,id=mon,path=/run/x'."""
+    options = {}
+    for part in re.split(r'(?<!,),(?!,)', text):
+        name, _, value = part.partition('=')
+        options[name] = value.replace(',,', ',')
+    return options
+
+
+def monitor_of(command: list[str]) -> str:
+    """The first QMP socket that a QEMU's command line names, or nothing."""
+    chardevs = {}
+    for option, value in zip(command, command[1:]):
+        if option.lstrip('-') == 'chardev' and value.startswith('socket,'):
+            chardevs[options_of(value).get('id', '')] = \
+                options_of(value).get('path', '')
+    for option, value in zip(command, command[1:]):
+        option = option.lstrip('-')
+        if option in ('qmp', 'qmp-pretty') and value.startswith('unix:'):
+            path, *_ = re.split(r'(?<!,),(?!,)', value[len('unix:'):])
+            return path.replace(',,', ',')
+        options = options_of(value)
+        if option == 'mon' and options.get('mode') == 'control':
+            name = options.get('chardev', next(iter(options)))
+            if chardevs.get(name):
+                return chardevs[name]
+    return ''
+
+
+def discovered() -> list[str]:
+    """Of the processes that have KVM open, and of those that a run before this
+    one may have left without it: all that are called qemu-something."""
+    paths = []
+    for pid in sorted({*kvm_modules.holders(), *kvm_modules.named('qemu-')}):
+        try:
+            line = Path(f'/proc/{pid}/cmdline').read_bytes()
+            path = monitor_of(os.fsdecode(line).split('\0'))
+            if path and not path.startswith('/'):
+                path = os.path.join(os.readlink(f'/proc/{pid}/cwd'), path)
+        except OSError:
+            continue
+        if path:
+            paths.append(path)
+    return paths
+
+
+# --- Doing it ---------------------------------------------------------------
+
+class Swap:
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args = args
+        self.guests: list[Guest] = []
+        self.vendor = args.vendor
+        self.old: list[Source] = []
+        self.new: list[Source] = []
+
+    def plan(self) -> None:
+        args = self.args
+        if not self.vendor:
+            try:
+                self.vendor = kvm_modules.vendor_in_use()
+            except ModuleError:
+                # After a run that ended between the two.
+                if not args.vendor_module:
+                    raise
+                self.vendor = Path(args.vendor_module).name.partition('.')[0] \
+                    .replace('-', '_')
+        self.new = [Source('kvm', args.kvm_module, args.kvm_options),
+                    Source(self.vendor, args.vendor_module,
+                           args.vendor_options)]
+        self.old = [Source('kvm', args.old_kvm_module,
+                           kvm_modules.parameters('kvm')),
+                    Source(self.vendor, args.old_vendor_module,
+                           kvm_modules.parameters(self.vendor))]
+        for source in self.new + self.old:
+            if source.path and not os.path.isfile(source.path):
+                raise Failure(f'{source.path}: there is no such module', 2)
+
+    async def each(self, what: str, guests: list[Guest]) -> list[str]:
+        """Has all do it at once; why some did not."""
+        results = await asyncio.gather(
+            *(getattr(guest, what)() for guest in guests),
+            return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException) and \
+                    not isinstance(result, Failure):
+                raise result
+        return [str(result) for result in results if result]
+
+    async def find(self) -> list[str]:
+        """What is in the way."""
+        paths = sockets_of(self.args.sockets) or discovered()
+        self.guests = [Guest(path) for path in paths]
+        problems = await self.each('connect', self.guests)
+        problems += await self.each('check', [guest for guest in self.guests
+                                              if guest.connected])
+        self.guests = [guest for guest in self.guests if guest.concerned]
+        known = {guest.pid for guest in self.guests}
+        problems += [
+            f'{name} ({pid}) has KVM open, and is none of these guests'
+            for pid, name in kvm_modules.holders().items() if pid not in known]
+        return problems
+
+    async def attach_all(self) -> list[str]:
+        return await self.each('attach', [guest for guest in self.guests
+                                          if guest.detached])
+
+    async def give_up(self, why: str) -> None:
+        """With whatever modules there are now."""
+        problems = await self.attach_all()
+        for problem in problems:
+            say(problem)
+        raise Failure(why, 3 if problems else 1)
+
+    def replace(self) -> None:
+        """ModuleError: the old ones are there, or were put back."""
+        began = time.monotonic()
+        kvm_modules.unload(self.vendor)
+        try:
+            kvm_modules.load(self.new)
+        except ModuleError as error:
+            self.put_back()
+            raise ModuleError(f'{error}; the old modules are back') from None
+        say(f'{self.new[0]}; {self.new[1]}: '
+            f'{(time.monotonic() - began) * 1000:.1f} ms')
+
+    def put_back(self) -> None:
+        try:
+            kvm_modules.load(self.old)
+        except ModuleError as error:
+            say(f'{error}; once more, without options')
+            kvm_modules.load([Source(source.name, source.path)
+                              for source in self.old])
+
+    async def detach_and_replace(self) -> None:
+        problems = await self.each('detach', self.guests)
+        if problems:
+            for problem in problems:
+                say(problem)
+            await self.give_up('not all could be detached: nothing was '
+                               'replaced')
+        try:
+            kvm_modules.wait_unused(self.vendor)
+            self.replace()
+        except ModuleError as error:
+            await self.give_up(str(error))
+
+    async def run(self) -> None:
+        if not self.args.attach:
+            self.plan()
+        problems = await self.find()
+        for guest in self.guests:
+            say(f'{guest}: ' + ('is detached already' if guest.detached
+                                else 'found'))
+        if problems:
+            for problem in problems:
+                say(problem)
+            raise Failure('nothing was done')
+        if self.args.dry_run:
+            say(f'would attach {sum(g.detached for g in self.guests)} guests'
+                if self.args.attach else
+                f'would detach {len(self.guests)} guests, then '
+                f'rmmod {self.vendor} kvm; {self.new[0]}; {self.new[1]}')
+            return
+        if not self.args.attach:
+            await self.detach_and_replace()
+        problems = await self.attach_all()
+        for problem in problems:
+            say(problem)
+        if problems:
+            raise Failure(f'{len(problems)} guests are still detached: give '
+                          'them modules that they can use', 3)
+        pauses = sorted(guest.pause for guest in self.guests)
+        if pauses:
+            say(f'{len(pauses)} guests go on; the longest pause: '
+                f'{milliseconds(pauses[-1])}')
+
+    async def close(self) -> None:
+        await asyncio.gather(*(guest.close() for guest in self.guests))
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog='scripts/kvm-module-swap', epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Replaces the host's KVM modules beneath running guests.")
+    parser.add_argument('sockets', nargs='*', metavar='SOCKET',
+                        help='QMP sockets, directories of them, or patterns; '
+                        'without any, those on the command lines of all '
+                        'processes that have KVM open')
+    parser.add_argument('--dry-run', action='store_true',
+                        help='say what would be done, and what is in the way')
+    parser.add_argument('--attach', action='store_true',
+                        help='replace nothing, only attach what is detached')
+    parser.add_argument('--vendor', choices=kvm_modules.VENDORS, default='',
+                        help='the one that is loaded')
+    for name, what in ('kvm', 'kvm'), ('vendor', "the vendor's module"):
+        parser.add_argument(f'--{name}-module', metavar='FILE', default='',
+                            help=f'{what}, to insmod; else modprobe finds it')
+        parser.add_argument(f'--{name}-options', metavar='WORDS', default=[],
+                            type=shlex.split,
+                            help="its options: 'nested=1 npt=1'")
+        parser.add_argument(f'--old-{name}-module', metavar='FILE',
+                            default='', help='where the one that is loaded '
+                            'now is, should it be put back')
+    return parser.parse_args(argv)
+
+
+async def swap(args: argparse.Namespace) -> int:
+    work = Swap(args)
+    try:
+        await work.run()
+        return 0
+    except ModuleError as error:
+        say(f'error: {error}')
+        return 3 if any(guest.detached for guest in work.guests) else 1
+    except Failure as error:
+        say(f'error: {error}')
+        return error.status
+    finally:
+        await work.close()
+
+
+def main() -> int:
+    return asyncio.run(swap(parse(sys.argv[1:])))
