@@ -418,8 +418,8 @@ KvmResetOutcome kvm_reset_begin(int cause);
 /**
  * kvm_reset_finish - puts all of the vCPUs' state into the new VM
  *
- * After devices were reset, before the guest runs.  On failure kvm_reset_end()
- * stops the guest.  One that waits for its owner's secret is stopped too.
+ * After devices were reset, before the guest runs.  On failure the guest
+ * is stopped at the end of the reset, as is one that waits for its owner.
  */
 void kvm_reset_finish(void);
 
@@ -428,30 +428,6 @@ void kvm_reset_finish(void);
  * was, on its old VM, so that its run state is to stay what it is
  */
 bool kvm_reset_refused(void);
-
-/**
- * kvm_reset_note - a KVM ioctl failed that QEMU cannot do without
- * @what: which one; @ret: what it returned, a negative errno
- *
- * In a reset: says so, and has kvm_reset_end() stop the guest; the caller goes
- * on as if nothing had happened.  Otherwise it is abort().  Any thread.
- */
-void kvm_reset_note(const char *what, int ret);
-#define kvm_reset_note_ioctl(request, ret) kvm_reset_note(#request, ret)
-
-/* The same, of a memory slot: the next reset sets all of them again. */
-void kvm_reset_note_slot(int ret);
-
-/* The same, of a vCPU's state; otherwise the guest is stopped at once. */
-void kvm_reset_note_vcpu(void);
-
-/**
- * kvm_reset_end - stops the guest with `internal-error` if the reset failed
- *
- * When qemu_system_reset() is over, before vCPUs run again, and once more when
- * the run state is that of a guest which was reset.  Main loop.
- */
-void kvm_reset_end(void);
 
 #ifndef __cplusplus
 struct Error;
@@ -468,17 +444,6 @@ bool kvm_reset_command_available(const char *name, bool human,
 
 /* kvm_reset_may_run - whether the guest can run; says so if it cannot */
 bool kvm_reset_may_run(void);
-
-/**
- * kvm_reset_guest_terminated - a SEV guest asked to be terminated
- * @request: what it wrote to its GHCB's MSR
- *
- * It has panicked, and becomes what `-action panic=` says; a reset gives it a
- * new VM.  On the vCPU's thread, without the big lock.
- *
- * Returns what kvm_cpu_exec() is to return.
- */
-int kvm_reset_guest_terminated(uint64_t request);
 
 #ifdef __cplusplus
 }

@@ -11,7 +11,7 @@ expression list args, es;
  if (ret < 0) {
      fprintf(es);
 -    abort();
-+    kvm_reset_note_ioctl(request, ret);
++    kvm_reset_report_ioctl_failure(request, ret);
 +    return;
  }
 
@@ -23,6 +23,6 @@ expression list args, es;
  if (ret < 0) {
      fprintf(es);
 -    abort();
-+    kvm_reset_note_ioctl(request, ret);
++    kvm_reset_report_ioctl_failure(request, ret);
 +    return;
  }

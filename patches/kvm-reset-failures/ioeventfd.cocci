@@ -12,7 +12,7 @@ expression list es;
      if (r < 0) {
          fprintf(es);
 -        abort();
-+        kvm_reset_note("KVM_IOEVENTFD", r);
++        kvm_reset_report_failure("KVM_IOEVENTFD", r);
      }
      ...>
  }

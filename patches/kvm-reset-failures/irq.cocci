@@ -10,7 +10,7 @@ expression list es;
      if (ret < 0) {
          perror(es);
 -        abort();
-+        kvm_reset_note("KVM_IRQ_LINE", ret);
++        kvm_reset_report_failure("KVM_IRQ_LINE", ret);
 +        return ret;
      }
      ...
@@ -24,6 +24,6 @@ expression ret;
      ...
 -    assert(ret == 0);
 +    if (ret < 0) {
-+        kvm_reset_note("KVM_SET_GSI_ROUTING", ret);
++        kvm_reset_report_failure("KVM_SET_GSI_ROUTING", ret);
 +    }
  }

@@ -10,7 +10,7 @@ expression ret;
      ...
 -    assert(ret == 1);
 +    if (ret != 1) {
-+        kvm_reset_note("MSR_IA32_APICBASE", ret);
++        kvm_reset_report_failure("MSR_IA32_APICBASE", ret);
 +    }
  }
 

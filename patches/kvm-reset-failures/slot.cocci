@@ -10,7 +10,7 @@ expression list es;
      if (err) {
          fprintf(es);
 -        abort();
-+        kvm_reset_note_slot(err);
++        kvm_reset_report_slot_failure(err);
      }
      ...>
  }

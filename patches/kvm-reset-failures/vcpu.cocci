@@ -9,6 +9,6 @@
  {
      <...
 -    vm_stop(RUN_STATE_INTERNAL_ERROR);
-+    kvm_reset_note_vcpu();
++    kvm_reset_report_vcpu_failure();
      ...>
  }

@@ -8,6 +8,6 @@ expression ret;
      ...
 -    assert(ret == 0);
 +    if (ret < 0) {
-+        kvm_reset_note("taking an irqfd away", ret);
++        kvm_reset_report_failure("taking an irqfd away", ret);
 +    }
  }

@@ -12,7 +12,7 @@ symbol reason;
      ResetType type;
 +    KvmResetOutcome vm;
      ...
-     cpu_synchronize_all_states();
+     kvm_reset_failures_begin(reason);
 +    vm = kvm_reset_begin(reason);
 +    if (vm == KVM_RESET_REFUSED) {
 +        return;

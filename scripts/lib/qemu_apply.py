@@ -17,7 +17,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from qemu_series import Cocci, Insert, Patch, PatchError, Series
+from qemu_series import Cocci, Include, Insert, Patch, PatchError, Series
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,12 @@ def apply(series: Series, tree: Path, until: str | None = None,
                                0o111 and 0o755 or 0o644)
         state.now.update(files)
         for rule in patch.rules:
-            changed = (state.spatch(rule) if isinstance(rule, Cocci)
-                       else state.insert(rule))
+            if isinstance(rule, Cocci):
+                changed = state.spatch(rule)
+            elif isinstance(rule, Insert):
+                changed = state.insert(rule)
+            else:
+                changed = state.include(rule)
             files.update(changed)
             state.now.update(changed)
         commits.append(Commit(patch, files))
@@ -140,6 +144,41 @@ class _State:
                 new = rule.text
             text = text[:at] + new + text[upto:]
         return {rule.file: File(text.encode(), file.mode)}
+
+
+    def include(self, rule: Include) -> dict[str, File]:
+        file = self.read(rule.file, rule.name)
+        lines = file.data.decode().splitlines(keepends=True)
+        lines.insert(_include_at(lines, rule), f'#include "{rule.header}"\n')
+        return {rule.file: File(''.join(lines).encode(), file.mode)}
+
+
+def _include_at(lines: list[str], rule: Include) -> int:
+    """Before the first header of its directory that sorts behind it, else
+    behind the last of that directory, else before any header that does."""
+    found = []
+    depth = 0       # of conditionals
+    for number, line in enumerate(lines):
+        if re.match(r'#\s*if', line):
+            depth += 1
+        elif re.match(r'#\s*endif', line):
+            depth -= 1
+        match = re.match(r'#include "([^"]+/[^"]+)"', line)
+        if match and depth == 0 and match[1] != 'qemu/osdep.h':
+            found.append((match[1], number))
+    if rule.header in [header for header, _ in found]:
+        raise PatchError(f'{rule.name}: {rule.file} includes '
+                         f'{rule.header} already')
+    directory = rule.header.rpartition('/')[0] + '/'
+    near = [at for at in found if at[0].startswith(directory)]
+    behind = [number for header, number in near or found
+              if header > rule.header]
+    if behind:
+        return behind[0]
+    if not found:
+        raise PatchError(f'{rule.name}: {rule.file} includes no header that '
+                         f'{rule.header} could go beside: insert it')
+    return (near or found)[-1][1] + 1
 
 
 def _block(text: str, rule: Insert) -> tuple[int, int]:

@@ -39,6 +39,14 @@ class Insert:
 
 
 @dataclass(frozen=True)
+class Include:
+    """An #include, put where QEMU's style wants it."""
+    name: str
+    file: str
+    header: str
+
+
+@dataclass(frozen=True)
 class Overlay:
     """A file or directory of ours and where it goes in QEMU's tree."""
     source: Path
@@ -61,7 +69,7 @@ class Patch:
     name: str
     message: str
     overlay: list[str]                      # destinations that it brings
-    rules: list[Cocci | Insert] = field(default_factory=list)
+    rules: list[Cocci | Insert | Include] = field(default_factory=list)
 
 
 @dataclass
@@ -174,6 +182,13 @@ def _patch(where: Path, versions: list[str], version: str) -> Patch:
         rule.name = f'{table.name}, insert {number}'
         if rule.for_version():
             patch.rules.append(_insert(rule))
+    for number, rule in enumerate(table.tables('include'), 1):
+        rule.name = f'{table.name}, include {number}'
+        if rule.for_version():
+            header = rule.take('header', str)
+            patch.rules += [Include(rule.name, file, header)
+                            for file in rule.take('files', list)]
+            rule.end()
     table.end()
     return patch
 

@@ -75,6 +75,46 @@ class Fitting(FakeQemu):
         self.assertIn('more', (self.qemu /
                                'accel/kvm-reset/meson.build').read_text())
 
+    def include(self, before, header='system/kvm-reset.h'):
+        """The includes of a file after HEADER was put among them."""
+        self.put(self.qemu, {'system/cpus.c': before + '\nint a;\n'})
+        self.patch('funnel', f'''
+            overlay = ['accel/kvm-reset']
+            [[include]]
+            header = '{header}'
+            files = ['system/cpus.c']
+            ''')
+        self.apply()
+        return (self.qemu / 'system/cpus.c').read_text()[:-len('\nint a;\n')]
+
+    def test_an_include_is_sorted_into_its_directory(self):
+        self.assertEqual(self.include(
+            '#include "qemu/osdep.h"\n#include "system/hvf.h"\n'
+            '#include "system/kvm.h"\n#include "qapi/error.h"\n'),
+            '#include "qemu/osdep.h"\n#include "system/hvf.h"\n'
+            '#include "system/kvm-reset.h"\n'
+            '#include "system/kvm.h"\n#include "qapi/error.h"\n')
+
+    def test_an_include_that_sorts_last_ends_its_directory(self):
+        self.assertEqual(self.include(
+            '#include "system/cpus.h"\n#include "trace/control.h"\n'),
+            '#include "system/cpus.h"\n#include "system/kvm-reset.h"\n'
+            '#include "trace/control.h"\n')
+
+    def test_an_include_of_a_new_directory_is_put_by_its_name(self):
+        self.assertEqual(self.include(
+            '#include "qemu/osdep.h"\n#include "hw/boards.h"\n'
+            '#include "ui/console.h"\n'),
+            '#include "qemu/osdep.h"\n#include "hw/boards.h"\n'
+            '#include "system/kvm-reset.h"\n#include "ui/console.h"\n')
+
+    def test_an_include_is_never_put_into_a_condition(self):
+        self.assertEqual(self.include(
+            '#ifdef CONFIG_TCG\n#include "system/tcg.h"\n#endif\n'
+            '#include "system/xen.h"\n'),
+            '#ifdef CONFIG_TCG\n#include "system/tcg.h"\n#endif\n'
+            '#include "system/kvm-reset.h"\n#include "system/xen.h"\n')
+
     def test_until_stops_after_that_patch(self):
         self.series('funnel', 'second')
         self.patch('second', '''
@@ -166,6 +206,16 @@ class NotFitting(FakeQemu):
             text = 'x'
             ''')
         self.assert_refused('patch second, insert 1', 'accel/accel.c')
+
+    def test_an_include_that_is_there_already_is_named(self):
+        self.put(self.qemu, {'system/cpus.c': '#include "system/kvm.h"\n'})
+        self.second('''
+            [[include]]
+            header = 'system/kvm.h'
+            files = ['system/cpus.c']
+            ''')
+        self.assert_refused('patch second, include 1', 'system/cpus.c',
+                            'system/kvm.h already')
 
     @needs_spatch
     def test_a_semantic_patch_that_finds_nothing_is_named(self):

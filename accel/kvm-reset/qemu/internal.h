@@ -35,15 +35,6 @@ extern const KvmResetHook kvm_reset_virtio_hook;
 /* Into QEMU's own bitmaps, before something goes that knows of them. */
 void kvm_reset_collect_dirty_pages(void);
 
-/* From here to kvm_reset_end() failures are noted. */
-void kvm_reset_failures_begin(void);
-
-/* Why the guest cannot run after this reset; any thread.  @ret: an errno or 0 */
-void kvm_reset_set_failure(const char *what, int ret);
-
-/* Why the guest was stopped by the last reset; NULL: it was not.  Borrowed. */
-const char *kvm_reset_failure(void);
-
 /* Registers hooks, and warns of one that cannot be. */
 void kvm_reset_add_hooks(const KvmResetHook *hooks, int count);
 

@@ -11,6 +11,7 @@
 #include "monitor/hmp.h"
 #include "monitor/monitor.h"
 #include "system/kvm.h"
+#include "system/kvm-reset-failures.h"
 #include "sysemu/kvm-reset.h"
 #include "internal.h"
 

@@ -11,6 +11,7 @@
 #include "hw/core/cpu.h"
 #include "system/cpus.h"
 #include "system/kvm.h"
+#include "system/kvm-reset-failures.h"
 #include "system/runstate.h"
 #include "sysemu/kvm-reset.h"
 #include "internal.h"
@@ -44,13 +45,6 @@ static void send_event(KvmRebirthOutcome outcome, const char *why)
                                 completed ? status.total : 0, why, measurement);
 }
 
-static bool is_reset(ShutdownCause cause)
-{
-    return cause != SHUTDOWN_CAUSE_NONE &&
-           cause != SHUTDOWN_CAUSE_SUBSYSTEM_RESET &&
-           cause != SHUTDOWN_CAUSE_SNAPSHOT_LOAD;
-}
-
 bool kvm_reset_refused(void)
 {
     return refused;
@@ -70,10 +64,9 @@ KvmResetOutcome kvm_reset_begin(int cause)
                      "reset");
         return KVM_RESET_REFUSED;
     }
-    if (!kvm_enabled() || !is_reset(cause)) {
+    if (!kvm_enabled() || !kvm_reset_is_asked_for(cause)) {
         return KVM_RESET_KEPT;
     }
-    kvm_reset_failures_begin();
     kvm_reset_status(&status, NULL, NULL, NULL);
     needed = !cpus_are_resettable();
     /*

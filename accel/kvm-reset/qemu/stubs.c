@@ -34,14 +34,6 @@ void kvm_reset_finish(void)
     g_assert_not_reached();
 }
 
-void kvm_reset_end(void)
-{}
-
-void kvm_reset_note(const char *what, int ret)
-{
-    g_assert_not_reached();
-}
-
 int kvm_reset_close(int fd)
 {
     return close(fd);

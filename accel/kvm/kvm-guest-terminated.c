@@ -1,5 +1,5 @@
 /*
- * kvm-reset in QEMU: a guest that gives up
+ * A SEV guest that asks to be terminated
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
@@ -12,9 +12,9 @@
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
 #include "exec/cpu-common.h"
+#include "system/kvm_int.h"
 #include "system/runstate.h"
 #include "system/runstate-action.h"
-#include "sysemu/kvm-reset.h"
 
 static const char *reason(unsigned set, unsigned code)
 {
@@ -28,7 +28,7 @@ static const char *reason(unsigned set, unsigned code)
                                                 : "a reason of its own";
 }
 
-int kvm_reset_guest_terminated(uint64_t request)
+int kvm_guest_terminated(uint64_t request)
 {
     unsigned set = request >> 12 & 0xf, code = request >> 16 & 0xff;
 

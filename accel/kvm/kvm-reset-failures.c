@@ -1,5 +1,5 @@
 /*
- * kvm-reset in QEMU: a reset in which KVM refuses what cannot be refused
+ * A reset in which a KVM ioctl fails that QEMU cannot do without
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
@@ -12,9 +12,8 @@
 #include "qemu/error-report.h"
 #include "system/kvm.h"
 #include "system/kvm_int.h"
+#include "system/kvm-reset-failures.h"
 #include "system/runstate.h"
-#include "sysemu/kvm-reset.h"
-#include "internal.h"
 
 static bool resetting;
 static char *failure;
@@ -35,20 +34,20 @@ static bool note(const char *what, int ret)
     return true;
 }
 
-void kvm_reset_note(const char *what, int ret)
+void kvm_reset_report_failure(const char *what, int ret)
 {
     if (!note(what, ret)) {
         abort();
     }
 }
 
-void kvm_reset_note_slot(int ret)
+void kvm_reset_report_slot_failure(int ret)
 {
-    kvm_reset_note("setting a memory slot", ret);
+    kvm_reset_report_failure("setting a memory slot", ret);
     slots_differ = true;
 }
 
-void kvm_reset_note_vcpu(void)
+void kvm_reset_report_vcpu_failure(void)
 {
     /* Why was said already. */
     if (!note("the state of a vCPU", 0)) {
@@ -116,7 +115,10 @@ static void set_slots_again(void)
 {
     int outcome = 0;
 
-    kvm_reset_collect_dirty_pages();
+    /* Of pages that only the slots know to be dirty. */
+    if (global_dirty_tracking) {
+        memory_global_dirty_log_sync(false);
+    }
     for (int i = 0; i < kvm_state->nr_as; i++) {
         if (kvm_state->as[i].ml) {
             int ret = set_slots_of(kvm_state->as[i].ml);
@@ -129,8 +131,18 @@ static void set_slots_again(void)
     }
 }
 
-void kvm_reset_failures_begin(void)
+bool kvm_reset_is_asked_for(int cause)
 {
+    return cause != SHUTDOWN_CAUSE_NONE &&
+           cause != SHUTDOWN_CAUSE_SUBSYSTEM_RESET &&
+           cause != SHUTDOWN_CAUSE_SNAPSHOT_LOAD;
+}
+
+void kvm_reset_failures_begin(int cause)
+{
+    if (!kvm_enabled() || !kvm_reset_is_asked_for(cause)) {
+        return;
+    }
     g_clear_pointer(&failure, g_free);
     qatomic_set(&resetting, true);
     if (slots_differ) {
@@ -142,7 +154,7 @@ void kvm_reset_failures_begin(void)
  * A guest that ran is stopped before its vCPUs run again; one that did not run
  * comes here a second time, when it is in prelaunch as after any reset.
  */
-void kvm_reset_end(void)
+void kvm_reset_failures_end(void)
 {
     if (failure && runstate_is_live(runstate_get())) {
         vm_stop(RUN_STATE_INTERNAL_ERROR);
