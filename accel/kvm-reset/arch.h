@@ -18,7 +18,7 @@
 #include "error.h"
 #include "kernel.h"
 #include "launch_command.h"
-#include "offer.h"
+#include "host_features.h"
 #include "state_piece.h"
 
 namespace kvm_reset {
@@ -55,13 +55,14 @@ struct Arch {
     /* A guest's volatile state, in the order in which it is put. */
     std::span<const StatePiece> (*state_pieces)();
     /* What the KVM device that is open at @system offers. */
-    Result<Offer> (*offer)(Kernel &kernel, int system);
+    Result<HostFeatures> (*host_features)(Kernel &kernel, int system);
     /*
      * What @before has and @now has not, in words, of what a guest of that
      * definition may use.
      */
-    std::vector<std::string> (*lacks)(const Offer &before, const Offer &now,
-                                      const Snapshot &snapshot);
+    std::vector<std::string> (*missing_features)(const HostFeatures &before,
+                                                 const HostFeatures &now,
+                                                 const Snapshot &snapshot);
 };
 
 /* @arch has static storage.  Called before main(), once. */

@@ -100,10 +100,10 @@ static int answer(const Error &error, char **why)
 }
 
 int kvm_reset_ioctl_recorded(int fd, unsigned long request, void *arg,
-                             const void *caller)
+                             const void *code_address)
 {
     return answer(
-        instance().recorder.ioctl(fd, request, uintptr_t(arg), caller));
+        instance().recorder.ioctl(fd, request, uintptr_t(arg), code_address));
 }
 
 void *kvm_reset_mmap(void *addr, size_t length, int prot, int flags, int fd,
@@ -184,9 +184,9 @@ const char *kvm_reset_hook_name(unsigned index)
     return index < hooks.size() ? hooks[index].name.c_str() : nullptr;
 }
 
-void kvm_reset_leave(int eventfd)
+void kvm_reset_skip_irqfd(int eventfd)
 {
-    instance().rebirth.leave(eventfd);
+    instance().rebirth.skip_irqfd(eventfd);
 }
 
 void kvm_reset_exclude_with(void (*begin)(void), void (*end)(void))
@@ -208,7 +208,7 @@ int kvm_reset_preserve_prepare(char **why)
 
 void kvm_reset_preserve_end(void)
 {
-    instance().rebirth.let_go();
+    instance().rebirth.release_old_vm();
 }
 
 static int answer(const Result<Phases> &done, KvmResetPause *pause, char **why)

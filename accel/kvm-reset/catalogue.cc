@@ -62,7 +62,7 @@ constexpr bool rows_are_unique()
 
 static_assert(rows_are_unique(), "two rows for one ioctl of one class of fd");
 
-/* Quiet requests that win where another one has the same number. */
+/* Passthrough requests that win where another one has the same number. */
 constexpr const char *hot[] = {
     "KVM_RUN",
     "KVM_SIGNAL_MSI",
@@ -76,7 +76,7 @@ constexpr const char *hot[] = {
 };
 
 /*
- * A row with a judge has an effect of its own that is not quiet, so the judge
+ * A row with a classifier has an effect of its own that does not pass through, so the classifier
  * need not be looked at: with a sanitizer, g++ takes the address of a function
  * for something that may be null, and not for a constant.
  */
@@ -87,7 +87,7 @@ constexpr bool no_row_records(uint32_t request)
     for (const Row &row : table) {
         if (row.request == request) {
             known = true;
-            if (!effect_is_quiet(row.effect)) {
+            if (!effect_passes_through(row.effect)) {
                 return false;
             }
         }
@@ -100,7 +100,7 @@ constexpr bool is_hot(std::string_view name)
     return std::ranges::find(hot, name) != std::end(hot);
 }
 
-constexpr auto quiet = [] {
+constexpr auto passthrough = [] {
     std::array<uint32_t, 256> result{};
     for (const Row &row : table) {
         uint32_t &slot = result[ioc_number(row.request)];
@@ -111,7 +111,7 @@ constexpr auto quiet = [] {
     return result;
 }();
 
-static_assert(quiet[0x80] == builder::io(0x80), "KVM_RUN is fast");
+static_assert(passthrough[0x80] == builder::io(0x80), "KVM_RUN is fast");
 
 } /* namespace */
 
@@ -133,7 +133,7 @@ const Row *find_row(FdClass on, uint32_t request)
     return &table[*found];
 }
 
-bool quiet_everywhere(uint32_t request)
+bool passes_through_everywhere(uint32_t request)
 {
     return no_row_records(request);
 }
@@ -222,22 +222,27 @@ const char *to_string(FdRole role)
 }
 
 /* A C array has no other way to start as a copy of a constant one. */
-#define QUIET_4(n) quiet[n], quiet[(n) + 1], quiet[(n) + 2], quiet[(n) + 3]
-#define QUIET_16(n)                                                            \
-    QUIET_4(n), QUIET_4((n) + 4), QUIET_4((n) + 8), QUIET_4((n) + 12)
-#define QUIET_64(n)                                                            \
-    QUIET_16(n), QUIET_16((n) + 16), QUIET_16((n) + 32), QUIET_16((n) + 48)
+#define PASSTHROUGH_4(n)                                                       \
+    passthrough[n], passthrough[(n) + 1], passthrough[(n) + 2],                \
+        passthrough[(n) + 3]
+#define PASSTHROUGH_16(n)                                                      \
+    PASSTHROUGH_4(n), PASSTHROUGH_4((n) + 4), PASSTHROUGH_4((n) + 8),          \
+        PASSTHROUGH_4((n) + 12)
+#define PASSTHROUGH_64(n)                                                      \
+    PASSTHROUGH_16(n), PASSTHROUGH_16((n) + 16), PASSTHROUGH_16((n) + 32),     \
+        PASSTHROUGH_16((n) + 48)
 
 extern "C" {
-constinit uint32_t kvm_reset_quiet[256] = {QUIET_64(0), QUIET_64(64),
-                                           QUIET_64(128), QUIET_64(192)};
+constinit uint32_t kvm_reset_passthrough[256] = {
+    PASSTHROUGH_64(0), PASSTHROUGH_64(64), PASSTHROUGH_64(128),
+    PASSTHROUGH_64(192)};
 }
 
 void see_everything(bool see)
 {
-    for (size_t number = 0; number < quiet.size(); number++) {
-        __atomic_store_n(&kvm_reset_quiet[number], see ? 0 : quiet[number],
-                         __ATOMIC_RELAXED);
+    for (size_t number = 0; number < passthrough.size(); number++) {
+        __atomic_store_n(&kvm_reset_passthrough[number],
+                         see ? 0 : passthrough[number], __ATOMIC_RELAXED);
     }
 }
 
@@ -245,9 +250,9 @@ void see_vcpu_state(bool see)
 {
     for (const Row &row : table) {
         uint32_t number = ioc_number(row.request);
-        if (row.until_launch && quiet[number] == row.request) {
-            __atomic_store_n(&kvm_reset_quiet[number], see ? 0 : row.request,
-                             __ATOMIC_RELAXED);
+        if (row.until_launch && passthrough[number] == row.request) {
+            __atomic_store_n(&kvm_reset_passthrough[number],
+                             see ? 0 : row.request, __ATOMIC_RELAXED);
         }
     }
 }

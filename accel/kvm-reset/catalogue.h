@@ -94,7 +94,7 @@ enum class FdRole : uint8_t {
     None,
     Eventfd, /* userspace's eventfd: identified, never duplicated */
     Object,  /* an fd that KVM made for us: another number in an
-                           image that is not committed yet */
+                           replica that is not committed yet */
     File,    /* any other file of userspace's (a VFIO group, …) */
     Held,    /* one that userspace closes right after the call and
                            the VM keeps: needs a duplicate of our own */
@@ -134,10 +134,10 @@ enum class WhenDetached : uint8_t {
 };
 
 /*
- * What a row's judge may look at besides the argument.  Without
+ * What a row's classifier may look at besides the argument.  Without
  * @defining_msr nobody can tell which MSRs define: then all are Foreign.
  */
-struct JudgeContext {
+struct ClassifyContext {
     bool launching = false; /* a confidential launch has begun … */
     bool launched = false;  /* … or is finished */
     bool (*defining_msr)(uint32_t index, void *opaque) = nullptr;
@@ -150,8 +150,8 @@ struct JudgeContext {
  * each_element, the one element that is asked about.  It is empty for a null
  * pointer.  @value is the third argument itself, pointer or not.
  */
-using Judge = Effect (*)(std::span<const uint8_t> arg, uint64_t value,
-                         const JudgeContext &context);
+using Classifier = Effect (*)(std::span<const uint8_t> arg, uint64_t value,
+                              const ClassifyContext &context);
 
 struct Row {
     const char *name = nullptr; /* as in <linux/kvm.h> */
@@ -191,9 +191,9 @@ struct Row {
     bool until_launch = false; /* what is volatile otherwise defines until the
                                   launch of a confidential guest locks it */
     WhenDetached detached = WhenDetached::Refused;
-    uint16_t room = 0;         /* the kernel may read as many bytes; what is
+    uint16_t room = 0; /* the kernel may read as many bytes; what is
                                   not there is zero */
-    Judge judge = nullptr;
+    Classifier classify = nullptr;
     const char *note = nullptr; /* why, where it is not obvious */
 };
 
@@ -213,7 +213,7 @@ const Row *find_row(FdClass on, uint32_t request);
  * Whether there are rows of @request and none records it, on whatever fd and
  * with whatever argument.
  */
-bool quiet_everywhere(uint32_t request);
+bool passes_through_everywhere(uint32_t request);
 
 /* The first row of that name (for tools), or nullptr. */
 const Row *find_row(const char *name);
@@ -244,7 +244,7 @@ constexpr uint32_t fixed_size(const Row &row)
 }
 
 /* Whether a call of this effect need not be seen.  KVM_RUN is one. */
-constexpr bool effect_is_quiet(Effect effect)
+constexpr bool effect_passes_through(Effect effect)
 {
     return effect == Effect::Query || effect == Effect::Run ||
            effect == Effect::Volatile;
@@ -258,7 +258,7 @@ constexpr bool effect_is_quiet(Effect effect)
  * Where several share a number the hottest is here; the others take the slow
  * path, which finds out the same.
  */
-extern "C" uint32_t kvm_reset_quiet[256];
+extern "C" uint32_t kvm_reset_passthrough[256];
 
 namespace kvm_reset {
 

@@ -231,10 +231,10 @@ struct Entry : Row {
         return row;
     }
 
-    constexpr Entry judged(Judge by) const
+    constexpr Entry classified_by(Classifier by) const
     {
         Entry row = *this;
-        row.judge = by;
+        row.classify = by;
         return row;
     }
 

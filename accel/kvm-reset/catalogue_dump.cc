@@ -8,7 +8,7 @@
  *
  * {"kind": "row", …} is one ioctl on one class of fd; its "facts" are the
  * numbers in it that a kernel header knows, fields as [offset, width].
- * {"kind": "ruling", …} is one value that a judge knows.
+ * {"kind": "rule", …} is one value that a classifier knows.
  * {"kind": "launch", …} is one command of KVM_MEMORY_ENCRYPT_OP, or, with the
  * name of a family of them, what its commands have in common.
  */
@@ -18,7 +18,7 @@
 
 #include "catalogue.h"
 #include "error.h"
-#include "judge.h"
+#include "classify.h"
 
 #if defined(__x86_64__) || defined(__i386__)
 #include "launch_commands.h"
@@ -152,11 +152,11 @@ void print_row(const Row &row)
     object.text("class", to_string(row.on));
     object.number("request", row.request);
     object.text("effect", to_string(row.effect));
-    object.truth("judged", row.judge);
-    object.truth("recorded",
-                 row.effect != Effect::Foreign && !effect_is_quiet(row.effect));
-    object.truth("quiet",
-                 kvm_reset_quiet[ioc_number(row.request)] == row.request);
+    object.truth("classified", row.classify);
+    object.truth("recorded", row.effect != Effect::Foreign &&
+                                 !effect_passes_through(row.effect));
+    object.truth("passthrough",
+                 kvm_reset_passthrough[ioc_number(row.request)] == row.request);
     object.text("argument", to_string(row.arg));
     object.truth("exclusive", row.exclusive);
     object.text("note", row.note);
@@ -164,16 +164,16 @@ void print_row(const Row &row)
     puts(object.json().c_str());
 }
 
-void print_rulings(const char *judge, std::span<const Ruling> rulings)
+void print_rules(const char *classifier, std::span<const ArgumentRule> rules)
 {
-    for (const Ruling &ruling : rulings) {
+    for (const ArgumentRule &rule : rules) {
         Object object;
-        object.text("kind", "ruling");
-        object.text("judge", judge);
-        object.text("name", ruling.name);
-        object.number("value", ruling.value);
-        object.text("effect", to_string(ruling.effect));
-        object.text("note", ruling.note);
+        object.text("kind", "rule");
+        object.text("classifier", classifier);
+        object.text("name", rule.name);
+        object.number("value", rule.value);
+        object.text("effect", to_string(rule.effect));
+        object.text("note", rule.note);
         puts(object.json().c_str());
     }
 }
@@ -255,10 +255,10 @@ int main(int argc, char **argv)
     for (const Row &row : catalogue()) {
         print_row(row);
     }
-    print_rulings("KVM_ENABLE_CAP on a VM", vm_cap_rulings());
-    print_rulings("KVM_ENABLE_CAP on a vCPU", vcpu_cap_rulings());
-    print_rulings("KVM_XEN_HVM_SET_ATTR", xen_hvm_rulings());
-    print_rulings("KVM_XEN_VCPU_SET_ATTR", xen_vcpu_rulings());
+    print_rules("KVM_ENABLE_CAP on a VM", vm_cap_rules());
+    print_rules("KVM_ENABLE_CAP on a vCPU", vcpu_cap_rules());
+    print_rules("KVM_XEN_HVM_SET_ATTR", xen_hvm_rules());
+    print_rules("KVM_XEN_VCPU_SET_ATTR", xen_vcpu_rules());
 #ifdef HAVE_LAUNCH_COMMANDS
     print_launches("KVM_SEV", sev_commands());
     print_launches("KVM_TDX", tdx_commands());

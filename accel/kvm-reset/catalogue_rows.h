@@ -11,7 +11,7 @@
 #define KVM_RESET_CATALOGUE_ROWS_H
 
 #include "catalogue_builder.h"
-#include "judge.h"
+#include "classify.h"
 
 namespace kvm_reset::rows {
 
@@ -113,7 +113,7 @@ inline constexpr Row vm[] = {
     query(Vm, "KVM_XEN_HVM_GET_ATTR", iowr(0xc8, 72)),
     define(Vm, "KVM_XEN_HVM_SET_ATTR", iow(0xc9, 72))
         .with_key({{0, 2}})
-        .judged(judge_xen_hvm),
+        .classified_by(classify_xen_hvm),
     passing(Vm, "KVM_XEN_HVM_EVTCHN_SEND", iow(0xd0, 12))
         .with_key({{0, 4}, {4, 4}, {8, 4}})
         .waiting(),
@@ -124,7 +124,7 @@ inline constexpr Row vm[] = {
 
     define(Vm, "KVM_ENABLE_CAP", iow(0xa3, 104))
         .with_key({{0, 4}})
-        .judged(judge_vm_cap)
+        .classified_by(classify_vm_cap)
         .with_fd({8, FdRole::Held, {0, 4}, 0xffffffff, 196})
         .because("KVM_CAP_SGX_ATTRIBUTE names a file"),
     define(Vm, "KVM_SET_PMU_EVENT_FILTER", iow(0xb2, 32)).with_tail({4, 4}, 8),
@@ -138,7 +138,7 @@ inline constexpr Row vm[] = {
 
     launch(Vm, "KVM_MEMORY_ENCRYPT_OP", iowr(0xba, 8))
         .points_to(24)
-        .judged(judge_encrypt_op)
+        .classified_by(classify_encrypt_op)
         .because("its number says a long, its argument is a command"),
     add(Vm, "KVM_MEMORY_ENCRYPT_REG_REGION", ior(0xbb, 16))
         .of_family(EncryptedRegions)
@@ -151,14 +151,14 @@ inline constexpr Row vm[] = {
     define(Vm, "KVM_SET_MEMORY_ATTRIBUTES", iow(0xd2, 32))
         .with_key({{0, 8}, {8, 8}})
         .in_latest_order()
-        .judged(judge_memory_attributes)
+        .classified_by(classify_memory_attributes)
         .because("of two ranges that overlap the later one wins"),
     create(Vm, "KVM_CREATE_GUEST_MEMFD", iowr(0xd4, 64)).returning(GuestMemfd),
     create(Vm, "KVM_GET_STATS_FD", io(0xce)).returning(Stats),
 
     create(Vm, "KVM_CREATE_DEVICE", iowr(0xe0, 12))
         .creating(Device, {4, 4})
-        .judged(judge_create_device),
+        .classified_by(classify_create_device),
     foreign(Vm, "KVM_SET_DEVICE_ATTR", iow(0xe1, 24),
             "arm64, s390: x86 has no attributes of a VM"),
     query(Vm, "KVM_GET_DEVICE_ATTR", iow(0xe2, 24)),
@@ -168,14 +168,11 @@ inline constexpr Row vm[] = {
 inline constexpr Row vcpu[] = {
     run(Vcpu, "KVM_RUN", io(0x80)),
     query(Vcpu, "KVM_GET_REGS", ior(0x81, 144)),
-    passing(Vcpu, "KVM_SET_REGS", iow(0x82, 144))
-        .counts_until_launch(),
+    passing(Vcpu, "KVM_SET_REGS", iow(0x82, 144)).counts_until_launch(),
     query(Vcpu, "KVM_GET_SREGS", ior(0x83, 312)),
-    passing(Vcpu, "KVM_SET_SREGS", iow(0x84, 312))
-        .counts_until_launch(),
+    passing(Vcpu, "KVM_SET_SREGS", iow(0x84, 312)).counts_until_launch(),
     query(Vcpu, "KVM_GET_SREGS2", ior(0xcc, 320)),
-    passing(Vcpu, "KVM_SET_SREGS2", iow(0xcd, 320))
-        .counts_until_launch(),
+    passing(Vcpu, "KVM_SET_SREGS2", iow(0xcd, 320)).counts_until_launch(),
     query(Vcpu, "KVM_TRANSLATE", iowr(0x85, 24)),
     passing(Vcpu, "KVM_INTERRUPT", iow(0x86, 4)),
     query(Vcpu, "KVM_GET_MSRS", iowr(0x88, 8)),
@@ -183,7 +180,7 @@ inline constexpr Row vcpu[] = {
         .with_tail({0, 4}, 16)
         .element_by_element()
         .with_key({{0, 4}})
-        .judged(judge_msr)
+        .classified_by(classify_msr)
         .counts_until_launch(),
     define(Vcpu, "KVM_SET_CPUID", iow(0x8a, 8))
         .of_family(Cpuid)
@@ -197,32 +194,27 @@ inline constexpr Row vcpu[] = {
         .with_tail({0, 4}, 1)
         .because("a null pointer is a definition too: no mask"),
     query(Vcpu, "KVM_GET_FPU", ior(0x8c, 416)),
-    passing(Vcpu, "KVM_SET_FPU", iow(0x8d, 416))
-        .counts_until_launch(),
+    passing(Vcpu, "KVM_SET_FPU", iow(0x8d, 416)).counts_until_launch(),
     query(Vcpu, "KVM_GET_LAPIC", ior(0x8e, 1024)),
-    passing(Vcpu, "KVM_SET_LAPIC", iow(0x8f, 1024))
-        .counts_until_launch(),
+    passing(Vcpu, "KVM_SET_LAPIC", iow(0x8f, 1024)).counts_until_launch(),
     define(Vcpu, "KVM_TPR_ACCESS_REPORTING", iowr(0x92, 40)),
     passing(Vcpu, "KVM_SET_VAPIC_ADDR", iow(0x93, 8)),
     query(Vcpu, "KVM_GET_MP_STATE", ior(0x98, 4)),
-    passing(Vcpu, "KVM_SET_MP_STATE", iow(0x99, 4))
-        .counts_until_launch(),
+    passing(Vcpu, "KVM_SET_MP_STATE", iow(0x99, 4)).counts_until_launch(),
     passing(Vcpu, "KVM_NMI", io(0x9a)),
     passing(Vcpu, "KVM_SMI", io(0xb7)),
     add(Vcpu, "KVM_SET_GUEST_DEBUG", iow(0x9b, 72)).taken_by_zero({0, 4}),
     define(Vcpu, "KVM_X86_SETUP_MCE", iow(0x9c, 8)),
     passing(Vcpu, "KVM_X86_SET_MCE", iow(0x9e, 64)),
     query(Vcpu, "KVM_GET_VCPU_EVENTS", ior(0x9f, 64)),
-    passing(Vcpu, "KVM_SET_VCPU_EVENTS", iow(0xa0, 64))
-        .counts_until_launch(),
+    passing(Vcpu, "KVM_SET_VCPU_EVENTS", iow(0xa0, 64)).counts_until_launch(),
     query(Vcpu, "KVM_GET_DEBUGREGS", ior(0xa1, 128)),
-    passing(Vcpu, "KVM_SET_DEBUGREGS", iow(0xa2, 128))
-        .counts_until_launch(),
+    passing(Vcpu, "KVM_SET_DEBUGREGS", iow(0xa2, 128)).counts_until_launch(),
     define(Vcpu, "KVM_SET_TSC_KHZ", io(0xa2)).takes_value(),
     query(Vcpu, "KVM_GET_TSC_KHZ", io(0xa3)),
     define(Vcpu, "KVM_ENABLE_CAP", iow(0xa3, 104))
         .with_key({{0, 4}})
-        .judged(judge_vcpu_cap)
+        .classified_by(classify_vcpu_cap)
         .with_pointer({.offset = 8, .bits = 16, .when = {0, 4}, .is = 163})
         .because("KVM_CAP_HYPERV_ENLIGHTENED_VMCS writes to where it points"),
     query(Vcpu, "KVM_GET_XSAVE", ior(0xa4, 4096)),
@@ -232,30 +224,29 @@ inline constexpr Row vcpu[] = {
         .with_room(0x4000)
         .because("the number has the size of old; KVM_CAP_XSAVE2 says more"),
     query(Vcpu, "KVM_GET_XCRS", ior(0xa6, 392)),
-    passing(Vcpu, "KVM_SET_XCRS", iow(0xa7, 392))
-        .counts_until_launch(),
+    passing(Vcpu, "KVM_SET_XCRS", iow(0xa7, 392)).counts_until_launch(),
     query(Vcpu, "KVM_GET_ONE_REG", iow(0xab, 16)),
     define(Vcpu, "KVM_SET_ONE_REG", iow(0xac, 16))
         .with_key({{0, 8}})
-        .judged(judge_one_reg)
+        .classified_by(classify_one_reg)
         .with_pointer({.offset = 8, .bits = 64})
         .counts_until_launch(),
     query(Vcpu, "KVM_GET_REG_LIST", iowr(0xb0, 8)),
     passing(Vcpu, "KVM_KVMCLOCK_CTRL", io(0xad)),
     launch(Vcpu, "KVM_MEMORY_ENCRYPT_OP", iowr(0xba, 8))
         .points_to(24)
-        .judged(judge_encrypt_op),
+        .classified_by(classify_encrypt_op),
     query(Vcpu, "KVM_GET_NESTED_STATE", iowr(0xbe, 128)),
     passing(Vcpu, "KVM_SET_NESTED_STATE", iow(0xbf, 128)),
     query(Vcpu, "KVM_XEN_VCPU_GET_ATTR", iowr(0xca, 72)),
     define(Vcpu, "KVM_XEN_VCPU_SET_ATTR", iow(0xcb, 72))
         .with_key({{0, 2}})
-        .judged(judge_xen_vcpu),
+        .classified_by(classify_xen_vcpu),
     create(Vcpu, "KVM_GET_STATS_FD", io(0xce)).returning(Stats),
     passing(Vcpu, "KVM_PRE_FAULT_MEMORY", iowr(0xd5, 64)),
     foreign(Vcpu, "KVM_SET_DEVICE_ATTR", iow(0xe1, 24),
             "an attribute other than the TSC's offset")
-        .judged(judge_vcpu_attr),
+        .classified_by(classify_vcpu_attr),
     query(Vcpu, "KVM_GET_DEVICE_ATTR", iow(0xe2, 24)),
     query(Vcpu, "KVM_HAS_DEVICE_ATTR", iow(0xe3, 24)),
 };
@@ -267,7 +258,7 @@ inline constexpr Row device[] = {
         .taken_by_value({8, 8}, 2)
         .with_fd({.offset = 0, .role = FdRole::File, .inside = true})
         .exclusively()
-        .judged(judge_device_attr)
+        .classified_by(classify_device_attr)
         .because("KVM_DEV_VFIO_FILE: one file goes to one VM"),
     query(Device, "KVM_GET_DEVICE_ATTR", iow(0xe2, 24)),
     query(Device, "KVM_HAS_DEVICE_ATTR", iow(0xe3, 24)),

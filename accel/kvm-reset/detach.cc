@@ -36,14 +36,15 @@ Result<Phases> Rebirth::detach()
 }
 
 /* What the KVM in use offers, to be compared with the next. */
-static Result<Offer> offer_in_use(Kernel &kernel, const Snapshot &snapshot)
+static Result<HostFeatures> features_in_use(Kernel &kernel,
+                                            const Snapshot &snapshot)
 {
     for (const Object &object : snapshot.objects) {
         if (object.kind == FdClass::System) {
-            return arch()->offer(kernel, object.fd);
+            return arch()->host_features(kernel, object.fd);
         }
     }
-    return Offer();
+    return HostFeatures();
 }
 
 Result<void> Rebirth::take_vm_away(Phases &phases)
@@ -57,11 +58,11 @@ Result<void> Rebirth::take_vm_away(Phases &phases)
     if (!done) {
         return done;
     }
-    Result<Offer> offer = offer_in_use(kernel, snapshot);
-    if (!offer) {
-        return std::unexpected(offer.error());
+    Result<HostFeatures> features = features_in_use(kernel, snapshot);
+    if (!features) {
+        return std::unexpected(features.error());
     }
-    Swap swap(kernel, snapshot, std::move(ahead.image), {}, &ahead.state,
+    Swap swap(kernel, snapshot, std::move(ahead.replica), {}, &ahead.state,
               SwapWay::TakeAway);
     uint64_t began = kernel.now();
     done = swap.perform();
@@ -73,13 +74,13 @@ Result<void> Rebirth::take_vm_away(Phases &phases)
     recorder_.frozen_set_detached(true);
     carried_ = ahead.state.names();
     carried_bytes_ = ahead.state.bytes();
-    away_.emplace(Away{std::move(ahead.state), std::move(*offer)});
+    away_.emplace(Away{std::move(ahead.state), std::move(*features)});
     detached_ = true;
     std::vector<Fd> old = swap.finish();
     frozen.unlock();
     /* Who is told that the guest is detached may take KVM away. */
     began = kernel.now();
-    retirer_.drain();
+    reaper_.drain();
     old.clear();
     phases.retire = kernel.now() - began;
     return {};
@@ -102,7 +103,7 @@ Result<Phases> Rebirth::attach()
 }
 
 /* First of all, since a lack of it would be told in other words later. */
-Result<void> Rebirth::check_offer(const Snapshot &snapshot)
+Result<void> Rebirth::check_features(const Snapshot &snapshot)
 {
     Kernel &kernel = recorder_.kernel();
     Fd system(kernel, kernel.open_kvm());
@@ -110,17 +111,17 @@ Result<void> Rebirth::check_offer(const Snapshot &snapshot)
     if (!system) {
         return fail(-system.get(), "cannot open the KVM device anew");
     }
-    Result<Offer> now = arch()->offer(kernel, system.get());
+    Result<HostFeatures> now = arch()->host_features(kernel, system.get());
     if (!now) {
         return std::unexpected(now.error());
     }
-    std::vector<std::string> lacks = arch()->lacks(away_->offer, *now,
-                                                   snapshot);
-    if (!lacks.empty()) {
+    std::vector<std::string> missing = arch()->missing_features(away_->features,
+                                                                *now, snapshot);
+    if (!missing.empty()) {
         return refuse(ENOTSUP,
                       "this KVM lacks what the one before it had, and the "
                       "guest may use: %s",
-                      listed(lacks).c_str());
+                      listed(missing).c_str());
     }
     return {};
 }
@@ -136,25 +137,25 @@ Result<Phases> Rebirth::attempt_attaching()
 
     Result<void> done = may_commit();
     if (done) {
-        done = check_offer(snapshot);
+        done = check_features(snapshot);
     }
     if (!done) {
         return std::unexpected(done.error());
     }
-    Result<Image> image = Image::build(kernel, snapshot, vm_number_);
-    if (!image) {
-        return std::unexpected(image.error());
+    Result<Replica> replica = Replica::build(kernel, snapshot, vm_number_);
+    if (!replica) {
+        return std::unexpected(replica.error());
     }
     GuestState state(kernel, arch()->state_pieces());
-    done = state.survey(snapshot, *image);
+    done = state.survey(snapshot, *replica);
     if (done) {
-        done = state.take_over(away_->state, snapshot);
+        done = state.adopt(away_->state, snapshot);
     }
     if (!done) {
         return std::unexpected(done.error());
     }
     phases.prepare = kernel.now() - began;
-    done = put_vm_back(frozen, snapshot, std::move(*image), state, phases);
+    done = put_vm_back(frozen, snapshot, std::move(*replica), state, phases);
     if (!done) {
         return std::unexpected(done.error());
     }
@@ -163,19 +164,19 @@ Result<Phases> Rebirth::attempt_attaching()
 }
 
 Result<void> Rebirth::put_vm_back(std::unique_lock<std::mutex> &frozen,
-                                  const Snapshot &snapshot, Image image,
+                                  const Snapshot &snapshot, Replica replica,
                                   GuestState &state, Phases &phases)
 {
-    int number = image.vm_number();
-    std::vector<LaunchAnswer> answers = image.take_answers();
-    Swap swap(recorder_.kernel(), snapshot, std::move(image), {}, &state,
+    int number = replica.vm_number();
+    std::vector<LaunchAnswer> answers = replica.take_answers();
+    Swap swap(recorder_.kernel(), snapshot, std::move(replica), {}, &state,
               SwapWay::PutBack);
 
     Result<void> done = swap_in(frozen, swap, phases, true);
     if (!done) {
         return done;
     }
-    recorder_.frozen_forget_waiting();
+    recorder_.frozen_forget_pending();
     vm_number_ = number;
     answers_ = std::move(answers);
     swap.finish();

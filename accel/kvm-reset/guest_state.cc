@@ -146,7 +146,7 @@ Result<bool> GuestState::survey_item(const StatePiece &piece, ObjectId object,
         int ret = get(piece, fd, item.fresh);
         if (ret < 0 && -ret != piece.none) {
             if (says_none(-ret)) {
-                item.lacks = true;
+                item.absent = true;
                 items_.push_back(std::move(item));
                 return false;
             }
@@ -160,12 +160,13 @@ Result<bool> GuestState::survey_item(const StatePiece &piece, ObjectId object,
 /* Rows of the VM stand alone; rows of vCPUs go vCPU by vCPU. */
 Result<void> GuestState::survey_group(std::span<const StatePiece> group,
                                       const Snapshot &snapshot,
-                                      const Image &image, int system, int vm)
+                                      const Replica &replica, int system,
+                                      int vm)
 {
     for (const Object &object : snapshot.objects) {
         bool before = true;
         for (const StatePiece &piece : group) {
-            if (object.kind != piece.on || (piece.otherwise && before)) {
+            if (object.kind != piece.on || (piece.fallback && before)) {
                 continue;
             }
             if (left_out_ == piece.name) {
@@ -178,7 +179,7 @@ Result<void> GuestState::survey_group(std::span<const StatePiece> group,
                 continue;
             }
             if (there) {
-                there = survey_item(piece, object.id, image.fd(object.id),
+                there = survey_item(piece, object.id, replica.fd(object.id),
                                     system, vm);
             }
             if (!there) {
@@ -206,7 +207,8 @@ static Result<void> check_memory(const Snapshot &snapshot)
     return {};
 }
 
-Result<void> GuestState::survey(const Snapshot &snapshot, const Image &image)
+Result<void> GuestState::survey(const Snapshot &snapshot,
+                                const Replica &replica)
 {
     int system = -1, vm = -1;
 
@@ -216,16 +218,16 @@ Result<void> GuestState::survey(const Snapshot &snapshot, const Image &image)
     }
     for (const Object &object : snapshot.objects) {
         if (object.kind == FdClass::System) {
-            system = image.fd(object.id);
+            system = replica.fd(object.id);
         } else if (object.kind == FdClass::Vm) {
-            vm = image.fd(object.id);
+            vm = replica.fd(object.id);
         }
     }
     for (auto from = pieces_.begin(); from != pieces_.end();) {
         auto to = std::find_if(from, pieces_.end(), [from](const auto &piece) {
             return piece.on != from->on;
         });
-        Result<void> done = survey_group({from, to}, snapshot, image, system,
+        Result<void> done = survey_group({from, to}, snapshot, replica, system,
                                          vm);
         if (!done) {
             return done;
@@ -247,7 +249,7 @@ std::vector<std::string> GuestState::names() const
 
     for (const StatePiece &piece : pieces_) {
         if (std::ranges::any_of(items_, [&](const Item &item) {
-                return item.piece == &piece && !item.lacks;
+                return item.piece == &piece && !item.absent;
             })) {
             names.push_back(piece.name);
         }
@@ -303,7 +305,7 @@ Result<void> GuestState::read_item(Item &item, int fd)
     const StatePiece &piece = *item.piece;
 
     item.value = item.fresh;
-    item.there = true;
+    item.present = true;
     item.at = kernel_->now();
     if (piece.form == PieceForm::Registers) {
         int got = get_registers(*kernel_, piece.get, fd, item.value);
@@ -322,18 +324,18 @@ Result<void> GuestState::read_item(Item &item, int fd)
     write_field(item.value, piece.selector, piece.selected);
     write_field(item.value, piece.room, item.value.size());
     int ret = get(piece, fd, item.value);
-    if (item.lacks && ret >= 0) {
+    if (item.absent && ret >= 0) {
         return fail(ENOTSUP, "%s of %s, which a new VM has not", piece.name,
                     whose(piece));
     }
-    if (item.lacks || (ret < 0 && -ret == piece.none)) {
-        item.there = false;
+    if (item.absent || (ret < 0 && -ret == piece.none)) {
+        item.present = false;
         return {};
     }
     if (ret < 0) {
         return fail(-ret, "reading %s of %s", piece.name, whose(piece));
     }
-    return piece.acts ? stop_item(item, fd) : Result<void>();
+    return piece.autonomous ? stop_item(item, fd) : Result<void>();
 }
 
 Result<void> GuestState::stop_item(Item &item, int fd)
@@ -351,7 +353,7 @@ Result<void> GuestState::stop_item(Item &item, int fd)
     return {};
 }
 
-Result<void> GuestState::go_on(const Snapshot &snapshot)
+Result<void> GuestState::resume(const Snapshot &snapshot)
 {
     Result<void> outcome;
 
@@ -468,13 +470,13 @@ Result<void> GuestState::put_item(const Item &item, int fd) const
     return {};
 }
 
-Result<void> GuestState::put(const Image &image) const
+Result<void> GuestState::put(const Replica &replica) const
 {
     for (const Item &item : items_) {
-        if (!item.there) {
+        if (!item.present) {
             continue;
         }
-        Result<void> done = put_item(item, image.fd(item.object));
+        Result<void> done = put_item(item, replica.fd(item.object));
         if (!done) {
             return done;
         }

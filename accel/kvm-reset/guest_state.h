@@ -3,9 +3,9 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Read from the VM in use and put into an image before the image takes its
+ * Read from the VM in use and put into a replica before the replica takes its
  * place, so that whatever fails leaves the guest where it was.  What there is
- * to carry is found out beforehand, on the image, while the guest runs.
+ * to carry is found out beforehand, on the replica, while the guest runs.
  */
 
 #ifndef KVM_RESET_GUEST_STATE_H
@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "error.h"
-#include "image.h"
+#include "replica.h"
 #include "journal.h"
 #include "kernel.h"
 #include "state_piece.h"
@@ -32,24 +32,24 @@ public:
     {}
 
     /*
-     * Which pieces this VM has, as its image shows.  ENOTSUP if it has state
+     * Which pieces this VM has, as its replica shows.  ENOTSUP if it has state
      * that cannot be carried.  The guest may run.
      */
-    Result<void> survey(const Snapshot &snapshot, const Image &image);
+    Result<void> survey(const Snapshot &snapshot, const Replica &replica);
     /* Whether that is still so. */
     bool surveyed(const Snapshot &snapshot) const;
 
     /* From the VM in use, whose vCPUs are stopped. */
     Result<void> read(const Snapshot &snapshot);
-    Result<void> put(const Image &image) const;
+    Result<void> put(const Replica &replica) const;
     /* The VM in use stays in use: what was stopped to be read goes on. */
-    Result<void> go_on(const Snapshot &snapshot);
+    Result<void> resume(const Snapshot &snapshot);
     /*
-     * After a survey of what there is now: takes over what @other has read of
+     * After a survey of what there is now: adopts what @other has read of
      * the objects that there still are.  ENOTSUP if there is no place for a
      * part of it.
      */
-    Result<void> take_over(const GuestState &other, const Snapshot &snapshot);
+    Result<void> adopt(const GuestState &other, const Snapshot &snapshot);
     /* Behind the mapping of a vCPU's fd: what its run page said. */
     Result<void> put_page(const Object &vcpu) const;
 
@@ -66,8 +66,8 @@ private:
         ObjectId object;
         std::vector<uint8_t> fresh; /* what a new VM has */
         std::vector<uint8_t> value{};
-        bool there = false;
-        bool lacks = false;   /* a new VM says that it has none */
+        bool present = false;
+        bool absent = false;  /* a new VM says that it has none */
         bool stopped = false; /* where it was read */
         uint64_t at = 0;      /* when it was read, ns */
     };
@@ -77,7 +77,7 @@ private:
     };
 
     Result<void> survey_group(std::span<const StatePiece> group,
-                              const Snapshot &snapshot, const Image &image,
+                              const Snapshot &snapshot, const Replica &replica,
                               int system, int vm);
     Result<bool> survey_item(const StatePiece &piece, ObjectId object, int fd,
                              int system, int vm);
@@ -93,8 +93,8 @@ private:
     int set(const StatePiece &piece, int fd, std::vector<uint8_t> value) const;
     Result<void> read_item(Item &item, int fd);
     Result<void> stop_item(Item &item, int fd);
-    Result<void> take_over_item(const Item &from);
-    Result<void> take_over_registers(Item &to, const Item &from);
+    Result<void> adopt_item(const Item &from);
+    Result<void> adopt_registers(Item &to, const Item &from);
     Result<void> put_item(const Item &item, int fd) const;
     Result<void> put_registers(const Item &item, int fd) const;
     Result<void> read_page(const Object &vcpu);

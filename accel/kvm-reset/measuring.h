@@ -12,7 +12,7 @@
 
 #include "arch.h"
 #include "journal.h"
-#include "quiet_thread.h"
+#include "masked_thread.h"
 
 namespace kvm_reset {
 
@@ -31,7 +31,7 @@ private:
     const uint64_t vm_type_;
     const Snapshot snapshot_;
     Result<LaunchMeasurement> outcome_;
-    QuietThread thread_;
+    MaskedThread thread_;
 };
 
 } /* namespace kvm_reset */

@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * All that takes long is done while the guest runs.  While it is stopped its
- * state is read and put into the image, which then takes the old VM's place;
+ * state is read and put into the replica, which then takes the old VM's place;
  * nothing is done to the old VM that cannot be undone.
  */
 
@@ -48,24 +48,24 @@ Result<void> Rebirth::prepare_ahead()
         return refuse(ENOTSUP, "what the state of a guest is on this "
                                "architecture is not known");
     }
-    std::optional<Image> image = spare_.take();
+    std::optional<Replica> replica = spare_.take();
     Snapshot snapshot = recorder_.snapshot();
-    phases.spare = image && image->follow(snapshot);
+    phases.spare = replica && replica->follow(snapshot);
     if (!phases.spare) {
-        Result<Image> built = Image::build(kernel, snapshot, vm_number_);
+        Result<Replica> built = Replica::build(kernel, snapshot, vm_number_);
         if (!built) {
             return std::unexpected(built.error());
         }
-        image.emplace(std::move(*built));
+        replica.emplace(std::move(*built));
     }
     GuestState state(kernel, arch()->state_pieces());
     state.leave_out(left_out_);
-    Result<void> done = state.survey(snapshot, *image);
+    Result<void> done = state.survey(snapshot, *replica);
     if (!done) {
         return done;
     }
     phases.prepare = kernel.now() - began;
-    ahead_.emplace(Ahead{std::move(*image), std::move(state), phases});
+    ahead_.emplace(Ahead{std::move(*replica), std::move(state), phases});
     return {};
 }
 
@@ -117,20 +117,20 @@ Result<void> Rebirth::bring_up_to_date(Ahead &ahead, const Snapshot &snapshot)
     Result<void> done = may_commit();
 
     /* What is gone with its eventfd cannot be taken away: devices stopped. */
-    if (done && !ahead.image.follow(snapshot)) {
-        ahead.image.close();
-        Result<Image> built = Image::build(recorder_.kernel(), snapshot,
-                                           vm_number_);
+    if (done && !ahead.replica.follow(snapshot)) {
+        ahead.replica.close();
+        Result<Replica> built = Replica::build(recorder_.kernel(), snapshot,
+                                               vm_number_);
         if (built) {
-            ahead.image = std::move(*built);
+            ahead.replica = std::move(*built);
             ahead.phases.spare = false;
-            done = ahead.state.survey(snapshot, ahead.image);
+            done = ahead.state.survey(snapshot, ahead.replica);
         } else {
             done = std::unexpected(built.error());
         }
     }
     if (done && !ahead.state.surveyed(snapshot)) {
-        done = ahead.state.survey(snapshot, ahead.image);
+        done = ahead.state.survey(snapshot, ahead.replica);
     }
     return done;
 }
@@ -145,9 +145,9 @@ Result<void> Rebirth::commit_preserving(Phases &phases)
     if (!done) {
         return done;
     }
-    int number = ahead.image.vm_number();
-    std::vector<LaunchAnswer> answers = ahead.image.take_answers();
-    Swap swap(recorder_.kernel(), snapshot, std::move(ahead.image), {},
+    int number = ahead.replica.vm_number();
+    std::vector<LaunchAnswer> answers = ahead.replica.take_answers();
+    Swap swap(recorder_.kernel(), snapshot, std::move(ahead.replica), {},
               &ahead.state);
     done = swap_in(frozen, swap, phases, true);
     if (!done) {

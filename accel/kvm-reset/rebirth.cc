@@ -108,8 +108,8 @@ Result<void> Rebirth::may_begin()
         return fail(EBUSY, "the guest's launch is not finished, so there is "
                            "nothing to repeat");
     }
-    let_go();
-    leave_.clear();
+    release_old_vm();
+    skipped_eventfds_.clear();
     return {};
 }
 
@@ -152,34 +152,34 @@ std::unexpected<Error> Rebirth::tell_of_abort(Error why, bool preserving)
 }
 
 /*
- * With a spare there is little left to do.  Without one the image is built
+ * With a spare there is little left to do.  Without one the replica is built
  * before the recorder is frozen, so that an ioctl of another thread need not
  * wait for that.
  */
-Result<Image> Rebirth::prepare(std::unique_lock<std::mutex> &frozen,
-                               Snapshot &snapshot, Phases &phases)
+Result<Replica> Rebirth::prepare(std::unique_lock<std::mutex> &frozen,
+                                 Snapshot &snapshot, Phases &phases)
 {
     Timer timer(recorder_, "prepare", phases.prepare);
-    std::optional<Image> image = spare_.take();
+    std::optional<Replica> replica = spare_.take();
 
-    phases.spare = image.has_value();
-    if (!image) {
-        Result<Image> built = Image::build(recorder_.kernel(),
-                                           recorder_.snapshot(), vm_number_);
+    phases.spare = replica.has_value();
+    if (!replica) {
+        Result<Replica> built = Replica::build(
+            recorder_.kernel(), recorder_.snapshot(), vm_number_);
         if (!built) {
             return built;
         }
-        image.emplace(std::move(*built));
+        replica.emplace(std::move(*built));
     }
     frozen = recorder_.freeze();
     snapshot = recorder_.frozen_snapshot();
-    if (image->follow(snapshot)) {
-        return std::move(*image);
+    if (replica->follow(snapshot)) {
+        return std::move(*replica);
     }
     /* KVM cannot undo everything. */
-    image.reset();
+    replica.reset();
     phases.spare = false;
-    return Image::build(recorder_.kernel(), snapshot, vm_number_);
+    return Replica::build(recorder_.kernel(), snapshot, vm_number_);
 }
 
 Result<void> Rebirth::commit(Phases &phases)
@@ -196,25 +196,25 @@ Result<void> Rebirth::try_commit(Phases &phases)
 {
     std::unique_lock<std::mutex> frozen;
     Snapshot snapshot;
-    Result<Image> image = prepare(frozen, snapshot, phases);
+    Result<Replica> replica = prepare(frozen, snapshot, phases);
 
-    if (!image) {
-        return std::unexpected(image.error());
+    if (!replica) {
+        return std::unexpected(replica.error());
     }
     LaunchPlan plan = snapshot.plan.without_owner();
     Result<void> done = may_commit();
     if (done) {
-        done = launch_and_check(*image, snapshot, plan, phases);
+        done = launch_and_check(*replica, snapshot, plan, phases);
     }
     if (!done) {
         return done;
     }
 
-    int number = image->vm_number();
-    std::vector<LaunchAnswer> answers = image->take_answers();
+    int number = replica->vm_number();
+    std::vector<LaunchAnswer> answers = replica->take_answers();
     /* What is left on the old VM would go with it. */
-    Swap swap(recorder_.kernel(), snapshot, std::move(*image),
-              plan.in_place() ? std::set<int>() : leave_);
+    Swap swap(recorder_.kernel(), snapshot, std::move(*replica),
+              plan.in_place() ? std::set<int>() : skipped_eventfds_);
     done = swap_in(frozen, swap, phases, false);
     if (!done) {
         return done;
@@ -222,7 +222,7 @@ Result<void> Rebirth::try_commit(Phases &phases)
     vm_number_ = number;
     answers_ = std::move(answers);
     if (plan.in_place()) {
-        retirer_.retire(swap.finish());
+        reaper_.retire(swap.finish());
         done = launch_in_place(snapshot, plan, phases);
         if (!done) {
             return done;
@@ -237,7 +237,7 @@ void Rebirth::keep_old(Swap &swap)
 {
     std::unique_lock lock(mutex_);
     held_ = true;
-    left_ = swap.left_behind();
+    skipped_ = swap.skipped();
     old_ = swap.finish();
 }
 
@@ -297,20 +297,20 @@ std::unexpected<Error> Rebirth::undo(Swap &swap, Error why)
 
 Result<void> Rebirth::before_run()
 {
-    Result<void> done = move_left_behind();
+    Result<void> done = move_skipped();
 
     if (done) {
         done = registry_.run(Phase::BeforeRun);
     }
-    let_go();
+    release_old_vm();
     return done;
 }
 
 /* Of what was left behind, that which the reset of devices did not end. */
-Result<void> Rebirth::move_left_behind()
+Result<void> Rebirth::move_skipped()
 {
     std::unique_lock lock(mutex_);
-    std::vector<LeftBehind> left = std::exchange(left_, {});
+    std::vector<SkippedEntry> left = std::exchange(skipped_, {});
     lock.unlock();
     if (left.empty()) {
         return {};
@@ -319,7 +319,7 @@ Result<void> Rebirth::move_left_behind()
     std::unique_lock frozen = recorder_.freeze();
     Snapshot now = recorder_.frozen_snapshot();
     std::set<EntryPtr> live(now.entries.begin(), now.entries.end());
-    for (const LeftBehind &thing : left) {
+    for (const SkippedEntry &thing : left) {
         if (!live.contains(thing.entry)) {
             continue;
         }
@@ -338,31 +338,32 @@ Result<void> Rebirth::move_left_behind()
     return {};
 }
 
-void Rebirth::let_go()
+void Rebirth::release_old_vm()
 {
     std::unique_lock lock(mutex_);
     bool held = std::exchange(held_, false);
     std::vector<Fd> old = std::exchange(old_, {});
 
-    left_.clear();
+    skipped_.clear();
     lock.unlock();
     if (held) {
-        retirer_.retire(std::move(old));
+        reaper_.retire(std::move(old));
         spare_.renew(vm_number_);
     }
 }
 
 /* While the guest is on its old VM: all that can be done of the launch. */
-Result<void> Rebirth::launch_and_check(Image &image, const Snapshot &snapshot,
+Result<void> Rebirth::launch_and_check(Replica &replica,
+                                       const Snapshot &snapshot,
                                        const LaunchPlan &plan, Phases &phases)
 {
-    if (image.measured()) {
-        return check(*image.measured());
+    if (replica.measured()) {
+        return check(*replica.measured());
     }
     Measuring measuring(recorder_.vm_type(), snapshot);
     Result<void> done;
     if (!plan.in_place()) {
-        done = launch(image, plan, phases);
+        done = launch(replica, plan, phases);
     }
     return done ? check(measuring.wait()) : done;
 }
@@ -383,14 +384,14 @@ Result<void> Rebirth::check(const Result<LaunchMeasurement> &now)
                 now ? now->digest.c_str() : now.error().what.c_str());
 }
 
-Result<void> Rebirth::launch(Image &image, const LaunchPlan &plan,
+Result<void> Rebirth::launch(Replica &replica, const LaunchPlan &plan,
                              Phases &phases)
 {
     if (plan.state() == LaunchState::None) {
         return {};
     }
     Timer timer(recorder_, "launch", phases.launch);
-    return image.launch(plan);
+    return replica.launch(plan);
 }
 
 /*
@@ -402,7 +403,7 @@ Result<void> Rebirth::launch_in_place(const Snapshot &snapshot,
                                       const LaunchPlan &plan, Phases &phases)
 {
     Timer timer(recorder_, "launch", phases.launch);
-    retirer_.drain();
+    reaper_.drain();
     Result<void> done = plan.take(
         recorder_.kernel(),
         [&snapshot](uint64_t id) {
@@ -424,9 +425,9 @@ Status Rebirth::status() const
     std::unique_lock lock(mutex_);
     Status status = status_;
 
-    status.retire = retirer_.last_duration();
-    status.retiring = retirer_.waiting() + held_;
-    status.waited = retirer_.waited();
+    status.retire = reaper_.last_duration();
+    status.retiring = reaper_.waiting() + held_;
+    status.waited = reaper_.waited();
     return status;
 }
 

@@ -6,7 +6,7 @@
  *     prepare   open the KVM device anew and replay the journal onto fresh
  *               fds, or take the spare for which that was done before; the
  *               old VM still works
- *     commit    swap the image in; nothing is built here
+ *     commit    swap the replica in; nothing is built here
  *     abort     any failure: the old VM is in place, as it was
  *     retire    the old VM is closed on a thread of its own
  */
@@ -24,12 +24,12 @@
 
 #include "error.h"
 #include "guest_state.h"
-#include "image.h"
+#include "replica.h"
 #include "measuring.h"
-#include "offer.h"
+#include "host_features.h"
 #include "recorder.h"
 #include "registry.h"
-#include "retirer.h"
+#include "vm_reaper.h"
 #include "spare.h"
 #include "swap.h"
 
@@ -38,14 +38,14 @@ namespace kvm_reset {
 /* Durations in nanoseconds. */
 struct Phases {
     uint64_t quiesce = 0; /* hooks before anything is touched */
-    uint64_t prepare = 0; /* building the image */
+    uint64_t prepare = 0; /* building the replica */
     uint64_t state = 0;   /* carrying the guest's state, if it is preserved */
     uint64_t commit = 0;  /* moving exclusive resources and the swap */
     uint64_t launch = 0;  /* taking the confidential launch again */
     uint64_t hooks = 0;   /* hooks on the new VM */
     uint64_t retire = 0;  /* closing the old VM, where that is waited for */
     uint64_t total = 0;
-    bool spare = false; /* the image had been prepared before */
+    bool spare = false; /* the replica had been prepared before */
 };
 
 struct Status {
@@ -65,8 +65,8 @@ struct Status {
 class Rebirth {
 public:
     Rebirth(Recorder &recorder, Registry &registry)
-        : recorder_(recorder), registry_(registry), retirer_(recorder.kernel()),
-          spare_(recorder, retirer_)
+        : recorder_(recorder), registry_(registry), reaper_(recorder.kernel()),
+          spare_(recorder, reaper_)
     {}
 
     /*
@@ -90,11 +90,11 @@ public:
 
     /*
      * Gives the guest a new VM with all its state, so that it goes on.  First
-     * prepare_preserving(), while it runs: that builds the image and finds
+     * prepare_preserving(), while it runs: that builds the replica and finds
      * out what there is to carry, and refuses (ENOTSUP) what cannot be.  Then
      * run_preserving(), as run() with the vCPUs stopped; hooks run that say
      * that they do at such a rebirth, and none in Phase::BeforeRun.  Then, when
-     * the guest runs again, let_go().  On failure of either the guest is on
+     * the guest runs again, release_old_vm().  On failure of either the guest is on
      * its old VM as if nothing had been asked.
      */
     Result<void> prepare_preserving();
@@ -102,7 +102,7 @@ public:
     /* Instead: it was only to be seen whether it can be done. */
     void cancel_preserving();
     /* The old VM may be taken down, and the next spare begin. */
-    void let_go();
+    void release_old_vm();
 
     /*
      * Detaches the guest from KVM: after prepare_preserving(), with the vCPUs
@@ -132,7 +132,7 @@ public:
      * irqfds of this eventfd away, so that they need not move.  Those that
      * are still there when the guest is about to run move then.
      */
-    void leave(int eventfd) { leave_.insert(eventfd); }
+    void skip_irqfd(int eventfd) { skipped_eventfds_.insert(eventfd); }
 
     /*
      * After devices were reset, before the guest runs.  Only now do the end
@@ -157,14 +157,14 @@ public:
     /* Waits until no old VM is left, and the spare is ready or has failed. */
     void drain()
     {
-        let_go();
-        retirer_.drain();
+        release_old_vm();
+        reaper_.drain();
         if (!detached_) {
             spare_.settle();
         }
     }
 
-    /* Whether an image is prepared ahead of need; not so at first. */
+    /* Whether a replica is prepared ahead of need; not so at first. */
     void keep_spare(bool wanted, bool launched = false)
     {
         spare_.keep(wanted, launched);
@@ -175,8 +175,8 @@ private:
     class Exclusion;
 
     Result<Phases> attempt();
-    Result<Image> prepare(std::unique_lock<std::mutex> &frozen,
-                          Snapshot &snapshot, Phases &phases);
+    Result<Replica> prepare(std::unique_lock<std::mutex> &frozen,
+                            Snapshot &snapshot, Phases &phases);
     Result<void> commit(Phases &phases);
     Result<void> try_commit(Phases &phases);
     Result<void> swap_in(std::unique_lock<std::mutex> &frozen, Swap &swap,
@@ -189,41 +189,42 @@ private:
     /* Hooks hear that the guest keeps its VM; @why, and what they said. */
     std::unexpected<Error> tell_of_abort(Error why, bool preserving);
     Result<void> prepare_ahead();
-    /* What is done to a guest that is quiet, while others' ioctls wait. */
+    /* What is done to a guest that is stopped, while others' ioctls wait. */
     using Change = Result<void> (Rebirth::*)(Phases &phases);
     Result<Phases> use_prepared(Change change);
     Result<Phases> attempt_prepared(Change change);
     Result<void> commit_preserving(Phases &phases);
     Result<void> take_vm_away(Phases &phases);
     Result<Phases> attempt_attaching();
-    Result<void> check_offer(const Snapshot &snapshot);
+    Result<void> check_features(const Snapshot &snapshot);
     Result<void> put_vm_back(std::unique_lock<std::mutex> &frozen,
-                             const Snapshot &snapshot, Image image,
+                             const Snapshot &snapshot, Replica replica,
                              GuestState &state, Phases &phases);
     void note(const Result<Phases> &outcome);
     void note_failure(const Error &why);
-    Result<void> move_left_behind();
-    Result<void> launch_and_check(Image &image, const Snapshot &snapshot,
+    Result<void> move_skipped();
+    Result<void> launch_and_check(Replica &replica, const Snapshot &snapshot,
                                   const LaunchPlan &plan, Phases &phases);
     Result<void> check(const Result<LaunchMeasurement> &now);
-    Result<void> launch(Image &image, const LaunchPlan &plan, Phases &phases);
+    Result<void> launch(Replica &replica, const LaunchPlan &plan,
+                        Phases &phases);
     Result<void> launch_in_place(const Snapshot &snapshot,
                                  const LaunchPlan &plan, Phases &phases);
 
     Recorder &recorder_;
     Registry &registry_;
-    Retirer retirer_;
+    VmReaper reaper_;
     Spare spare_;
     std::function<void()> exclude_, admit_;
     std::atomic<bool> same_required_ = true;
     std::optional<LaunchMeasurement> measured_; /* of the attempt under way */
     bool lost_ = false;  /* the attempt under way cannot go back */
     int vm_number_ = -1; /* the fd number that debugfs knows the VM by */
-    std::set<int> leave_;
+    std::set<int> skipped_eventfds_;
     std::vector<LaunchAnswer> answers_;
     /* Between prepare_preserving() and run_preserving(). */
     struct Ahead {
-        Image image;
+        Replica replica;
         GuestState state;
         Phases phases;
     };
@@ -233,7 +234,7 @@ private:
     /* Between detach() and attach(). */
     struct Away {
         GuestState state;
-        Offer offer;
+        HostFeatures features;
     };
     std::optional<Away> away_;
     std::atomic<bool> detached_ = false;
@@ -242,9 +243,9 @@ private:
     std::string left_out_;
     mutable std::mutex mutex_;
     Status status_;
-    bool held_ = false;            /* these are not handed on yet */
-    std::vector<Fd> old_;          /* … of the VM before */
-    std::vector<LeftBehind> left_; /* … with them */
+    bool held_ = false;                 /* these are not handed on yet */
+    std::vector<Fd> old_;               /* … of the VM before */
+    std::vector<SkippedEntry> skipped_; /* … with them */
 };
 
 /* While it is there, other threads' ioctls wait. */

@@ -11,9 +11,9 @@
 #include <sys/mman.h>
 
 #include "arch.h"
-#include "caller.h"
+#include "code_address.h"
 #include "error.h"
-#include "meaning.h"
+#include "classified_call.h"
 #include "recorder_call.h"
 
 namespace kvm_reset {
@@ -67,7 +67,7 @@ static bool defining_msr(uint32_t index, void *opaque)
     return std::ranges::binary_search(*msrs, index);
 }
 
-JudgeContext Recorder::context() const
+ClassifyContext Recorder::context() const
 {
     return {.launching = plan_.state() == LaunchState::Begun,
             .launched = plan_.state() == LaunchState::Finished,
@@ -75,7 +75,8 @@ JudgeContext Recorder::context() const
             .opaque = const_cast<std::vector<uint32_t> *>(&defining_msrs_)};
 }
 
-int Recorder::ioctl(int fd, uint32_t request, uintptr_t arg, const void *caller)
+int Recorder::ioctl(int fd, uint32_t request, uintptr_t arg,
+                    const void *code_address)
 {
     std::unique_lock lock(mutex_);
     Call call{.row = nullptr,
@@ -83,19 +84,19 @@ int Recorder::ioctl(int fd, uint32_t request, uintptr_t arg, const void *caller)
               .fd = fd,
               .request = request,
               .arg = arg,
-              .caller = caller};
+              .code_address = code_address};
     call.row = row_of(fd, request, &call.target);
     Effect effect = call.row ? effect_of(*call.row, arg, context())
                              : Effect::Foreign;
 
     int ret;
-    if (detached_ && call.target && effect_is_quiet(effect)) {
+    if (detached_ && call.target && effect_passes_through(effect)) {
         ret = refuse_or_wait(call);
         lock.unlock();
-    } else if (effect_is_quiet(effect)) {
+    } else if (effect_passes_through(effect)) {
         lock.unlock();
         ret = kernel_.ioctl(fd, request, arg);
-        if (!call.row->judge) {
+        if (!call.row->classify) {
             return ret;
         }
     } else {
@@ -113,7 +114,8 @@ int Recorder::not_understood(const Call &call)
 {
     int ret = kernel_.ioctl(call.fd, call.request, call.arg);
 
-    if (ret < 0 || !vm_ || (!call.row && quiet_everywhere(call.request))) {
+    if (ret < 0 || !vm_ ||
+        (!call.row && passes_through_everywhere(call.request))) {
         return ret;
     }
     std::string what = call.row
@@ -123,7 +125,8 @@ int Recorder::not_understood(const Call &call)
     if (call.row && call.row->note) {
         what += format(" (%s)", call.row->note);
     }
-    if (std::string who = describe_caller(call.caller); !who.empty()) {
+    if (std::string who = describe_code_address(call.code_address);
+        !who.empty()) {
         what += " from " + who;
     }
     block_locked(what + " cannot be replayed: the catalogue has no row that "
@@ -135,8 +138,8 @@ int Recorder::refuse_or_wait(const Call &call)
 {
     switch (call.row->detached) {
     case WhenDetached::Waits:
-        waiting_.add(*call.row, call.target,
-                     Argument::copy(*call.row, call.arg));
+        pending_interrupts_.add(*call.row, call.target,
+                                Argument::copy(*call.row, call.arg));
         return 0;
     case WhenDetached::Nothing:
         return -ENOENT;
@@ -204,7 +207,7 @@ ObjectId Recorder::add_created(const Call &call, Argument arg, int ret)
     int fd = ret;
 
     if (row.created_in_arg) {
-        fd = read_field(caller_bytes(row, call.arg), row.created);
+        fd = read_field(user_bytes(row, call.arg), row.created);
     }
     if (const Object *closed = journal_.object_at(fd)) {
         observer_.stale(format("fd %d was closed unseen", fd));
@@ -230,7 +233,7 @@ void Recorder::apply_elements(const Call &call, const Argument &copy, int taken)
         Argument one = copy.element(row, i);
         Effect effect = effect_of_element(row, one.bytes().subspan(fixed),
                                           context());
-        if (!effect_is_quiet(effect)) {
+        if (!effect_passes_through(effect)) {
             apply_one(call, std::move(one), effect);
         }
     }

@@ -28,7 +28,7 @@
 #include "arch.h"
 #include "journal.h"
 #include "kernel.h"
-#include "waiting.h"
+#include "pending_interrupts.h"
 
 namespace kvm_reset {
 
@@ -42,7 +42,7 @@ public:
 
     /*
      * An ioctl went to the kernel and returned @ret.  Not told of those that
-     * are quiet whatever their argument.
+     * pass through whatever their argument.
      */
     virtual void seen(int fd, uint32_t request, const char *name, Effect effect,
                       int ret);
@@ -58,11 +58,11 @@ public:
     Recorder(const Recorder &) = delete;
 
     /*
-     * As the system calls; negative errno on failure.  @caller is a code
+     * As the system calls; negative errno on failure.  @code_address is a code
      * address, for messages, or nullptr.  Any thread.
      */
     int ioctl(int fd, uint32_t request, uintptr_t arg,
-              const void *caller = nullptr);
+              const void *code_address = nullptr);
     int mmap(void *address, size_t length, int prot, int flags, int fd,
              int64_t offset, void **mapping);
     int munmap(void *address, size_t length);
@@ -122,9 +122,9 @@ public:
     void frozen_set_detached(bool detached);
     Result<void> frozen_deliver(const Snapshot &snapshot) const
     {
-        return waiting_.deliver(kernel_, snapshot);
+        return pending_interrupts_.deliver(kernel_, snapshot);
     }
-    void frozen_forget_waiting() { waiting_.clear(); }
+    void frozen_forget_pending() { pending_interrupts_.clear(); }
 
     Kernel &kernel() { return kernel_; }
     Observer &observer() { return observer_; }
@@ -134,7 +134,7 @@ private:
     class Announcer;
 
     const Row *row_of(int fd, uint32_t request, ObjectId *target) const;
-    JudgeContext context() const;
+    ClassifyContext context() const;
     int not_understood(const Call &call);
     int record(const Call &call, Effect effect);
     int issue_or_not(const Call &call, Effect effect, const Argument &copy);
@@ -164,7 +164,7 @@ private:
     std::optional<std::string> blocker_;
     std::function<void()> listener_;
     bool detached_ = false;
-    Waiting waiting_;
+    PendingInterrupts pending_interrupts_;
 };
 
 } /* namespace kvm_reset */

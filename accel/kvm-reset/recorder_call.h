@@ -36,7 +36,7 @@ struct Recorder::Call {
     int fd;
     uint32_t request;
     uintptr_t arg;
-    const void *caller;
+    const void *code_address;
 };
 
 } /* namespace kvm_reset */

@@ -17,7 +17,7 @@ namespace kvm_reset {
 using namespace std::chrono_literals;
 
 /* A batch ends when nothing changed for a while, or has become old. */
-constexpr auto quiet_time = 10ms;
+constexpr auto gathering_time = 10ms;
 constexpr int most_quiet_times = 10;
 
 const char *to_string(SpareState state)
@@ -93,7 +93,7 @@ void Spare::wake()
     }
 }
 
-std::optional<Image> Spare::take()
+std::optional<Replica> Spare::take()
 {
     std::unique_lock lock(mutex_);
 
@@ -102,7 +102,7 @@ std::optional<Image> Spare::take()
     if (wanted_) {
         status_.state = SpareState::Preparing;
     }
-    return std::exchange(image_, std::nullopt);
+    return std::exchange(replica_, std::nullopt);
 }
 
 void Spare::renew(int taken)
@@ -121,9 +121,9 @@ SpareStatus Spare::status() const
     std::unique_lock lock(mutex_);
     SpareStatus status = status_;
 
-    status.fds = image_ ? image_->fds() : 0;
-    status.bytes = image_ ? image_->footprint() : 0;
-    status.launched = image_ && image_->launched();
+    status.fds = replica_ ? replica_->fds() : 0;
+    status.bytes = replica_ ? replica_->footprint() : 0;
+    status.launched = replica_ && replica_->launched();
     return status;
 }
 
@@ -133,7 +133,7 @@ void Spare::settle()
     changed_.wait(lock, [this] {
         return !thread_.joinable() ||
                (!busy_ && !gathering_ && !stale_ &&
-                (wanted_ ? status_.state != SpareState::Preparing : !image_));
+                (wanted_ ? status_.state != SpareState::Preparing : !replica_));
     });
 }
 
@@ -144,8 +144,8 @@ void Spare::work()
     while (!stopping_) {
         if (wanted_ && stale_ && !resting_) {
             work_once(lock);
-        } else if (!wanted_ && (stale_ || image_)) {
-            image_.reset();
+        } else if (!wanted_ && (stale_ || replica_)) {
+            replica_.reset();
             stale_ = false;
         } else {
             changed_.notify_all();
@@ -161,7 +161,7 @@ void Spare::let_changes_gather(std::unique_lock<std::mutex> &lock)
     gathering_ = true;
     do {
         stale_ = false;
-        changed_.wait_for(lock, quiet_time, [this] { return stopping_; });
+        changed_.wait_for(lock, gathering_time, [this] { return stopping_; });
     } while (stale_ && !stopping_ && ++rounds < most_quiet_times);
     stale_ = false;
     gathering_ = false;
@@ -174,20 +174,20 @@ void Spare::work_once(std::unique_lock<std::mutex> &lock)
         return;
     }
     busy_ = true;
-    std::optional<Image> image = std::exchange(image_, std::nullopt);
+    std::optional<Replica> replica = std::exchange(replica_, std::nullopt);
     int taken = taken_;
     bool followed = false;
 
     lock.unlock();
     uint64_t began = recorder_.kernel().now();
-    Result<Image> next = prepare(std::move(image), taken, &followed);
+    Result<Replica> next = prepare(std::move(replica), taken, &followed);
     uint64_t took = recorder_.kernel().now() - began;
     lock.lock();
 
     busy_ = false;
     status_.error.clear();
     if (next) {
-        image_.emplace(std::move(*next));
+        replica_.emplace(std::move(*next));
         status_.state = SpareState::Ready;
         (followed ? status_.followed : status_.built)++;
         status_.duration = followed ? status_.duration : took;
@@ -199,8 +199,8 @@ void Spare::work_once(std::unique_lock<std::mutex> &lock)
                               took);
 }
 
-Result<Image> Spare::prepare(std::optional<Image> image, int taken,
-                             bool *followed)
+Result<Replica> Spare::prepare(std::optional<Replica> replica, int taken,
+                               bool *followed)
 {
     if (auto why = recorder_.blocker()) {
         return fail(ENOTSUP, "%s", why->c_str());
@@ -209,40 +209,41 @@ Result<Image> Spare::prepare(std::optional<Image> image, int taken,
     if (snapshot.entries.empty()) {
         return fail(ENODEV, "no VM was recorded");
     }
-    *followed = image && image->follow(snapshot);
+    *followed = replica && replica->follow(snapshot);
     if (!*followed) {
-        image.reset();
-        retirer_.drain();
-        Result<Image> built = Image::build(recorder_.kernel(), snapshot, taken);
+        replica.reset();
+        reaper_.drain();
+        Result<Replica> built = Replica::build(recorder_.kernel(), snapshot,
+                                               taken);
         if (!built) {
             return built;
         }
-        image.emplace(std::move(*built));
+        replica.emplace(std::move(*built));
     }
-    if (Result<void> done = do_ahead(*image, snapshot); !done) {
+    if (Result<void> done = do_ahead(*replica, snapshot); !done) {
         return std::unexpected(done.error());
     }
-    return std::move(*image);
+    return std::move(*replica);
 }
 
 /*
  * A launch in place cannot be done ahead, and its measurement is computed
  * before the guest loses its old VM: that much is done here.
  */
-Result<void> Spare::do_ahead(Image &image, const Snapshot &snapshot)
+Result<void> Spare::do_ahead(Replica &replica, const Snapshot &snapshot)
 {
     const LaunchPlan &plan = snapshot.plan;
 
-    if (plan.state() != LaunchState::Finished || image.measured() ||
+    if (plan.state() != LaunchState::Finished || replica.measured() ||
         !(plan.in_place() || wanted_launched_)) {
         return {};
     }
     Measuring measuring(recorder_.vm_type(), snapshot);
     Result<void> done;
     if (!plan.in_place()) {
-        done = image.launch(plan.without_owner());
+        done = replica.launch(plan.without_owner());
     }
-    image.set_measured(measuring.wait());
+    replica.set_measured(measuring.wait());
     return done;
 }
 

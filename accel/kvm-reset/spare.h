@@ -1,5 +1,5 @@
 /*
- * The spare: an image prepared ahead of need and kept up to date
+ * The spare: a replica prepared ahead of need and kept up to date
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
@@ -19,10 +19,10 @@
 #include <optional>
 #include <string>
 
-#include "image.h"
-#include "quiet_thread.h"
+#include "replica.h"
+#include "masked_thread.h"
 #include "recorder.h"
-#include "retirer.h"
+#include "vm_reaper.h"
 
 namespace kvm_reset {
 
@@ -41,16 +41,16 @@ struct SpareStatus {
     size_t fds = 0;        /* that it holds */
     size_t bytes = 0;      /* of our own; the kernel does not tell of its */
     bool launched = false; /* nothing but the swap is left to do */
-    uint64_t built = 0;    /* images built since the start */
+    uint64_t built = 0;    /* replicas built since the start */
     uint64_t followed = 0; /* batches of changes applied to one */
     uint64_t duration = 0; /* building the last one, ns */
 };
 
 class Spare {
 public:
-    /* Old VMs that @retirer has go first, so that two are the most. */
-    Spare(Recorder &recorder, Retirer &retirer)
-        : recorder_(recorder), retirer_(retirer)
+    /* Old VMs that @reaper has go first, so that two are the most. */
+    Spare(Recorder &recorder, VmReaper &reaper)
+        : recorder_(recorder), reaper_(reaper)
     {}
     ~Spare();
 
@@ -61,13 +61,13 @@ public:
     void keep(bool wanted, bool launched = false);
 
     /*
-     * The image, if there is one, perhaps not up to date; the caller has it
+     * The replica, if there is one, perhaps not up to date; the caller has it
      * then.  Waits while the thread is at work on it, which then rests until
      * renew().
      */
-    std::optional<Image> take();
+    std::optional<Replica> take();
 
-    /* @taken: as in Image::build(), for the images to come. */
+    /* @taken: as in Replica::build(), for the replicas to come. */
     void renew(int taken);
 
     SpareStatus status() const;
@@ -80,25 +80,25 @@ private:
     void work();
     void work_once(std::unique_lock<std::mutex> &lock);
     void let_changes_gather(std::unique_lock<std::mutex> &lock);
-    Result<Image> prepare(std::optional<Image> image, int taken,
-                          bool *followed);
-    Result<void> do_ahead(Image &image, const Snapshot &snapshot);
+    Result<Replica> prepare(std::optional<Replica> replica, int taken,
+                            bool *followed);
+    Result<void> do_ahead(Replica &replica, const Snapshot &snapshot);
 
     Recorder &recorder_;
-    Retirer &retirer_;
+    VmReaper &reaper_;
     std::atomic<bool> stale_ = true; /* the journal changed since */
     mutable std::mutex mutex_;
     std::condition_variable changed_;
     bool wanted_ = false;
     std::atomic<bool> wanted_launched_ = false;
-    bool busy_ = false;      /* the thread has the image */
+    bool busy_ = false;      /* the thread has the replica */
     bool gathering_ = false; /* the thread waits for a batch to end */
     bool resting_ = false;
     bool stopping_ = false;
     int taken_ = -1;
-    std::optional<Image> image_;
+    std::optional<Replica> replica_;
     SpareStatus status_;
-    QuietThread thread_;
+    MaskedThread thread_;
 };
 
 } /* namespace kvm_reset */

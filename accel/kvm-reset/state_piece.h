@@ -41,16 +41,16 @@ struct StatePiece {
     uint64_t selected = 0;
     /* Sized: where the argument says how much room it has. */
     Field room{};
-    uint32_t cap = 0;    /* only with this capability … */
-    uint32_t unless = 0; /* … and only without this one */
-    uint32_t needs = 0;  /* only for a VM of whose definition this ioctl is */
-    bool otherwise = false; /* only if KVM has not the row before this one */
-    bool first = false;     /* read before the others, which it changes */
+    uint32_t cap = 0;      /* only with this capability … */
+    uint32_t unless = 0;   /* … and only without this one */
+    uint32_t needs = 0;    /* only for a VM of whose definition this ioctl is */
+    bool fallback = false; /* only if KVM has not the row before this one */
+    bool first = false;    /* read before the others, which it changes */
     /*
      * Acts by itself, and in the guest's memory, which both VMs have: where it
      * was read it then gets what a new VM has.
      */
-    bool acts = false;
+    bool autonomous = false;
     /* Put only if it differs from what a new VM has: KVM may refuse it. */
     bool if_differs = false;
     int none = 0; /* errno of @get: there is none, which is as it should be */

@@ -61,7 +61,7 @@ Result<void> Swap::keep_old()
 
 bool Swap::stays(const Entry &entry) const
 {
-    return leave_.contains(entry.files[0].fd);
+    return skipped_eventfds_.contains(entry.files[0].fd);
 }
 
 /* Taking all away first lets the kernel's grace periods overlap. */
@@ -95,7 +95,7 @@ Result<void> Swap::carry()
         done = state_->read(snapshot_);
     }
     if (done) {
-        done = state_->put(image_);
+        done = state_->put(replica_);
     }
     carrying_ = kernel_.now() - began;
     return done;
@@ -113,7 +113,7 @@ Result<void> Swap::give_exclusive()
         }
     }
     for (const Entry *entry : all) {
-        Result<void> done = image_.replay(*entry);
+        Result<void> done = replica_.replay(*entry);
         if (!done) {
             return done;
         }
@@ -185,7 +185,7 @@ static int replace(Kernel &kernel, int fd, int onto)
 Result<void> Swap::put_in_place()
 {
     for (const Object &object : snapshot_.objects) {
-        int fresh = nothing_ ? nothing_.get() : image_.fd(object.id);
+        int fresh = nothing_ ? nothing_.get() : replica_.fd(object.id);
         int ret = replace(kernel_, fresh, object.fd);
         if (ret < 0) {
             return fail(-ret, "putting the new fd %d (%s) in place", object.fd,
@@ -236,7 +236,7 @@ Result<void> Swap::undo()
     }
     for (; !given_.empty(); given_.pop_back()) {
         const Entry *entry = given_.back();
-        note(image_.take_away(*entry));
+        note(replica_.take_away(*entry));
         ring(*entry);
     }
     for (; !taken_.empty(); taken_.pop_back()) {
@@ -245,16 +245,16 @@ Result<void> Swap::undo()
                    nullptr));
     }
     if (state_) {
-        note(state_->go_on(snapshot_));
+        note(state_->resume(snapshot_));
     }
     old_.clear();
-    image_.close();
+    replica_.close();
     return outcome;
 }
 
-std::vector<LeftBehind> Swap::left_behind() const
+std::vector<SkippedEntry> Swap::skipped() const
 {
-    std::vector<LeftBehind> left;
+    std::vector<SkippedEntry> left;
 
     for (const EntryPtr &entry : snapshot_.entries) {
         if (entry->row->exclusive && stays(*entry)) {
@@ -268,7 +268,7 @@ std::vector<LeftBehind> Swap::left_behind() const
 
 std::vector<Fd> Swap::finish()
 {
-    image_.close();
+    replica_.close();
     return std::move(old_);
 }
 

@@ -1,5 +1,5 @@
 /*
- * The swap: an image takes the place of the VM in use, under the same fd
+ * The swap: a replica takes the place of the VM in use, under the same fd
  * numbers and at the same addresses
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -21,14 +21,14 @@
 
 #include "error.h"
 #include "guest_state.h"
-#include "image.h"
+#include "replica.h"
 #include "journal.h"
 #include "kernel.h"
 
 namespace kvm_reset {
 
 /* An exclusive thing that the old VM keeps; what it is named is borrowed. */
-struct LeftBehind {
+struct SkippedEntry {
     EntryPtr entry;
     int old_fd; /* the old VM's, or its device's */
 };
@@ -42,22 +42,22 @@ enum class SwapWay : uint8_t {
 class Swap {
 public:
     /*
-     * @leave: eventfds whose exclusive things do not move, because the reset
+     * @skipped: eventfds whose exclusive things do not move, because the reset
      * of their devices takes them away.  @state: carried from one VM to the
-     * other; borrowed, or nullptr.  The image of one that takes away is only
+     * other; borrowed, or nullptr.  The replica of one that takes away is only
      * tried: it shows that the state can be put back.
      */
-    Swap(Kernel &kernel, Snapshot snapshot, Image image,
-         std::set<int> leave = {}, GuestState *state = nullptr,
+    Swap(Kernel &kernel, Snapshot snapshot, Replica replica,
+         std::set<int> skipped = {}, GuestState *state = nullptr,
          SwapWay way = SwapWay::Exchange)
         : kernel_(kernel), snapshot_(std::move(snapshot)),
-          image_(std::move(image)), leave_(std::move(leave)), state_(state),
-          way_(way)
+          replica_(std::move(replica)), skipped_eventfds_(std::move(skipped)),
+          state_(state), way_(way)
     {}
     Swap(const Swap &) = delete;
 
     /*
-     * Puts the image in place.  Nobody may run a vCPU or issue an ioctl
+     * Puts the replica in place.  Nobody may run a vCPU or issue an ioctl
      * meanwhile.  On failure everything is as it was before.
      */
     Result<void> perform();
@@ -69,7 +69,7 @@ public:
     Result<void> undo();
 
     /* What did not move, while what finish() returns is open. */
-    std::vector<LeftBehind> left_behind() const;
+    std::vector<SkippedEntry> skipped() const;
 
     /*
      * There is no way back after this.  Returns what keeps the old VM alive:
@@ -97,8 +97,8 @@ private:
 
     Kernel &kernel_;
     Snapshot snapshot_;
-    Image image_;
-    std::set<int> leave_;
+    Replica replica_;
+    std::set<int> skipped_eventfds_;
     GuestState *state_;
     const SwapWay way_;
     Fd nothing_; /* what takes the place of every fd, of one that takes away */

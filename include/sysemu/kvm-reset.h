@@ -31,14 +31,14 @@ extern "C" {
  * catalogue.  While a confidential guest is being launched, what sets the
  * state of its vCPUs is not in it.
  */
-extern uint32_t kvm_reset_quiet[256];
+extern uint32_t kvm_reset_passthrough[256];
 
 /*
  * kvm_reset_ioctl_recorded - the slow half of kvm_reset_ioctl()
- * @caller: a code address that messages name, or NULL
+ * @code_address: a code address that messages name, or NULL
  */
 int kvm_reset_ioctl_recorded(int fd, unsigned long request, void *arg,
-                             const void *caller);
+                             const void *code_address);
 
 /**
  * kvm_reset_ioctl - ioctl() on any of KVM's fds
@@ -53,10 +53,10 @@ int kvm_reset_ioctl_recorded(int fd, unsigned long request, void *arg,
 static inline __attribute__((always_inline)) int
 kvm_reset_ioctl(int fd, unsigned long request, void *arg)
 {
-    uint32_t quiet = __atomic_load_n(&kvm_reset_quiet[request & 0xff],
-                                     __ATOMIC_RELAXED);
+    uint32_t passthrough = __atomic_load_n(
+        &kvm_reset_passthrough[request & 0xff], __ATOMIC_RELAXED);
 
-    if (__builtin_expect(quiet == (uint32_t)request, 1)) {
+    if (__builtin_expect(passthrough == (uint32_t)request, 1)) {
         return ioctl(fd, request, arg);
     }
     return kvm_reset_ioctl_recorded(fd, request, arg,
@@ -149,7 +149,7 @@ bool kvm_reset_remove_hook(const char *name);
 const char *kvm_reset_hook_name(unsigned index);
 
 /**
- * kvm_reset_leave - says that the reset of its device ends an eventfd's irqfds
+ * kvm_reset_skip_irqfd - says that the reset of its device ends an eventfd's irqfds
  * @eventfd: which that reset also closes
  *
  * Only in a hook in KVM_RESET_PHASE_QUIESCE, and for that rebirth alone.  KVM
@@ -157,7 +157,7 @@ const char *kvm_reset_hook_name(unsigned index);
  * the device kept one after all, it moves when the guest is about to run; if
  * that fails, kvm_reset_before_run() does.
  */
-void kvm_reset_leave(int eventfd);
+void kvm_reset_skip_irqfd(int eventfd);
 
 /* --- Rebirth ------------------------------------------------------------- */
 

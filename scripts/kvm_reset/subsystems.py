@@ -26,7 +26,7 @@ FACTS = 'docs/subsystems.toml'
 PAGE = 'docs/subsystems.md'
 
 DEFINES = {'define', 'add', 'remove', 'create', 'launch'}
-# The row of each judge whose values are rulings, which are listed instead.
+# The row of each classifier whose values are rules, which are listed instead.
 RULED = {'KVM_ENABLE_CAP', 'KVM_XEN_HVM_SET_ATTR', 'KVM_XEN_VCPU_SET_ATTR'}
 
 HOOK_SOURCES = ('accel/kvm-reset/qemu/*.c', 'hw/*/kvm-reset/*.c',
@@ -116,7 +116,7 @@ def read_catalogue(path: Path) -> dict[str, bool]:
     try:
         for text in path.read_text().splitlines():
             row = json.loads(text)
-            if row['kind'] not in ('row', 'ruling') or row['name'] in RULED:
+            if row['kind'] not in ('row', 'rule') or row['name'] in RULED:
                 continue
             defines = row['effect'] in DEFINES and row.get('recorded', True)
             names[row['name']] = names.get(row['name'], False) or defines

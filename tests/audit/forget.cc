@@ -34,7 +34,7 @@
 
 #include "argument.h"
 #include "error.h"
-#include "meaning.h"
+#include "classified_call.h"
 #include "objects.h"
 
 #define AUDIT_EXPORT extern "C" __attribute__((visibility("default")))

@@ -12,8 +12,8 @@
 #include "error.h"
 #include "interest.h"
 #include "json.h"
-#include "judge.h"
-#include "meaning.h"
+#include "classify.h"
+#include "classified_call.h"
 
 namespace audit {
 
@@ -116,21 +116,20 @@ std::string json_elements(const Call &call, int taken)
 /* What the first key field means, if it is a number with a name. */
 std::string word_for_key(const Call &call)
 {
-    std::span<const kvm_reset::Ruling> rulings;
+    std::span<const kvm_reset::ArgumentRule> rules;
     std::string name = name_of(call);
 
     if (name == "KVM_ENABLE_CAP") {
-        rulings = call.object->kind == FdClass::Vm
-                    ? kvm_reset::vm_cap_rulings()
-                    : kvm_reset::vcpu_cap_rulings();
+        rules = call.object->kind == FdClass::Vm ? kvm_reset::vm_cap_rules()
+                                                 : kvm_reset::vcpu_cap_rules();
     } else if (name == "KVM_XEN_HVM_SET_ATTR") {
-        rulings = kvm_reset::xen_hvm_rulings();
+        rules = kvm_reset::xen_hvm_rules();
     } else if (name == "KVM_XEN_VCPU_SET_ATTR") {
-        rulings = kvm_reset::xen_vcpu_rulings();
+        rules = kvm_reset::xen_vcpu_rules();
     }
-    for (const auto &ruling : rulings) {
-        if (ruling.value == call.argument.read(call.row->key[0])) {
-            return ruling.name;
+    for (const auto &rule : rules) {
+        if (rule.value == call.argument.read(call.row->key[0])) {
+            return rule.name;
         }
     }
     return {};

@@ -26,7 +26,7 @@ using namespace uapi;
 namespace {
 
 constexpr unsigned changes = 10000;
-constexpr auto while_quiet = std::chrono::milliseconds(200);
+constexpr auto while_idle = std::chrono::milliseconds(200);
 
 struct SpareGuest {
     BareKernel kernel;
@@ -81,22 +81,22 @@ int64_t cpu_time_of_the_other_threads()
            cpu_time(CLOCK_THREAD_CPUTIME_ID);
 }
 
-void quiet(benchmark::State &state)
+void idle(benchmark::State &state)
 {
     SpareGuest guest(true);
     int64_t used = 0, times = 0;
 
     for (auto _ : state) {
         int64_t before = cpu_time_of_the_other_threads();
-        std::this_thread::sleep_for(while_quiet);
+        std::this_thread::sleep_for(while_idle);
         used += cpu_time_of_the_other_threads() - before;
         times++;
     }
     /* The two clocks are read one after the other: below 0 is 0. */
     state.counters["us of CPU in a second"] = std::max<int64_t>(used, 0) / 1e3 /
                                               times *
-                                              (1000.0 / while_quiet.count());
+                                              (1000.0 / while_idle.count());
 }
-BENCHMARK(quiet)->Name("spare/quiet")->Iterations(2);
+BENCHMARK(idle)->Name("spare/idle")->Iterations(2);
 
 } /* namespace */

@@ -46,7 +46,7 @@ class Call:
 @dataclass
 class Row:
     name: str
-    quiet: bool
+    passes: bool
 
 
 @dataclass
@@ -54,21 +54,21 @@ class Findings:
     """What does not fit, and how much was looked at."""
     problems: list[str] = field(default_factory=list)
     recorded: Counter[str] = field(default_factory=Counter)
-    quiet: int = 0
+    passes: int = 0
     own: int = 0
 
 
 def read_catalogue(path: Path) -> dict[int, Row]:
-    """By request: quiet only where no class of fd has it recorded."""
+    """By request: passes only where no class of fd has it recorded."""
     rows: dict[int, Row] = {}
     for line in path.read_text().splitlines():
         item = json.loads(line)
         if item['kind'] != 'row':
             continue
-        quiet = (item['effect'] in ('query', 'run', 'volatile')
-                 and not item['judged'])
-        row = rows.setdefault(item['request'], Row(item['name'], quiet))
-        row.quiet = row.quiet and quiet
+        passes = (item['effect'] in ('query', 'run', 'volatile')
+                 and not item['classified'])
+        row = rows.setdefault(item['request'], Row(item['name'], passes))
+        row.passes = row.passes and passes
     return rows
 
 
@@ -145,9 +145,9 @@ class Watcher:
             self.findings.problems.append(
                 f'{name}: {call}: the catalogue does not know it')
             return False
-        if row.quiet:
-            self.findings.quiet += 1
-        return not row.quiet
+        if row.passes:
+            self.findings.passes += 1
+        return not row.passes
 
     def not_seen(self, name: str, call: Call | None) -> None:
         if call:

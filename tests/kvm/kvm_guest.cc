@@ -240,10 +240,10 @@ uint32_t KvmGuest::run(Vcpu &vcpu, const Code &code)
     regs.rip = code_at;
     regs.rflags = 2;
     EXPECT_EQ(ioctl(vcpu.fd, KVM_SET_REGS, &regs), 0);
-    return go_on(vcpu);
+    return resume(vcpu);
 }
 
-uint32_t KvmGuest::go_on(Vcpu &vcpu)
+uint32_t KvmGuest::resume(Vcpu &vcpu)
 {
     int ret;
 
@@ -282,7 +282,7 @@ Result<Phases> KvmGuest::move()
         return std::unexpected(ready.error());
     }
     Result<Phases> done = rebirth.run_preserving();
-    rebirth.let_go();
+    rebirth.release_old_vm();
     return done;
 }
 

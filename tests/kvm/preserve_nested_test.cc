@@ -96,7 +96,7 @@ public:
     {
         Vcpu &vcpu = guest.vcpus[0];
         uint16_t count = 0;
-        uint32_t reason = guest.go_on(vcpu);
+        uint32_t reason = guest.resume(vcpu);
         EXPECT_EQ(reason, uint32_t(KVM_EXIT_IO));
         if (reason == KVM_EXIT_IO) {
             memcpy(&count,

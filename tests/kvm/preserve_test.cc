@@ -251,7 +251,7 @@ TEST_P(PreservedPiece, IsThereAgainAndMissedWhenItIsLeftOut)
     const StatePiece &piece = *piece_of(telling.piece);
     Subject whole, lacking;
 
-    if (piece.otherwise || (piece.unless && whole.guest.has(piece.unless))) {
+    if (piece.fallback || (piece.unless && whole.guest.has(piece.unless))) {
         GTEST_SKIP() << "this KVM has a newer form of " << piece.name;
     }
     if (std::string why = say(whole, telling); !why.empty()) {
@@ -301,7 +301,7 @@ uint16_t next_count(KvmGuest &guest, Vcpu &vcpu)
 {
     uint16_t count = 0;
 
-    EXPECT_EQ(guest.go_on(vcpu), uint32_t(KVM_EXIT_IO));
+    EXPECT_EQ(guest.resume(vcpu), uint32_t(KVM_EXIT_IO));
     memcpy(&count,
            reinterpret_cast<uint8_t *>(vcpu.run) + vcpu.run->io.data_offset, 2);
     vcpu.run->immediate_exit = 1;
@@ -386,7 +386,7 @@ TEST_F(PreserveRealTest, AnInterruptThatComesMeanwhileIsNotLost)
             raised = now.chip.pic.irr & 1 << 5;
         }
         EXPECT_TRUE(raised);
-        guest.rebirth.let_go();
+        guest.rebirth.release_old_vm();
     }
 }
 

@@ -328,7 +328,7 @@ protected:
         guest.rebirth.keep_spare(false);
         guest.rebirth.drain();
         EXPECT_TRUE(set_out(guest.vcpus[0], 0));
-        while (guest.go_on(guest.vcpus[0]) == KVM_EXIT_MMIO) {}
+        while (guest.resume(guest.vcpus[0]) == KVM_EXIT_MMIO) {}
         return {open_fds(), kvm_mappings(), count("/proc/self/task")};
     }
 

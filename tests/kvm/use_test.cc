@@ -413,7 +413,7 @@ TEST_F(UseTest, TheMsrFilterExitsToUserspace)
         EXPECT_EQ(vcpu.run->msr.index, 0x174u);
         EXPECT_EQ(vcpu.run->msr.reason, uint32_t(KVM_MSR_EXIT_REASON_FILTER));
         vcpu.run->msr.data = 0x1234;
-        EXPECT_EQ(guest.go_on(vcpu), uint32_t(KVM_EXIT_IO));
+        EXPECT_EQ(guest.resume(vcpu), uint32_t(KVM_EXIT_IO));
         guest.report(vcpu, Code().rdmsr(0x175).end());
     });
 }
@@ -434,7 +434,7 @@ TEST_F(UseTest, TheSignalMaskOfAVcpuHolds)
 
     on_each_vm(guest, [&] {
         guest.report(vcpu, Code().end());
-        guest.go_on(vcpu);
+        guest.resume(vcpu);
         pthread_kill(pthread_self(), SIGUSR1);
         EXPECT_EQ(guest.ioctl(vcpu.fd, KVM_RUN), -EINTR);
         timespec none = {};

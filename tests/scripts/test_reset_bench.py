@@ -48,7 +48,7 @@ def measured(case: Case = BASE, spare: float = 0.2, no_spare: float = 9.0,
 
 def cost(**change: object) -> SpareCost:
     values = {'anonymous': {False: 17.0, True: 18.0}, 'fds': 6,
-              'quiet_runs': 0, 'quiet_cpu': 0.0,
+              'idle_runs': 0, 'idle_cpu': 0.0,
               'burst_cpu': {False: 100.0, True: 101.0},
               'burst_spare_cpu': 1.0, 'burst_vcpu_runs': 0}
     return SpareCost(**(values | change))
@@ -97,7 +97,7 @@ class TheVerdict(unittest.TestCase):
     def test_sees_what_a_spare_costs(self):
         for change, words in (
                 ({'anonymous': {False: 17.0, True: 19.5}}, 'memory'),
-                ({'quiet_runs': 1}, 'quiet'),
+                ({'idle_runs': 1}, 'idle'),
                 ({'burst_cpu': {False: 100.0, True: 111.0}}, 'who makes one'),
                 ({'burst_vcpu_runs': 1}, 'vCPUs')):
             self.assert_only_failure(verdicts([], cost(**change)), words)

@@ -37,8 +37,8 @@ CATALOGUE = [
     {'kind': 'row', 'name': 'KVM_RUN', 'effect': 'run', 'recorded': False},
     {'kind': 'row', 'name': 'KVM_ENABLE_CAP', 'effect': 'define',
      'recorded': True},
-    {'kind': 'ruling', 'name': 'KVM_CAP_RING', 'effect': 'define'},
-    {'kind': 'ruling', 'name': 'KVM_CAP_CLOCK', 'effect': 'volatile'},
+    {'kind': 'rule', 'name': 'KVM_CAP_RING', 'effect': 'define'},
+    {'kind': 'rule', 'name': 'KVM_CAP_CLOCK', 'effect': 'volatile'},
     {'kind': 'another', 'name': 'a table that the catalogue has besides'},
 ]
 

@@ -213,14 +213,14 @@ TEST(CApiTest, AHooksNumberAndWordsReachTheCaller)
 
 TEST(CApiTest, TheTableOfQuietRequestsHoldsNoneThatRecords)
 {
-    EXPECT_EQ(kvm_reset_quiet[0x80], uapi::run);
+    EXPECT_EQ(kvm_reset_passthrough[0x80], uapi::run);
     for (uint32_t request :
          {uapi::create_vm, uapi::create_vcpu, uapi::set_user_memory_region,
           uapi::set_user_memory_region2, uapi::irqfd, uapi::ioeventfd,
           uapi::set_gsi_routing, uapi::set_cpuid2, uapi::set_msrs,
           uapi::enable_cap, uapi::set_tsc_khz, uapi::create_device,
           uapi::set_device_attr, uapi::set_signal_mask}) {
-        EXPECT_NE(kvm_reset_quiet[request & 0xff], request);
+        EXPECT_NE(kvm_reset_passthrough[request & 0xff], request);
     }
 }
 

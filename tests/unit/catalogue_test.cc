@@ -1,11 +1,11 @@
 /*
- * The catalogue and its judges
+ * The catalogue and its classifiers
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * That its numbers are the kernel's is checked elsewhere (abi_check); here,
  * that its rows do not contradict themselves, that what should be recorded
- * is, and what the judges decide.
+ * is, and what the classifiers decide.
  */
 
 #include <algorithm>
@@ -18,7 +18,7 @@
 #include <gtest/gtest.h>
 
 #include "catalogue.h"
-#include "judge.h"
+#include "classify.h"
 
 using namespace kvm_reset;
 
@@ -31,7 +31,7 @@ std::string title(const Row &row)
 
 bool is_recorded(const Row &row)
 {
-    return row.effect != Effect::Foreign && !effect_is_quiet(row.effect);
+    return row.effect != Effect::Foreign && !effect_passes_through(row.effect);
 }
 
 uint32_t family_of(const Row &row)
@@ -41,9 +41,8 @@ uint32_t family_of(const Row &row)
 
 size_t key_fields(const Row &row)
 {
-    return std::ranges::count_if(row.key, [](Field field) {
-        return field.width > 0;
-    });
+    return std::ranges::count_if(row.key,
+                                 [](Field field) { return field.width > 0; });
 }
 
 bool fits(Field field, size_t bytes)
@@ -89,7 +88,7 @@ bool only_perf_capabilities(uint32_t index, void *)
     return index == 0x345;
 }
 
-const JudgeContext knows_msrs = { .defining_msr = only_perf_capabilities };
+const ClassifyContext knows_msrs = {.defining_msr = only_perf_capabilities};
 
 } /* namespace */
 
@@ -134,7 +133,7 @@ TEST(Catalogue, OneNumberOnTwoClassesOfFdIsTwoRows)
     ASSERT_NE(vcpu, nullptr);
     EXPECT_STREQ(vm->name, "KVM_ENABLE_CAP");
     EXPECT_STREQ(vcpu->name, "KVM_ENABLE_CAP");
-    EXPECT_NE(vm->judge, vcpu->judge);
+    EXPECT_NE(vm->classify, vcpu->classify);
     EXPECT_EQ(find_row("KVM_ENABLE_CAP"), vm);
 }
 
@@ -147,56 +146,56 @@ TEST(Catalogue, WhatIsRecordedIsWhatDefinesAVm)
     using enum Effect;
     using enum FdClass;
     const std::map<std::pair<FdClass, std::string>, Effect> expected = {
-        { { System, "KVM_CREATE_VM" }, Create },
-        { { Vm, "KVM_CREATE_VCPU" }, Create },
-        { { Vm, "KVM_CREATE_DEVICE" }, Create },
-        { { Vm, "KVM_CREATE_GUEST_MEMFD" }, Create },
-        { { Vm, "KVM_GET_STATS_FD" }, Create },
-        { { Vcpu, "KVM_GET_STATS_FD" }, Create },
-        { { Vm, "KVM_SET_NR_MMU_PAGES" }, Define },
-        { { Vm, "KVM_SET_TSS_ADDR" }, Define },
-        { { Vm, "KVM_SET_IDENTITY_MAP_ADDR" }, Define },
-        { { Vm, "KVM_SET_BOOT_CPU_ID" }, Define },
-        { { Vm, "KVM_CREATE_IRQCHIP" }, Define },
-        { { Vm, "KVM_CREATE_PIT" }, Define },
-        { { Vm, "KVM_CREATE_PIT2" }, Define },
-        { { Vm, "KVM_REINJECT_CONTROL" }, Define },
-        { { Vm, "KVM_SET_GSI_ROUTING" }, Define },
-        { { Vm, "KVM_SET_TSC_KHZ" }, Define },
-        { { Vm, "KVM_XEN_HVM_CONFIG" }, Define },
-        { { Vm, "KVM_XEN_HVM_SET_ATTR" }, Define },
-        { { Vm, "KVM_ENABLE_CAP" }, Define },
-        { { Vm, "KVM_SET_PMU_EVENT_FILTER" }, Define },
-        { { Vm, "KVM_X86_SET_MSR_FILTER" }, Define },
-        { { Vm, "KVM_SET_MEMORY_ATTRIBUTES" }, Define },
-        { { Vm, "KVM_SET_USER_MEMORY_REGION" }, Add },
-        { { Vm, "KVM_SET_USER_MEMORY_REGION2" }, Add },
-        { { Vm, "KVM_REGISTER_COALESCED_MMIO" }, Add },
-        { { Vm, "KVM_UNREGISTER_COALESCED_MMIO" }, Remove },
-        { { Vm, "KVM_IRQFD" }, Add },
-        { { Vm, "KVM_IOEVENTFD" }, Add },
-        { { Vm, "KVM_HYPERV_EVENTFD" }, Add },
-        { { Vm, "KVM_MEMORY_ENCRYPT_REG_REGION" }, Add },
-        { { Vm, "KVM_MEMORY_ENCRYPT_UNREG_REGION" }, Remove },
-        { { Vm, "KVM_MEMORY_ENCRYPT_OP" }, Launch },
-        { { Vcpu, "KVM_MEMORY_ENCRYPT_OP" }, Launch },
-        { { Vcpu, "KVM_SET_CPUID" }, Define },
-        { { Vcpu, "KVM_SET_CPUID2" }, Define },
-        { { Vcpu, "KVM_SET_MSRS" }, Define },
-        { { Vcpu, "KVM_SET_ONE_REG" }, Define },
-        { { Vcpu, "KVM_SET_SIGNAL_MASK" }, Define },
-        { { Vcpu, "KVM_SET_TSC_KHZ" }, Define },
-        { { Vcpu, "KVM_TPR_ACCESS_REPORTING" }, Define },
-        { { Vcpu, "KVM_X86_SETUP_MCE" }, Define },
-        { { Vcpu, "KVM_XEN_VCPU_SET_ATTR" }, Define },
-        { { Vcpu, "KVM_ENABLE_CAP" }, Define },
-        { { Vcpu, "KVM_SET_GUEST_DEBUG" }, Add },
-        { { Device, "KVM_SET_DEVICE_ATTR" }, Add },
+        {{System, "KVM_CREATE_VM"}, Create},
+        {{Vm, "KVM_CREATE_VCPU"}, Create},
+        {{Vm, "KVM_CREATE_DEVICE"}, Create},
+        {{Vm, "KVM_CREATE_GUEST_MEMFD"}, Create},
+        {{Vm, "KVM_GET_STATS_FD"}, Create},
+        {{Vcpu, "KVM_GET_STATS_FD"}, Create},
+        {{Vm, "KVM_SET_NR_MMU_PAGES"}, Define},
+        {{Vm, "KVM_SET_TSS_ADDR"}, Define},
+        {{Vm, "KVM_SET_IDENTITY_MAP_ADDR"}, Define},
+        {{Vm, "KVM_SET_BOOT_CPU_ID"}, Define},
+        {{Vm, "KVM_CREATE_IRQCHIP"}, Define},
+        {{Vm, "KVM_CREATE_PIT"}, Define},
+        {{Vm, "KVM_CREATE_PIT2"}, Define},
+        {{Vm, "KVM_REINJECT_CONTROL"}, Define},
+        {{Vm, "KVM_SET_GSI_ROUTING"}, Define},
+        {{Vm, "KVM_SET_TSC_KHZ"}, Define},
+        {{Vm, "KVM_XEN_HVM_CONFIG"}, Define},
+        {{Vm, "KVM_XEN_HVM_SET_ATTR"}, Define},
+        {{Vm, "KVM_ENABLE_CAP"}, Define},
+        {{Vm, "KVM_SET_PMU_EVENT_FILTER"}, Define},
+        {{Vm, "KVM_X86_SET_MSR_FILTER"}, Define},
+        {{Vm, "KVM_SET_MEMORY_ATTRIBUTES"}, Define},
+        {{Vm, "KVM_SET_USER_MEMORY_REGION"}, Add},
+        {{Vm, "KVM_SET_USER_MEMORY_REGION2"}, Add},
+        {{Vm, "KVM_REGISTER_COALESCED_MMIO"}, Add},
+        {{Vm, "KVM_UNREGISTER_COALESCED_MMIO"}, Remove},
+        {{Vm, "KVM_IRQFD"}, Add},
+        {{Vm, "KVM_IOEVENTFD"}, Add},
+        {{Vm, "KVM_HYPERV_EVENTFD"}, Add},
+        {{Vm, "KVM_MEMORY_ENCRYPT_REG_REGION"}, Add},
+        {{Vm, "KVM_MEMORY_ENCRYPT_UNREG_REGION"}, Remove},
+        {{Vm, "KVM_MEMORY_ENCRYPT_OP"}, Launch},
+        {{Vcpu, "KVM_MEMORY_ENCRYPT_OP"}, Launch},
+        {{Vcpu, "KVM_SET_CPUID"}, Define},
+        {{Vcpu, "KVM_SET_CPUID2"}, Define},
+        {{Vcpu, "KVM_SET_MSRS"}, Define},
+        {{Vcpu, "KVM_SET_ONE_REG"}, Define},
+        {{Vcpu, "KVM_SET_SIGNAL_MASK"}, Define},
+        {{Vcpu, "KVM_SET_TSC_KHZ"}, Define},
+        {{Vcpu, "KVM_TPR_ACCESS_REPORTING"}, Define},
+        {{Vcpu, "KVM_X86_SETUP_MCE"}, Define},
+        {{Vcpu, "KVM_XEN_VCPU_SET_ATTR"}, Define},
+        {{Vcpu, "KVM_ENABLE_CAP"}, Define},
+        {{Vcpu, "KVM_SET_GUEST_DEBUG"}, Add},
+        {{Device, "KVM_SET_DEVICE_ATTR"}, Add},
     };
     std::map<std::pair<FdClass, std::string>, Effect> recorded;
     for (const Row &row : catalogue()) {
         if (is_recorded(row)) {
-            recorded[{ row.on, row.name }] = row.effect;
+            recorded[{row.on, row.name}] = row.effect;
         }
     }
     for (const auto &[key, effect] : expected) {
@@ -231,8 +230,8 @@ TEST(Catalogue, EveryFieldLiesInsideItsArgument)
     for (const Row &row : catalogue()) {
         const size_t fixed = fixed_size(row);
         const size_t pointed = row.pointer.bits / 8;
-        std::vector<Field> fields = { row.removal.field, row.tail.count,
-                                      row.created };
+        std::vector<Field> fields = {row.removal.field, row.tail.count,
+                                     row.created};
 
         for (Field key : row.key) {
             if (key.inside) {
@@ -247,31 +246,31 @@ TEST(Catalogue, EveryFieldLiesInsideItsArgument)
             if (fd.role == FdRole::None) {
                 continue;
             }
-            EXPECT_TRUE(fits({ fd.offset, 4 }, fd.inside ? pointed : fixed))
+            EXPECT_TRUE(fits({fd.offset, 4}, fd.inside ? pointed : fixed))
                 << title(row);
             fields.push_back(fd.flags);
         }
         if (row.pointer.bits) {
             const Pointer &pointer = row.pointer;
             const uint16_t last = (pointer.repeat - 1) * pointer.stride;
-            fields.push_back({ uint16_t(pointer.offset + last), 8 });
+            fields.push_back({uint16_t(pointer.offset + last), 8});
             if (pointer.count.width) {
-                fields.push_back({ uint16_t(pointer.count.offset + last),
-                                   pointer.count.width });
+                fields.push_back({uint16_t(pointer.count.offset + last),
+                                  pointer.count.width});
             }
             fields.push_back(pointer.when);
         }
         for (Field field : fields) {
             EXPECT_TRUE(!field.width || fits(field, fixed))
-                << title(row) << ": " << field.offset << "+"
-                << int(field.width) << " of " << fixed;
+                << title(row) << ": " << field.offset << "+" << int(field.width)
+                << " of " << fixed;
         }
     }
 }
 
 TEST(Catalogue, FieldsAreOfWidthsThatCanBeRead)
 {
-    const std::set<int> widths = { 0, 1, 2, 4, 8 };
+    const std::set<int> widths = {0, 1, 2, 4, 8};
     for (const Row &row : catalogue()) {
         for (Field field : row.key) {
             EXPECT_TRUE(widths.contains(field.width)) << title(row);
@@ -291,8 +290,8 @@ TEST(Catalogue, EveryThingThatIsAddedCanBeTakenAway)
             continue;
         }
         const bool by_itself = row.removal.when != Removal::When::Never;
-        const bool by_another =
-            std::ranges::any_of(catalogue(), [&](const Row &other) {
+        const bool by_another = std::ranges::any_of(
+            catalogue(), [&](const Row &other) {
                 return other.effect == Effect::Remove && other.on == row.on &&
                        family_of(other) == family_of(row);
             });
@@ -333,8 +332,8 @@ TEST(Catalogue, RowsOfOneFamilyShareTheirKeyAndTheirClassOfFd)
 TEST(Catalogue, WhatCreatesSaysWhatItCreates)
 {
     for (const Row &row : catalogue()) {
-        EXPECT_EQ(row.effect == Effect::Create,
-                  row.creates != FdClass::None) << title(row);
+        EXPECT_EQ(row.effect == Effect::Create, row.creates != FdClass::None)
+            << title(row);
         EXPECT_EQ(row.created_in_arg, row.created.width > 0) << title(row);
     }
 }
@@ -357,8 +356,7 @@ TEST(Catalogue, WhatIsNeverRecordedHasNothingToSayOfRecording)
             continue;
         }
         /* What waits while the guest is detached is told apart. */
-        EXPECT_EQ(key_fields(row) != 0,
-                  row.detached == WhenDetached::Waits)
+        EXPECT_EQ(key_fields(row) != 0, row.detached == WhenDetached::Waits)
             << title(row);
         EXPECT_EQ(row.tail.element, 0) << title(row);
         EXPECT_EQ(row.pointer.bits, 0u) << title(row);
@@ -420,183 +418,203 @@ TEST(Catalogue, TheKeyOfAnIoeventfdIsTheSameForAssignAndDeassign)
     EXPECT_EQ(flags.ignore, row->removal.mask);
 }
 
-TEST(Quiet, NothingThatSomeClassOfFdRecordsIsQuiet)
+TEST(Passthrough, NothingThatSomeClassOfFdRecordsPassesThrough)
 {
     for (const Row &row : catalogue()) {
-        if (row.judge || !effect_is_quiet(row.effect)) {
-            EXPECT_NE(kvm_reset_quiet[ioc_number(row.request)], row.request)
+        if (row.classify || !effect_passes_through(row.effect)) {
+            EXPECT_NE(kvm_reset_passthrough[ioc_number(row.request)],
+                      row.request)
                 << title(row);
         }
     }
 }
 
-TEST(Quiet, EachNumberHasAQuietRequestIfThereIsOne)
+TEST(Passthrough, EachNumberHasARequestIfThereIsOne)
 {
     for (uint32_t number = 0; number < 256; number++) {
-        std::set<uint32_t> quiet, loud;
+        std::set<uint32_t> passing, recorded;
         for (const Row &row : catalogue()) {
             if (ioc_number(row.request) == number) {
-                const bool is = !row.judge && effect_is_quiet(row.effect);
-                (is ? quiet : loud).insert(row.request);
+                const bool is = !row.classify &&
+                                effect_passes_through(row.effect);
+                (is ? passing : recorded).insert(row.request);
             }
         }
-        std::erase_if(quiet, [&](uint32_t r) { return loud.contains(r); });
-        if (quiet.empty()) {
-            EXPECT_EQ(kvm_reset_quiet[number], 0u) << number;
+        std::erase_if(passing,
+                      [&](uint32_t r) { return recorded.contains(r); });
+        if (passing.empty()) {
+            EXPECT_EQ(kvm_reset_passthrough[number], 0u) << number;
         } else {
-            EXPECT_TRUE(quiet.contains(kvm_reset_quiet[number])) << number;
+            EXPECT_TRUE(passing.contains(kvm_reset_passthrough[number]))
+                << number;
         }
     }
 }
 
-TEST(Quiet, TheHotIoctlsTakeTheFastPath)
+TEST(Passthrough, TheHotIoctlsTakeTheFastPath)
 {
     const char *hot[] = {
-        "KVM_RUN", "KVM_SIGNAL_MSI", "KVM_IRQ_LINE", "KVM_IRQ_LINE_STATUS",
-        "KVM_INTERRUPT", "KVM_GET_REGS", "KVM_SET_REGS", "KVM_GET_SREGS",
-        "KVM_SET_SREGS", "KVM_GET_SREGS2", "KVM_SET_SREGS2", "KVM_GET_MSRS",
-        "KVM_GET_VCPU_EVENTS", "KVM_SET_VCPU_EVENTS", "KVM_GET_LAPIC",
-        "KVM_SET_LAPIC", "KVM_GET_DIRTY_LOG", "KVM_CLEAR_DIRTY_LOG",
-        "KVM_RESET_DIRTY_RINGS", "KVM_KVMCLOCK_CTRL",
+        "KVM_RUN",
+        "KVM_SIGNAL_MSI",
+        "KVM_IRQ_LINE",
+        "KVM_IRQ_LINE_STATUS",
+        "KVM_INTERRUPT",
+        "KVM_GET_REGS",
+        "KVM_SET_REGS",
+        "KVM_GET_SREGS",
+        "KVM_SET_SREGS",
+        "KVM_GET_SREGS2",
+        "KVM_SET_SREGS2",
+        "KVM_GET_MSRS",
+        "KVM_GET_VCPU_EVENTS",
+        "KVM_SET_VCPU_EVENTS",
+        "KVM_GET_LAPIC",
+        "KVM_SET_LAPIC",
+        "KVM_GET_DIRTY_LOG",
+        "KVM_CLEAR_DIRTY_LOG",
+        "KVM_RESET_DIRTY_RINGS",
+        "KVM_KVMCLOCK_CTRL",
     };
     for (const char *name : hot) {
         const Row *row = find_row(name);
         ASSERT_NE(row, nullptr) << name;
-        EXPECT_EQ(kvm_reset_quiet[ioc_number(row->request)], row->request)
+        EXPECT_EQ(kvm_reset_passthrough[ioc_number(row->request)], row->request)
             << name;
     }
 }
 
-TEST(Judge, AFeatureMsrDefinesAndAnyOtherIsVolatile)
+TEST(Classifier, AFeatureMsrDefinesAndAnyOtherIsVolatile)
 {
-    EXPECT_EQ(judge_msr(Bytes(16).set(0, 4, 0x345), 0, knows_msrs),
+    EXPECT_EQ(classify_msr(Bytes(16).set(0, 4, 0x345), 0, knows_msrs),
               Effect::Define);
-    EXPECT_EQ(judge_msr(Bytes(16).set(0, 4, 0x10), 0, knows_msrs),
+    EXPECT_EQ(classify_msr(Bytes(16).set(0, 4, 0x10), 0, knows_msrs),
               Effect::Volatile);
 }
 
-TEST(Judge, AnMsrIsForeignWhenNobodyKnowsWhichOnesDefine)
+TEST(Classifier, AnMsrIsForeignWhenNobodyKnowsWhichOnesDefine)
 {
-    EXPECT_EQ(judge_msr(Bytes(16).set(0, 4, 0x345), 0, {}), Effect::Foreign);
+    EXPECT_EQ(classify_msr(Bytes(16).set(0, 4, 0x345), 0, {}), Effect::Foreign);
 }
 
-TEST(Judge, AnMsrIsTheSameThroughOneReg)
+TEST(Classifier, AnMsrIsTheSameThroughOneReg)
 {
     const uint64_t x86_msr = 0x2030'0002'0000'0000;
     auto reg = [](uint64_t id) { return Bytes(16).set(0, 8, id); };
 
-    EXPECT_EQ(judge_one_reg(reg(x86_msr | 0x345), 0, knows_msrs),
+    EXPECT_EQ(classify_one_reg(reg(x86_msr | 0x345), 0, knows_msrs),
               Effect::Define);
-    EXPECT_EQ(judge_one_reg(reg(x86_msr | 0x10), 0, knows_msrs),
+    EXPECT_EQ(classify_one_reg(reg(x86_msr | 0x10), 0, knows_msrs),
               Effect::Volatile);
-    EXPECT_EQ(judge_one_reg(reg(0x2030'0003'0000'0000), 0, knows_msrs),
-              Effect::Volatile) << "the guest's shadow stack pointer";
-    EXPECT_EQ(judge_one_reg(reg(0x6030'0000'0010'0000), 0, knows_msrs),
-              Effect::Foreign) << "arm64's";
-    EXPECT_EQ(judge_one_reg(reg(0x2030'0009'0000'0000), 0, knows_msrs),
-              Effect::Foreign) << "a type of register to come";
+    EXPECT_EQ(classify_one_reg(reg(0x2030'0003'0000'0000), 0, knows_msrs),
+              Effect::Volatile)
+        << "the guest's shadow stack pointer";
+    EXPECT_EQ(classify_one_reg(reg(0x6030'0000'0010'0000), 0, knows_msrs),
+              Effect::Foreign)
+        << "arm64's";
+    EXPECT_EQ(classify_one_reg(reg(0x2030'0009'0000'0000), 0, knows_msrs),
+              Effect::Foreign)
+        << "a type of register to come";
 }
 
-TEST(Judge, ACapabilityThatIsKnownDefines)
+TEST(Classifier, ACapabilityThatIsKnownDefines)
 {
-    EXPECT_EQ(judge_vm_cap(cap(121), 0, {}), Effect::Define);
-    EXPECT_EQ(judge_vm_cap(cap(196), 0, {}), Effect::Define);
-    EXPECT_EQ(judge_vcpu_cap(cap(148), 0, {}), Effect::Define);
+    EXPECT_EQ(classify_vm_cap(cap(121), 0, {}), Effect::Define);
+    EXPECT_EQ(classify_vm_cap(cap(196), 0, {}), Effect::Define);
+    EXPECT_EQ(classify_vcpu_cap(cap(148), 0, {}), Effect::Define);
 }
 
-TEST(Judge, ACapabilityThatIsNotKnownIsForeign)
+TEST(Classifier, ACapabilityThatIsNotKnownIsForeign)
 {
-    EXPECT_EQ(judge_vm_cap(cap(60000), 0, {}), Effect::Foreign);
-    EXPECT_EQ(judge_vcpu_cap(cap(60000), 0, {}), Effect::Foreign);
-    EXPECT_EQ(judge_vm_cap(cap(148), 0, {}), Effect::Foreign)
+    EXPECT_EQ(classify_vm_cap(cap(60000), 0, {}), Effect::Foreign);
+    EXPECT_EQ(classify_vcpu_cap(cap(60000), 0, {}), Effect::Foreign);
+    EXPECT_EQ(classify_vm_cap(cap(148), 0, {}), Effect::Foreign)
         << "SynIC is a vCPU's";
-    EXPECT_EQ(judge_vcpu_cap(cap(121), 0, {}), Effect::Foreign)
+    EXPECT_EQ(classify_vcpu_cap(cap(121), 0, {}), Effect::Foreign)
         << "a split irqchip is a VM's";
 }
 
-TEST(Judge, ACapabilityThatNeedsAnotherVmIsForeign)
+TEST(Classifier, ACapabilityThatNeedsAnotherVmIsForeign)
 {
-    EXPECT_EQ(judge_vm_cap(cap(197), 0, {}), Effect::Foreign);
-    EXPECT_EQ(judge_vm_cap(cap(206), 0, {}), Effect::Foreign);
+    EXPECT_EQ(classify_vm_cap(cap(197), 0, {}), Effect::Foreign);
+    EXPECT_EQ(classify_vm_cap(cap(206), 0, {}), Effect::Foreign);
 }
 
-TEST(Judge, WhatAXenGuestRegisteredIsVolatileAndItsVectorDefines)
+TEST(Classifier, WhatAXenGuestRegisteredIsVolatileAndItsVectorDefines)
 {
-    EXPECT_EQ(judge_xen_hvm(xen_attr(2), 0, {}), Effect::Define);
-    EXPECT_EQ(judge_xen_hvm(xen_attr(1), 0, {}), Effect::Volatile);
-    EXPECT_EQ(judge_xen_hvm(xen_attr(3), 0, {}), Effect::Volatile);
-    EXPECT_EQ(judge_xen_hvm(xen_attr(4), 0, {}), Effect::Define);
-    EXPECT_EQ(judge_xen_hvm(xen_attr(999), 0, {}), Effect::Foreign);
-    EXPECT_EQ(judge_xen_vcpu(xen_attr(0), 0, {}), Effect::Volatile);
-    EXPECT_EQ(judge_xen_vcpu(xen_attr(6), 0, {}), Effect::Define);
-    EXPECT_EQ(judge_xen_vcpu(xen_attr(8), 0, {}), Effect::Define);
-    EXPECT_EQ(judge_xen_vcpu(xen_attr(999), 0, {}), Effect::Foreign);
+    EXPECT_EQ(classify_xen_hvm(xen_attr(2), 0, {}), Effect::Define);
+    EXPECT_EQ(classify_xen_hvm(xen_attr(1), 0, {}), Effect::Volatile);
+    EXPECT_EQ(classify_xen_hvm(xen_attr(3), 0, {}), Effect::Volatile);
+    EXPECT_EQ(classify_xen_hvm(xen_attr(4), 0, {}), Effect::Define);
+    EXPECT_EQ(classify_xen_hvm(xen_attr(999), 0, {}), Effect::Foreign);
+    EXPECT_EQ(classify_xen_vcpu(xen_attr(0), 0, {}), Effect::Volatile);
+    EXPECT_EQ(classify_xen_vcpu(xen_attr(6), 0, {}), Effect::Define);
+    EXPECT_EQ(classify_xen_vcpu(xen_attr(8), 0, {}), Effect::Define);
+    EXPECT_EQ(classify_xen_vcpu(xen_attr(999), 0, {}), Effect::Foreign);
 }
 
-TEST(Judge, MemoryAttributesDefineUntilTheLaunch)
+TEST(Classifier, MemoryAttributesDefineUntilTheLaunch)
 {
-    EXPECT_EQ(judge_memory_attributes(Bytes(32), 0, {}), Effect::Define);
-    EXPECT_EQ(judge_memory_attributes(Bytes(32), 0, { .launched = true }),
+    EXPECT_EQ(classify_memory_attributes(Bytes(32), 0, {}), Effect::Define);
+    EXPECT_EQ(classify_memory_attributes(Bytes(32), 0, {.launched = true}),
               Effect::Volatile);
 }
 
-TEST(Judge, TestingForADeviceCreatesNone)
+TEST(Classifier, TestingForADeviceCreatesNone)
 {
-    EXPECT_EQ(judge_create_device(Bytes(12).set(8, 4, 1), 0, {}),
+    EXPECT_EQ(classify_create_device(Bytes(12).set(8, 4, 1), 0, {}),
               Effect::Query);
-    EXPECT_EQ(judge_create_device(Bytes(12).set(0, 4, 4), 0, {}),
+    EXPECT_EQ(classify_create_device(Bytes(12).set(0, 4, 4), 0, {}),
               Effect::Create);
 }
 
-TEST(Judge, AVfioFileIsAddedAndTakenAway)
+TEST(Classifier, AVfioFileIsAddedAndTakenAway)
 {
-    EXPECT_EQ(judge_device_attr(device_attr(1, 1), 0, {}), Effect::Add);
-    EXPECT_EQ(judge_device_attr(device_attr(1, 2), 0, {}), Effect::Add)
+    EXPECT_EQ(classify_device_attr(device_attr(1, 1), 0, {}), Effect::Add);
+    EXPECT_EQ(classify_device_attr(device_attr(1, 2), 0, {}), Effect::Add)
         << "the row's removal tells it from adding";
-    EXPECT_EQ(judge_device_attr(device_attr(1, 3), 0, {}), Effect::Foreign);
-    EXPECT_EQ(judge_device_attr(device_attr(2, 1), 0, {}), Effect::Foreign);
+    EXPECT_EQ(classify_device_attr(device_attr(1, 3), 0, {}), Effect::Foreign);
+    EXPECT_EQ(classify_device_attr(device_attr(2, 1), 0, {}), Effect::Foreign);
 
-    const Removal &removal =
-        find_row(FdClass::Device, 0x4018aee1)->removal;
+    const Removal &removal = find_row(FdClass::Device, 0x4018aee1)->removal;
     EXPECT_EQ(removal.when, Removal::When::FieldIs);
     EXPECT_EQ(removal.value, 2u);
 }
 
-TEST(Judge, TheTscOffsetIsVolatileAndNoOtherAttributeOfAVcpuIsKnown)
+TEST(Classifier, TheTscOffsetIsVolatileAndNoOtherAttributeOfAVcpuIsKnown)
 {
-    EXPECT_EQ(judge_vcpu_attr(device_attr(0, 0), 0, {}), Effect::Volatile);
-    EXPECT_EQ(judge_vcpu_attr(device_attr(0, 1), 0, {}), Effect::Foreign);
-    EXPECT_EQ(judge_vcpu_attr(device_attr(1, 0), 0, {}), Effect::Foreign);
+    EXPECT_EQ(classify_vcpu_attr(device_attr(0, 0), 0, {}), Effect::Volatile);
+    EXPECT_EQ(classify_vcpu_attr(device_attr(0, 1), 0, {}), Effect::Foreign);
+    EXPECT_EQ(classify_vcpu_attr(device_attr(1, 0), 0, {}), Effect::Foreign);
 }
 
-TEST(Judge, AskingWhetherMemoryCanBeEncryptedIsNoLaunch)
+TEST(Classifier, AskingWhetherMemoryCanBeEncryptedIsNoLaunch)
 {
-    EXPECT_EQ(judge_encrypt_op({}, 0, {}), Effect::Query);
-    EXPECT_EQ(judge_encrypt_op(Bytes(24), 0x1000, {}), Effect::Launch);
+    EXPECT_EQ(classify_encrypt_op({}, 0, {}), Effect::Query);
+    EXPECT_EQ(classify_encrypt_op(Bytes(24), 0x1000, {}), Effect::Launch);
 }
 
-TEST(Judge, AnArgumentThatIsTooShortIsForeign)
+TEST(Classifier, AnArgumentThatIsTooShortIsForeign)
 {
-    const Judge by_argument[] = {
-        judge_vm_cap, judge_vcpu_cap, judge_xen_hvm, judge_xen_vcpu,
-        judge_msr, judge_one_reg, judge_device_attr, judge_vcpu_attr,
-        judge_create_device,
+    const Classifier by_argument[] = {
+        classify_vm_cap,      classify_vcpu_cap,  classify_xen_hvm,
+        classify_xen_vcpu,    classify_msr,       classify_one_reg,
+        classify_device_attr, classify_vcpu_attr, classify_create_device,
     };
-    for (Judge judge : by_argument) {
-        EXPECT_EQ(judge({}, 0, knows_msrs), Effect::Foreign);
-        EXPECT_EQ(judge(Bytes(1), 0, knows_msrs), Effect::Foreign);
+    for (Classifier classify : by_argument) {
+        EXPECT_EQ(classify({}, 0, knows_msrs), Effect::Foreign);
+        EXPECT_EQ(classify(Bytes(1), 0, knows_msrs), Effect::Foreign);
     }
 }
 
-TEST(Judge, NoValueIsRuledUponTwice)
+TEST(Classifier, NoValueHasTwoRules)
 {
-    for (auto rulings : { vm_cap_rulings(), vcpu_cap_rulings(),
-                          xen_hvm_rulings(), xen_vcpu_rulings() }) {
+    for (auto rules : {vm_cap_rules(), vcpu_cap_rules(), xen_hvm_rules(),
+                       xen_vcpu_rules()}) {
         std::set<uint64_t> values;
-        for (const Ruling &ruling : rulings) {
-            EXPECT_TRUE(values.insert(ruling.value).second) << ruling.name;
-            if (ruling.effect == Effect::Foreign) {
-                EXPECT_NE(ruling.note, nullptr) << ruling.name;
+        for (const ArgumentRule &rule : rules) {
+            EXPECT_TRUE(values.insert(rule.value).second) << rule.name;
+            if (rule.effect == Effect::Foreign) {
+                EXPECT_NE(rule.note, nullptr) << rule.name;
             }
         }
     }

@@ -171,7 +171,7 @@ TEST_F(DetachTest, AnAttachThatFailsLeavesItDetachedAndCanBeTriedAgain)
         guest.kernel.fail_nothing();
         if (done) {
             ASSERT_TRUE(is(state));
-            ASSERT_EQ(guest.told(irq_line).size(), 1u);
+            ASSERT_EQ(guest.ioctls(irq_line).size(), 1u);
             if (!reached) {
                 break;
             }
@@ -195,17 +195,17 @@ TEST_F(DetachTest, AnAttachThatFailsLeavesItDetachedAndCanBeTriedAgain)
 
 TEST_F(DetachTest, AFailureIsToldAndCountedAndASpareIsReadyAgain)
 {
-    std::vector<std::string> told;
+    std::vector<std::string> phases;
     guest.registry.add({.name = "listens",
                         .phases = {Phase::Quiesce, Phase::Aborted},
                         .preserves = true,
-                        .run = [&told](Phase phase) -> Result<void> {
-                            told.push_back(to_string(phase));
+                        .run = [&phases](Phase phase) -> Result<void> {
+                            phases.push_back(to_string(phase));
                             return {};
                         },
                         .undo =
-                            [&told](Phase phase) {
-                                told.push_back(
+                            [&phases](Phase phase) {
+                                phases.push_back(
                                     format("undo %s", to_string(phase)));
                             }});
     guest.rebirth.keep_spare(true);
@@ -216,13 +216,13 @@ TEST_F(DetachTest, AFailureIsToldAndCountedAndASpareIsReadyAgain)
         Result<Phases> done = (guest.rebirth.*then)();
         guest.kernel.fail_nothing();
         ASSERT_FALSE(done);
-        EXPECT_EQ(told, (std::vector<std::string>{"quiesce", "undo quiesce",
-                                                  "aborted"}));
+        EXPECT_EQ(phases, (std::vector<std::string>{"quiesce", "undo quiesce",
+                                                    "aborted"}));
         EXPECT_EQ(guest.rebirth.status().aborted, aborted + 1);
         EXPECT_EQ(guest.rebirth.status().last_error, done.error().what);
         guest.rebirth.drain();
         EXPECT_EQ(guest.rebirth.spare().state, SpareState::Ready);
-        told.clear();
+        phases.clear();
     }
 }
 
@@ -270,7 +270,7 @@ TEST_F(DetachTest, WhatDefinesMeanwhileIsInTheNextVm)
     EXPECT_EQ(guest.kernel.irqfds(guest.vm),
               (std::set<std::pair<uint64_t, uint32_t>>{
                   {guest.kernel.file_at(other), 6}}));
-    EXPECT_EQ(guest.told(set_user_memory_region).size(), 2u);
+    EXPECT_EQ(guest.ioctls(set_user_memory_region).size(), 2u);
 }
 
 TEST_F(DetachTest, InterruptsWait)
@@ -282,8 +282,8 @@ TEST_F(DetachTest, InterruptsWait)
     }
     ASSERT_TRUE(guest.rebirth.attach());
     std::vector<std::pair<int, int>> levels;
-    for (const Told &told : guest.told(irq_line)) {
-        levels.push_back({told.bytes[0], told.bytes[4]});
+    for (const IssuedIoctl &issued : guest.ioctls(irq_line)) {
+        levels.push_back({issued.bytes[0], issued.bytes[4]});
     }
     EXPECT_EQ(levels, (std::vector<std::pair<int, int>>{
                           {9, 1}, {4, 1}, {4, 0}, {4, 1}}));
@@ -298,10 +298,10 @@ TEST_F(DetachTest, WhatNeedsKvmIsRefused)
     EXPECT_EQ(guest.ioctl(vcpus[0], run), -ENODEV);
     EXPECT_EQ(guest.vcpu(9), -ENODEV);
     EXPECT_EQ(guest.ioctl(guest.vm, 0x4010ae42, bytes), -ENOENT);
-    EXPECT_EQ(kvm_reset_quiet[0x80], 0u);
+    EXPECT_EQ(kvm_reset_passthrough[0x80], 0u);
     EXPECT_FALSE(guest.recorder.blocker());
     ASSERT_TRUE(guest.rebirth.attach());
-    EXPECT_EQ(kvm_reset_quiet[0x80], uint32_t(run));
+    EXPECT_EQ(kvm_reset_passthrough[0x80], uint32_t(run));
     EXPECT_GE(guest.vcpu(9), 0);
 }
 
@@ -385,7 +385,7 @@ TEST_F(DetachTest, AVcpuThatIsClosedMeanwhileStaysAway)
     ASSERT_TRUE(detach());
     guest.recorder.close(vcpus[1]);
     ASSERT_TRUE(guest.rebirth.attach());
-    EXPECT_EQ(guest.told(create_vcpu).size(), 1u);
+    EXPECT_EQ(guest.ioctls(create_vcpu).size(), 1u);
 }
 
 } /* namespace */

@@ -19,7 +19,7 @@
 #include "kvm_abi.h"
 
 struct FakeKernel::Vm {
-    std::vector<Told> told;
+    std::vector<IssuedIoctl> ioctls;
     std::map<std::string, uint64_t> made; /* roles, by first use */
     std::set<uint64_t> vcpus;
     std::set<uint32_t> slots;
@@ -40,13 +40,13 @@ struct FakeKernel::File {
     std::vector<uint8_t> memory{};
 };
 
-void PrintTo(const Told &told, std::ostream *out)
+void PrintTo(const IssuedIoctl &issued, std::ostream *out)
 {
     char text[32];
 
-    snprintf(text, sizeof(text), " %#x(%#llx)", told.request,
-             (unsigned long long)told.value);
-    *out << told.on << text;
+    snprintf(text, sizeof(text), " %#x(%#llx)", issued.request,
+             (unsigned long long)issued.value);
+    *out << issued.on << text;
     auto dump = [&](const std::vector<uint8_t> &bytes) {
         *out << " [";
         for (uint8_t byte : bytes) {
@@ -55,8 +55,8 @@ void PrintTo(const Told &told, std::ostream *out)
         }
         *out << "]";
     };
-    dump(told.bytes);
-    std::ranges::for_each(told.pointed, dump);
+    dump(issued.bytes);
+    std::ranges::for_each(issued.pointed, dump);
 }
 
 FakeKernel::FakeKernel() = default;
@@ -452,16 +452,16 @@ static bool in_vcpu(const std::string &role)
     return role.starts_with("vcpu");
 }
 
-Told FakeKernel::describe_call(const File &file, uint32_t request,
-                               uintptr_t arg)
+IssuedIoctl FakeKernel::describe_call(const File &file, uint32_t request,
+                                      uintptr_t arg)
 {
     using namespace uapi;
-    Told told{.on = file.role, .request = request};
+    IssuedIoctl issued{.on = file.role, .request = request};
     size_t size = (request >> 16) & 0x3fff;
 
     if (is_value(file.role, request)) {
-        told.value = arg;
-        return told;
+        issued.value = arg;
+        return issued;
     }
     if (request == reinject_control) {
         size = 32;
@@ -469,7 +469,7 @@ Told FakeKernel::describe_call(const File &file, uint32_t request,
         size = 24;
     }
     if (!size || !arg) {
-        return told;
+        return issued;
     }
 
     struct {
@@ -486,13 +486,13 @@ Told FakeKernel::describe_call(const File &file, uint32_t request,
         }
     }
     auto from = reinterpret_cast<const uint8_t *>(arg);
-    told.bytes.assign(from, from + size);
+    issued.bytes.assign(from, from + size);
 
     auto follow = [&](size_t offset, size_t length) {
         auto address = reinterpret_cast<const uint8_t *>(field(arg, offset, 8));
-        memset(told.bytes.data() + offset, 0, 8);
+        memset(issued.bytes.data() + offset, 0, 8);
         if (address && length) {
-            told.pointed.emplace_back(address, address + length);
+            issued.pointed.emplace_back(address, address + length);
         }
     };
     auto name_fd = [&](std::vector<uint8_t> &bytes, size_t offset) {
@@ -508,8 +508,8 @@ Told FakeKernel::describe_call(const File &file, uint32_t request,
         }
     } else if (request == set_device_attr) {
         follow(16, 4);
-        if (!told.pointed.empty()) {
-            name_fd(told.pointed[0], 0);
+        if (!issued.pointed.empty()) {
+            name_fd(issued.pointed[0], 0);
         }
     } else if (request == set_one_reg) {
         follow(8, 8);
@@ -517,25 +517,25 @@ Told FakeKernel::describe_call(const File &file, uint32_t request,
         if (in_vcpu(file.role) && field(arg, 0, 4) == 163) {
             follow(8, 2);
         } else if (field(arg, 0, 4) == 196) {
-            name_fd(told.bytes, 8);
+            name_fd(issued.bytes, 8);
         }
     } else if (request == uapi::irqfd) {
-        name_fd(told.bytes, 0);
+        name_fd(issued.bytes, 0);
         if (field(arg, 8, 4) & irqfd_resample) {
-            name_fd(told.bytes, 12);
+            name_fd(issued.bytes, 12);
         }
     } else if (request == uapi::ioeventfd) {
-        name_fd(told.bytes, 20);
+        name_fd(issued.bytes, 20);
     } else if (request == set_user_memory_region2) {
         if (field(arg, 4, 4) & mem_guest_memfd) {
-            name_fd(told.bytes, 40);
+            name_fd(issued.bytes, 40);
         }
     } else if (request == hyperv_eventfd && !(field(arg, 8, 4) & 1)) {
-        name_fd(told.bytes, 4);
+        name_fd(issued.bytes, 4);
     } else if (request == uapi::create_device) {
-        memset(told.bytes.data() + 4, 0, 4);
+        memset(issued.bytes.data() + 4, 0, 4);
     }
-    return told;
+    return issued;
 }
 
 /* --- KVM ------------------------------------------------------------------ */
@@ -561,9 +561,9 @@ int FakeKernel::ioctl(int fd, uint32_t request, uintptr_t arg)
         return -EFAULT;
     }
 
-    Told told;
+    IssuedIoctl issued;
     if (remembers) {
-        told = describe_call(*file, request, arg);
+        issued = describe_call(*file, request, arg);
     }
     int ret = perform(*file, request, arg);
     if (ret >= 0 && remembers) {
@@ -573,7 +573,7 @@ int FakeKernel::ioctl(int fd, uint32_t request, uintptr_t arg)
             vm = find(ret)->vm;
         }
         if (vm) {
-            vm->told.push_back(std::move(told));
+            vm->ioctls.push_back(std::move(issued));
         }
     }
     return ret;
@@ -837,20 +837,21 @@ int FakeKernel::change_vfio(Vm &vm, uintptr_t arg)
 
 /* --- What a test may ask -------------------------------------------------- */
 
-std::vector<Told> FakeKernel::told(int fd) const
+std::vector<IssuedIoctl> FakeKernel::ioctls(int fd) const
 {
     std::unique_lock lock(mutex_);
     FilePtr file = find(fd);
 
-    return file && file->vm ? file->vm->told : std::vector<Told>();
+    return file && file->vm ? file->vm->ioctls : std::vector<IssuedIoctl>();
 }
 
-std::vector<Told> FakeKernel::told(int fd, uint32_t request) const
+std::vector<IssuedIoctl> FakeKernel::ioctls(int fd, uint32_t request) const
 {
-    std::vector<Told> some = told(fd);
+    std::vector<IssuedIoctl> some = ioctls(fd);
 
-    std::erase_if(
-        some, [request](const Told &told) { return told.request != request; });
+    std::erase_if(some, [request](const IssuedIoctl &issued) {
+        return issued.request != request;
+    });
     return some;
 }
 

@@ -25,16 +25,16 @@
 #include "kernel.h"
 
 /* One ioctl that a VM, or something in it, took. */
-struct Told {
+struct IssuedIoctl {
     std::string on; /* "vm", "vcpu 3", "device 0", … */
     uint32_t request = 0;
     uint64_t value = 0;           /* the third argument, if not a pointer */
     std::vector<uint8_t> bytes{}; /* pointers zero, fds named */
     std::vector<std::vector<uint8_t>> pointed{};
-    bool operator==(const Told &) const = default;
+    bool operator==(const IssuedIoctl &) const = default;
 };
 
-void PrintTo(const Told &told, std::ostream *out);
+void PrintTo(const IssuedIoctl &issued, std::ostream *out);
 
 class FakeKernel final : public kvm_reset::Kernel {
 public:
@@ -75,8 +75,8 @@ public:
     int file(const std::string &name);
 
     /* What the VM behind @fd took, in order; its irqfds as (file, gsi). */
-    std::vector<Told> told(int fd) const;
-    std::vector<Told> told(int fd, uint32_t request) const;
+    std::vector<IssuedIoctl> ioctls(int fd) const;
+    std::vector<IssuedIoctl> ioctls(int fd, uint32_t request) const;
     std::set<std::pair<uint64_t, uint32_t>> irqfds(int fd) const;
     /* Ever taken by any VM, or by none: how often. */
     size_t times(uint32_t request) const;
@@ -146,7 +146,8 @@ private:
     FilePtr make(const char *name, std::shared_ptr<Vm> vm, std::string role);
     FilePtr find(int fd) const;
     uint64_t named(uint32_t fd) const;
-    Told describe_call(const File &file, uint32_t request, uintptr_t arg);
+    IssuedIoctl describe_call(const File &file, uint32_t request,
+                              uintptr_t arg);
     int perform(File &file, uint32_t request, uintptr_t arg);
     int on_system(uint32_t request, uintptr_t arg);
     int list_cpuid(uintptr_t arg);

@@ -153,10 +153,10 @@ struct Guest {
     }
 
     /* What the VM in use was told. */
-    std::vector<Told> told() const { return kernel.told(vm); }
-    std::vector<Told> told(uint32_t request) const
+    std::vector<IssuedIoctl> ioctls() const { return kernel.ioctls(vm); }
+    std::vector<IssuedIoctl> ioctls(uint32_t request) const
     {
-        return kernel.told(vm, request);
+        return kernel.ioctls(vm, request);
     }
 
     /* What a program with a bit of everything does.  Returns the vCPUs. */

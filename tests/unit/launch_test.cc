@@ -89,7 +89,7 @@ TEST(LaunchTest, TakesItsOwnCopiesNotWhatLiesThereNow)
 TEST(LaunchTest, VcpusGetTheStateThatTheyHadBeforeTheLaunch)
 {
     with_each_kind([](ConfidentialGuest &guest) {
-        if (guest.told(uapi::set_regs).empty()) {
+        if (guest.ioctls(uapi::set_regs).empty()) {
             return; /* a TDX guest's vCPUs have none from outside */
         }
         Log first = guest.launched();
@@ -99,9 +99,9 @@ TEST(LaunchTest, VcpusGetTheStateThatTheyHadBeforeTheLaunch)
         guest.regs(guest.vcpus[0], 98);
         EXPECT_EQ(guest.recorder.entries(), entries);
         expect_reborn(guest);
-        std::vector<Told> told = guest.told(uapi::set_regs);
-        ASSERT_EQ(told.size(), 2u);
-        EXPECT_EQ(told[0].bytes, std::vector<uint8_t>(144, 1));
+        std::vector<IssuedIoctl> ioctls = guest.ioctls(uapi::set_regs);
+        ASSERT_EQ(ioctls.size(), 2u);
+        EXPECT_EQ(ioctls[0].bytes, std::vector<uint8_t>(144, 1));
         EXPECT_EQ(guest.launched(), first);
     });
 }
@@ -114,10 +114,10 @@ TEST(LaunchTest, TheLastStateOfAVcpuBeforeTheLaunchCounts)
     guest.launch();
     Log first = guest.launched();
     expect_reborn(guest);
-    EXPECT_EQ(guest.told(uapi::set_regs).size(), 2u);
+    EXPECT_EQ(guest.ioctls(uapi::set_regs).size(), 2u);
     EXPECT_EQ(guest.launched(), first);
     /* Each MSR is an entry of its own. */
-    EXPECT_EQ(guest.told(uapi::set_msrs).size(), 2u);
+    EXPECT_EQ(guest.ioctls(uapi::set_msrs).size(), 2u);
 }
 
 TEST(LaunchTest, AnOrdinaryGuestsVcpuStateIsNotRecorded)
@@ -128,31 +128,32 @@ TEST(LaunchTest, AnOrdinaryGuestsVcpuStateIsNotRecorded)
     uint8_t regs[144] = {};
     guest.ioctl(fd, uapi::set_regs, regs);
     EXPECT_EQ(guest.recorder.entries(), entries);
-    EXPECT_EQ(kvm_reset_quiet[uapi::set_regs & 0xff], uapi::set_regs);
+    EXPECT_EQ(kvm_reset_passthrough[uapi::set_regs & 0xff], uapi::set_regs);
 }
 
 TEST(LaunchTest, VcpuStateIsSeenOnlyUntilTheGuestIsLocked)
 {
     uint32_t set_regs = uapi::set_regs;
-    EXPECT_EQ(kvm_reset_quiet[set_regs & 0xff], set_regs);
+    EXPECT_EQ(kvm_reset_passthrough[set_regs & 0xff], set_regs);
     SnpGuest guest;
-    EXPECT_EQ(kvm_reset_quiet[set_regs & 0xff], 0u);
-    EXPECT_EQ(kvm_reset_quiet[uapi::run & 0xff], uapi::run);
+    EXPECT_EQ(kvm_reset_passthrough[set_regs & 0xff], 0u);
+    EXPECT_EQ(kvm_reset_passthrough[uapi::run & 0xff], uapi::run);
     guest.launch();
-    EXPECT_EQ(kvm_reset_quiet[set_regs & 0xff], set_regs);
+    EXPECT_EQ(kvm_reset_passthrough[set_regs & 0xff], set_regs);
 }
 
 TEST(LaunchTest, WhatTheGuestSharesIsForgotten)
 {
     with_each_kind([](ConfidentialGuest &guest) {
-        size_t before = guest.told(uapi::set_memory_attributes).size();
+        size_t before = guest.ioctls(uapi::set_memory_attributes).size();
         guest.attributes(0x100000, 0x1000, 0);
         guest.attributes(0x100000, 0x1000, 8);
         guest.attributes(0x200000, 0x1000, 0);
         expect_reborn(guest);
-        EXPECT_LE(guest.told(uapi::set_memory_attributes).size(), before);
-        for (const Told &told : guest.told(uapi::set_memory_attributes)) {
-            EXPECT_EQ(told.bytes[16], 8);
+        EXPECT_LE(guest.ioctls(uapi::set_memory_attributes).size(), before);
+        for (const IssuedIoctl &issued :
+             guest.ioctls(uapi::set_memory_attributes)) {
+            EXPECT_EQ(issued.bytes[16], 8);
         }
     });
 }

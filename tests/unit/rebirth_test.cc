@@ -330,7 +330,7 @@ TEST_F(RebirthTest, WhatIsDefinedWhileTheImageIsBuiltIsInIt)
     };
     ASSERT_TRUE(guest.rebirth.run());
     guest.rebirth.drain();
-    std::vector<Told> slots = guest.told(set_user_memory_region);
+    std::vector<IssuedIoctl> slots = guest.ioctls(set_user_memory_region);
     ASSERT_EQ(slots.size(), 3u);
     EXPECT_EQ(slots[1].bytes[0], 1) << "the slot that went";
     EXPECT_EQ(slots[1].bytes[16], 0);

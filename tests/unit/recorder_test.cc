@@ -102,16 +102,16 @@ TEST_F(RecorderTest, ReplayKeepsTheOrderOfFirstDefinition)
     guest.slot(3, 0x2000);
     reborn();
 
-    std::vector<Told> told = guest.told();
-    ASSERT_EQ(told.size(), 5u);
-    EXPECT_EQ(told[0].request, create_vm);
-    EXPECT_EQ(told[1].request, enable_cap);
-    EXPECT_EQ(told[1].bytes[8], 48);
-    EXPECT_EQ(told[2].request, set_user_memory_region);
-    EXPECT_EQ(told[2].bytes[0], 3);
-    EXPECT_EQ(told[2].bytes[17], 0x20);
-    EXPECT_EQ(told[3].request, create_irqchip);
-    EXPECT_EQ(told[4].bytes[0], 1);
+    std::vector<IssuedIoctl> ioctls = guest.ioctls();
+    ASSERT_EQ(ioctls.size(), 5u);
+    EXPECT_EQ(ioctls[0].request, create_vm);
+    EXPECT_EQ(ioctls[1].request, enable_cap);
+    EXPECT_EQ(ioctls[1].bytes[8], 48);
+    EXPECT_EQ(ioctls[2].request, set_user_memory_region);
+    EXPECT_EQ(ioctls[2].bytes[0], 3);
+    EXPECT_EQ(ioctls[2].bytes[17], 0x20);
+    EXPECT_EQ(ioctls[3].request, create_irqchip);
+    EXPECT_EQ(ioctls[4].bytes[0], 1);
 }
 
 TEST_F(RecorderTest, ADeletedSlotIsNotBuiltAgain)
@@ -121,7 +121,7 @@ TEST_F(RecorderTest, ADeletedSlotIsNotBuiltAgain)
     guest.slot(3, 0);
     reborn();
 
-    std::vector<Told> slots = guest.told(set_user_memory_region);
+    std::vector<IssuedIoctl> slots = guest.ioctls(set_user_memory_region);
     ASSERT_EQ(slots.size(), 1u);
     EXPECT_EQ(slots[0].bytes[0], 4);
 }
@@ -146,11 +146,11 @@ TEST_F(RecorderTest, RoutesAreReplayedWhereTheLastTableStood)
     guest.ioctl(guest.vm, set_gsi_routing, routing);
     reborn();
 
-    std::vector<Told> told = guest.told();
-    ASSERT_EQ(told.size(), 3u);
-    EXPECT_EQ(told[1].request, set_user_memory_region);
-    EXPECT_EQ(told[2].request, set_gsi_routing);
-    EXPECT_EQ(told[2].bytes[8], 9);
+    std::vector<IssuedIoctl> ioctls = guest.ioctls();
+    ASSERT_EQ(ioctls.size(), 3u);
+    EXPECT_EQ(ioctls[1].request, set_user_memory_region);
+    EXPECT_EQ(ioctls[2].request, set_gsi_routing);
+    EXPECT_EQ(ioctls[2].bytes[8], 9);
 }
 
 TEST_F(RecorderTest, OfOverlappingMemoryAttributesTheLatestComesLast)
@@ -162,10 +162,10 @@ TEST_F(RecorderTest, OfOverlappingMemoryAttributesTheLatestComesLast)
     guest.ioctl(guest.vm, set_memory_attributes, part);
     reborn();
 
-    std::vector<Told> told = guest.told(set_memory_attributes);
-    ASSERT_EQ(told.size(), 2u);
-    EXPECT_EQ(told[0].bytes[9], 0x40);
-    EXPECT_EQ(told[1].bytes[9], 0x10);
+    std::vector<IssuedIoctl> ioctls = guest.ioctls(set_memory_attributes);
+    ASSERT_EQ(ioctls.size(), 2u);
+    EXPECT_EQ(ioctls[0].bytes[9], 0x40);
+    EXPECT_EQ(ioctls[1].bytes[9], 0x10);
 }
 
 /* --- Deep copies ---------------------------------------------------------- */
@@ -176,13 +176,13 @@ TEST_F(RecorderTest, TheCallersCpuidMayChangeAfterTheCall)
     Cpuid2<3> cpuid;
     cpuid.entries[2].eax = 0x12345678;
     guest.ioctl(vcpu, set_cpuid2, cpuid);
-    std::vector<Told> before = guest.told(set_cpuid2);
+    std::vector<IssuedIoctl> before = guest.ioctls(set_cpuid2);
     cpuid = {};
     reborn();
 
     ASSERT_EQ(before.size(), 1u);
     EXPECT_EQ(before[0].bytes.size(), 8 + 3 * 40u);
-    EXPECT_EQ(guest.told(set_cpuid2), before);
+    EXPECT_EQ(guest.ioctls(set_cpuid2), before);
 }
 
 TEST_F(RecorderTest, TheCallersMsrFilterMayChangeAfterTheCall)
@@ -194,7 +194,7 @@ TEST_F(RecorderTest, TheCallersMsrFilterMayChangeAfterTheCall)
     filter.ranges[5] = {
         .flags = 2, .count = 65, .base = 0x400, .bitmap = second.data()};
     guest.ioctl(guest.vm, set_msr_filter, filter);
-    std::vector<Told> before = guest.told(set_msr_filter);
+    std::vector<IssuedIoctl> before = guest.ioctls(set_msr_filter);
     first.assign(8, 0);
     second.assign(16, 0);
     filter = {};
@@ -203,7 +203,7 @@ TEST_F(RecorderTest, TheCallersMsrFilterMayChangeAfterTheCall)
     ASSERT_EQ(before.size(), 1u);
     ASSERT_EQ(before[0].pointed.size(), 2u);
     EXPECT_EQ(before[0].pointed[1], std::vector<uint8_t>(16, 0xaa));
-    EXPECT_EQ(guest.told(set_msr_filter), before);
+    EXPECT_EQ(guest.ioctls(set_msr_filter), before);
 }
 
 TEST_F(RecorderTest, TheCallersRoutesMayChangeAfterTheCall)
@@ -211,13 +211,13 @@ TEST_F(RecorderTest, TheCallersRoutesMayChangeAfterTheCall)
     Routing<4> routing;
     routing.routes[3].pin = 11;
     guest.ioctl(guest.vm, set_gsi_routing, routing);
-    std::vector<Told> before = guest.told(set_gsi_routing);
+    std::vector<IssuedIoctl> before = guest.ioctls(set_gsi_routing);
     routing = {};
     reborn();
 
     ASSERT_EQ(before.size(), 1u);
     EXPECT_EQ(before[0].bytes.size(), 8 + 4 * 48u);
-    EXPECT_EQ(guest.told(set_gsi_routing), before);
+    EXPECT_EQ(guest.ioctls(set_gsi_routing), before);
 }
 
 TEST_F(RecorderTest, TheCallersSignalMaskMayChangeAfterTheCall)
@@ -226,13 +226,13 @@ TEST_F(RecorderTest, TheCallersSignalMaskMayChangeAfterTheCall)
     SignalMask mask;
     mask.set[3] = 0x80;
     guest.ioctl(vcpu, set_signal_mask, mask);
-    std::vector<Told> before = guest.told(set_signal_mask);
+    std::vector<IssuedIoctl> before = guest.ioctls(set_signal_mask);
     mask = {};
     reborn();
 
     ASSERT_EQ(before.size(), 1u);
     EXPECT_EQ(before[0].bytes.size(), 12u);
-    EXPECT_EQ(guest.told(set_signal_mask), before);
+    EXPECT_EQ(guest.ioctls(set_signal_mask), before);
 }
 
 TEST_F(RecorderTest, ASignalMaskThatWasTakenAwayStaysAway)
@@ -242,9 +242,9 @@ TEST_F(RecorderTest, ASignalMaskThatWasTakenAwayStaysAway)
     guest.ioctl(vcpu, set_signal_mask, 0u);
     reborn();
 
-    std::vector<Told> told = guest.told(set_signal_mask);
-    ASSERT_EQ(told.size(), 1u);
-    EXPECT_TRUE(told[0].bytes.empty());
+    std::vector<IssuedIoctl> ioctls = guest.ioctls(set_signal_mask);
+    ASSERT_EQ(ioctls.size(), 1u);
+    EXPECT_TRUE(ioctls[0].bytes.empty());
 }
 
 /* --- What defines --------------------------------------------------------- */
@@ -262,13 +262,13 @@ TEST_F(RecorderTest, FeatureMsrsDefineAndOthersAreVolatile)
     guest.ioctl(vcpu, set_msrs, other);
     reborn();
 
-    std::vector<Told> told = guest.told(set_msrs);
-    ASSERT_EQ(told.size(), 2u);
+    std::vector<IssuedIoctl> ioctls = guest.ioctls(set_msrs);
+    ASSERT_EQ(ioctls.size(), 2u);
     Msrs<1> first{.msrs = {{.index = 0x10a, .data = 4}}};
-    ASSERT_EQ(told[0].bytes.size(), sizeof(first));
-    EXPECT_EQ(memcmp(told[0].bytes.data(), &first, sizeof(first)), 0);
-    ASSERT_EQ(told[1].bytes.size(), sizeof(other));
-    EXPECT_EQ(memcmp(told[1].bytes.data(), &other, sizeof(other)), 0);
+    ASSERT_EQ(ioctls[0].bytes.size(), sizeof(first));
+    EXPECT_EQ(memcmp(ioctls[0].bytes.data(), &first, sizeof(first)), 0);
+    ASSERT_EQ(ioctls[1].bytes.size(), sizeof(other));
+    EXPECT_EQ(memcmp(ioctls[1].bytes.data(), &other, sizeof(other)), 0);
 }
 
 TEST_F(RecorderTest, AnMsrThatTheKernelDidNotTakeIsNotRecorded)
@@ -294,7 +294,7 @@ TEST_F(RecorderTest, WhatAResetPutsBackByItselfIsNotRecorded)
     guest.ioctl(guest.vm, check_extension, 5u);
     EXPECT_EQ(guest.recorder.footprint(), before);
     reborn();
-    EXPECT_EQ(guest.told().size(), 2u);
+    EXPECT_EQ(guest.ioctls().size(), 2u);
 }
 
 TEST_F(RecorderTest, AnIoctlThatFailedIsNotRecorded)
@@ -308,7 +308,7 @@ TEST_F(RecorderTest, AnIoctlThatFailedIsNotRecorded)
     EXPECT_EQ(guest.vcpu(0), -EBUSY);
     EXPECT_EQ(entries(), before);
     reborn();
-    EXPECT_EQ(guest.told().size(), 1u);
+    EXPECT_EQ(guest.ioctls().size(), 1u);
 }
 
 TEST_F(RecorderTest, AFailedRemovalKeepsTheEntry)
@@ -405,7 +405,7 @@ TEST_F(RecorderTest, ANewVmBeginsWithoutTheOldOnesBlocker)
     EXPECT_FALSE(guest.recorder.blocker());
     guest.slot(1, 0x1000);
     reborn();
-    EXPECT_EQ(guest.told(set_user_memory_region).size(), 1u);
+    EXPECT_EQ(guest.ioctls(set_user_memory_region).size(), 1u);
 }
 
 /* --- Files ---------------------------------------------------------------- */
@@ -456,7 +456,7 @@ TEST_F(RecorderTest, AnEventfdInTwoPlacesStaysWatchedUntilItLeavesBoth)
     guest.ioeventfd(fd, 0x1000);
     guest.irqfd(fd, 5, irqfd_deassign);
     reborn();
-    EXPECT_EQ(guest.told(ioeventfd).size(), 1u);
+    EXPECT_EQ(guest.ioctls(ioeventfd).size(), 1u);
     guest.ioeventfd(fd, 0x1000, ioeventfd_deassign);
     EXPECT_EQ(entries(), 0u);
 }
@@ -480,12 +480,12 @@ TEST_F(RecorderTest, ASlotNamesTheNewGuestMemfd)
                    .memfd = uint32_t(memfd)};
     ASSERT_EQ(guest.ioctl(guest.vm, set_user_memory_region2, region), 0);
     uint64_t old = guest.kernel.file_at(memfd);
-    std::vector<Told> before = guest.told(set_user_memory_region2);
+    std::vector<IssuedIoctl> before = guest.ioctls(set_user_memory_region2);
     reborn();
 
     EXPECT_NE(guest.kernel.file_at(memfd), old);
     /* The fake takes no memfd but the VM's own. */
-    EXPECT_EQ(guest.told(set_user_memory_region2), before);
+    EXPECT_EQ(guest.ioctls(set_user_memory_region2), before);
     /* And userspace goes on with the old number. */
     EXPECT_EQ(guest.ioctl(guest.vm, set_user_memory_region2, region), 0);
 }
@@ -497,15 +497,15 @@ TEST_F(RecorderTest, ADeviceIsFoundThroughTheFdInItsStruct)
     int file = guest.kernel.file("/dev/vfio/7");
     EXPECT_EQ(guest.vfio_file(device, file), 0);
     uint64_t old = guest.kernel.file_at(device);
-    std::vector<Told> before = guest.told(set_device_attr);
+    std::vector<IssuedIoctl> before = guest.ioctls(set_device_attr);
     reborn();
 
     EXPECT_NE(guest.kernel.file_at(device), old);
     EXPECT_EQ(guest.kernel.describe(device), "anon_inode:kvm-vfio");
-    EXPECT_EQ(guest.told(set_device_attr), before);
+    EXPECT_EQ(guest.ioctls(set_device_attr), before);
     EXPECT_EQ(guest.vfio_file(device, file, 2), 0);
     reborn();
-    EXPECT_TRUE(guest.told(set_device_attr).empty());
+    EXPECT_TRUE(guest.ioctls(set_device_attr).empty());
 }
 
 TEST_F(RecorderTest, AskingWhetherADeviceExistsCreatesNone)
@@ -545,10 +545,10 @@ TEST_F(RecorderTest, AFileThatUserspaceClosesAtOnceIsHeld)
 {
     int provision = guest.kernel.file("/dev/sgx_provision");
     EXPECT_EQ(guest.enable_cap(guest.vm, 196, provision), 0);
-    std::vector<Told> before = guest.told(enable_cap);
+    std::vector<IssuedIoctl> before = guest.ioctls(enable_cap);
     guest.kernel.close(provision);
     reborn();
-    EXPECT_EQ(guest.told(enable_cap), before);
+    EXPECT_EQ(guest.ioctls(enable_cap), before);
 }
 
 TEST_F(RecorderTest, AFileThatCannotBeHeldBlocks)
@@ -580,10 +580,10 @@ TEST_F(RecorderTest, UnregisteringPartOfACoalescedZoneTakesItAway)
     zone(unregister_coalesced_mmio, 0xc0000, 0x100000);
     EXPECT_EQ(entries(), 2u);
     reborn();
-    std::vector<Told> told = guest.told(register_coalesced_mmio);
-    ASSERT_EQ(told.size(), 2u);
-    EXPECT_EQ(told[0].bytes[12], 1);
-    EXPECT_EQ(told[1].bytes[2], 0xd);
+    std::vector<IssuedIoctl> ioctls = guest.ioctls(register_coalesced_mmio);
+    ASSERT_EQ(ioctls.size(), 2u);
+    EXPECT_EQ(ioctls[0].bytes[12], 1);
+    EXPECT_EQ(ioctls[1].bytes[2], 0xd);
 }
 
 TEST_F(RecorderTest, AnIoeventfdIsTakenAwayByItsAddressAndMatch)
@@ -593,9 +593,9 @@ TEST_F(RecorderTest, AnIoeventfdIsTakenAwayByItsAddressAndMatch)
     guest.ioeventfd(b, 0x1000, ioeventfd_datamatch, 2);
     guest.ioeventfd(a, 0x1000, ioeventfd_datamatch | ioeventfd_deassign, 1);
     reborn();
-    std::vector<Told> told = guest.told(ioeventfd);
-    ASSERT_EQ(told.size(), 1u);
-    EXPECT_EQ(told[0].bytes[0], 2);
+    std::vector<IssuedIoctl> ioctls = guest.ioctls(ioeventfd);
+    ASSERT_EQ(ioctls.size(), 1u);
+    EXPECT_EQ(ioctls[0].bytes[0], 2);
 }
 
 TEST_F(RecorderTest, GuestDebuggingThatEndedIsNotReplayed)
@@ -619,7 +619,7 @@ TEST_F(RecorderTest, AClosedVcpuIsNotCreatedAgain)
     EXPECT_EQ(guest.recorder.close(gone), 0);
     EXPECT_EQ(entries(), 1u);
     reborn();
-    EXPECT_EQ(guest.told(create_vcpu).size(), 1u);
+    EXPECT_EQ(guest.ioctls(create_vcpu).size(), 1u);
     EXPECT_EQ(guest.kernel.describe(kept), "anon_inode:kvm-vcpu:0");
 }
 
@@ -632,7 +632,7 @@ TEST_F(RecorderTest, AVcpuClosedUnseenIsNotCreatedAgain)
     ASSERT_EQ(guest.kernel.file("/etc/passwd"), gone);
     uint64_t other = guest.kernel.file_at(gone);
     reborn();
-    EXPECT_EQ(guest.told(create_vcpu).size(), 1u);
+    EXPECT_EQ(guest.ioctls(create_vcpu).size(), 1u);
     EXPECT_EQ(guest.kernel.file_at(gone), other);
     EXPECT_EQ(guest.listener.stale().size(), 1u);
 }
@@ -645,7 +645,7 @@ TEST_F(RecorderTest, AParkedVcpuKeepsItsNumberAndIsMappedNoMore)
     reborn();
     EXPECT_TRUE(guest.kernel.mappings().empty());
     EXPECT_EQ(guest.kernel.describe(vcpu), "anon_inode:kvm-vcpu:3");
-    EXPECT_EQ(guest.told(create_vcpu).size(), 1u);
+    EXPECT_EQ(guest.ioctls(create_vcpu).size(), 1u);
 
     run = guest.map(vcpu);
     reborn();

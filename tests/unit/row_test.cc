@@ -18,7 +18,7 @@
 
 #include "catalogue.h"
 #include "guest.h"
-#include "judge.h"
+#include "classify.h"
 
 using namespace uapi;
 using namespace kvm_reset;
@@ -95,13 +95,14 @@ public:
 
     void expect_the_same_in_the_new_vm(On where, uint32_t request)
     {
-        std::vector<Told> before = guest.kernel.told(on(where), request);
+        std::vector<IssuedIoctl> before = guest.kernel.ioctls(on(where),
+                                                              request);
         ASSERT_FALSE(before.empty());
         uint64_t old = guest.kernel.file_at(guest.vm);
         Result<Phases> done = guest.rebirth.run();
         ASSERT_TRUE(done) << done.error().what;
         EXPECT_NE(guest.kernel.file_at(guest.vm), old);
-        EXPECT_EQ(guest.kernel.told(on(where), request), before);
+        EXPECT_EQ(guest.kernel.ioctls(on(where), request), before);
     }
 
 private:
@@ -375,7 +376,7 @@ TEST_P(RowTest, WhatWasTakenAwayIsNotToldAgain)
     ASSERT_GE(issue(row, one.on, one.removal, one.size, 0, one.remove), 0);
     EXPECT_EQ(row.guest.recorder.entries(), before);
     ASSERT_TRUE(row.guest.rebirth.run());
-    EXPECT_TRUE(row.guest.kernel.told(row.on(one.on), one.request).empty());
+    EXPECT_TRUE(row.guest.kernel.ioctls(row.on(one.on), one.request).empty());
 }
 
 INSTANTIATE_TEST_SUITE_P(, RowTest, ::testing::ValuesIn(cases),
@@ -503,9 +504,9 @@ TEST(RowsTest, TheNewVmIsOfTheSameType)
     guest.recorder.close(guest.vm);
     guest.vm = guest.ioctl(guest.kvm, create_vm, 3);
     ASSERT_TRUE(guest.rebirth.run());
-    std::vector<Told> told = guest.told(create_vm);
-    ASSERT_EQ(told.size(), 1u);
-    EXPECT_EQ(told[0].value, 3u);
+    std::vector<IssuedIoctl> ioctls = guest.ioctls(create_vm);
+    ASSERT_EQ(ioctls.size(), 1u);
+    EXPECT_EQ(ioctls[0].value, 3u);
 }
 
 TEST(RowsTest, EveryRowThatRecordsIsListedHere)
@@ -528,7 +529,8 @@ TEST(RowsTest, EveryRowThatRecordsIsListedHere)
 
     std::set<std::pair<FdClass, std::string>> recorded;
     for (const Row &row : catalogue()) {
-        if (row.effect != Effect::Foreign && !effect_is_quiet(row.effect)) {
+        if (row.effect != Effect::Foreign &&
+            !effect_passes_through(row.effect)) {
             recorded.insert({row.on, row.name});
         }
     }
@@ -538,22 +540,24 @@ TEST(RowsTest, EveryRowThatRecordsIsListedHere)
 TEST(RowsTest, ARowWithAJudgeIsNotQuietByItself)
 {
     for (const Row &row : catalogue()) {
-        EXPECT_FALSE(row.judge && effect_is_quiet(row.effect)) << row.name;
-        EXPECT_FALSE(row.judge &&
-                     kvm_reset_quiet[ioc_number(row.request)] == row.request)
+        EXPECT_FALSE(row.classify && effect_passes_through(row.effect))
+            << row.name;
+        EXPECT_FALSE(row.classify &&
+                     kvm_reset_passthrough[ioc_number(row.request)] ==
+                         row.request)
             << row.name;
     }
 }
 
 TEST(RowsTest, EveryRulingThatRecordsIsListedHere)
 {
-    std::span<const Ruling> rulings[] = {vm_cap_rulings(), vcpu_cap_rulings(),
-                                         xen_hvm_rulings(), xen_vcpu_rulings()};
+    std::span<const ArgumentRule> rules[] = {vm_cap_rules(), vcpu_cap_rules(),
+                                             xen_hvm_rules(), xen_vcpu_rules()};
     for (size_t i = 0; i < std::size(families); i++) {
         std::vector<uint64_t> recorded;
-        for (const Ruling &ruling : rulings[i]) {
-            if (ruling.effect == Effect::Define) {
-                recorded.push_back(ruling.value);
+        for (const ArgumentRule &rule : rules[i]) {
+            if (rule.effect == Effect::Define) {
+                recorded.push_back(rule.value);
             }
         }
         EXPECT_EQ(recorded, families[i].keys) << families[i].name;
@@ -566,10 +570,10 @@ TEST(RowsTest, AGuestWithABitOfEverythingIsToldTheSame)
     guest.define_a_bit_of_everything();
     auto in_any_order = [&] {
         std::vector<std::string> all;
-        for (const Told &told : guest.told()) {
+        for (const IssuedIoctl &issued : guest.ioctls()) {
             /* Of KVM_SET_MSRS only feature MSRs stay. */
-            if (told.request != set_msrs) {
-                all.push_back(::testing::PrintToString(told));
+            if (issued.request != set_msrs) {
+                all.push_back(::testing::PrintToString(issued));
             }
         }
         std::ranges::sort(all);
@@ -581,7 +585,7 @@ TEST(RowsTest, AGuestWithABitOfEverythingIsToldTheSame)
         Result<Phases> done = guest.rebirth.run();
         ASSERT_TRUE(done) << done.error().what;
         EXPECT_EQ(in_any_order(), before);
-        EXPECT_EQ(guest.told(set_msrs).size(), 2u);
+        EXPECT_EQ(guest.ioctls(set_msrs).size(), 2u);
     }
 }
 

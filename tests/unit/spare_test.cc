@@ -24,33 +24,33 @@ struct Net {
     std::vector<uint8_t> routes;
     bool operator==(const Net &) const = default;
 
-    static uint64_t word(const Told &told, size_t at, size_t width)
+    static uint64_t word(const IssuedIoctl &issued, size_t at, size_t width)
     {
         uint64_t value = 0;
-        memcpy(&value, told.bytes.data() + at, width);
+        memcpy(&value, issued.bytes.data() + at, width);
         return value;
     }
 
     static Net of(const Guest &guest)
     {
         Net net;
-        for (const Told &told : guest.told()) {
-            if (told.request == set_user_memory_region) {
-                net.slots[word(told, 0, 4)] = told.bytes;
-                if (word(told, 16, 8) == 0) {
-                    net.slots.erase(word(told, 0, 4));
+        for (const IssuedIoctl &issued : guest.ioctls()) {
+            if (issued.request == set_user_memory_region) {
+                net.slots[word(issued, 0, 4)] = issued.bytes;
+                if (word(issued, 16, 8) == 0) {
+                    net.slots.erase(word(issued, 0, 4));
                 }
-            } else if (told.request == ioeventfd) {
-                net.ioeventfds[word(told, 8, 8)] = told.bytes;
-                if (word(told, 24, 4) & ioeventfd_deassign) {
-                    net.ioeventfds.erase(word(told, 8, 8));
+            } else if (issued.request == ioeventfd) {
+                net.ioeventfds[word(issued, 8, 8)] = issued.bytes;
+                if (word(issued, 24, 4) & ioeventfd_deassign) {
+                    net.ioeventfds.erase(word(issued, 8, 8));
                 }
-            } else if (told.request == register_coalesced_mmio) {
-                net.zones[word(told, 0, 8)] = told.bytes;
-            } else if (told.request == unregister_coalesced_mmio) {
-                net.zones.erase(word(told, 0, 8));
-            } else if (told.request == set_gsi_routing) {
-                net.routes = told.bytes;
+            } else if (issued.request == register_coalesced_mmio) {
+                net.zones[word(issued, 0, 8)] = issued.bytes;
+            } else if (issued.request == unregister_coalesced_mmio) {
+                net.zones.erase(word(issued, 0, 8));
+            } else if (issued.request == set_gsi_routing) {
+                net.routes = issued.bytes;
             }
         }
         return net;
@@ -131,7 +131,7 @@ TEST_F(SpareTest, WhatASpareCostsIsSaid)
 {
     SpareStatus few = settled();
     EXPECT_EQ(few.fds, 3u); /* the device, the VM, the vCPU */
-    EXPECT_GT(few.bytes, sizeof(Image));
+    EXPECT_GT(few.bytes, sizeof(Replica));
     for (int i = 0; i < 500; i++) {
         guest.ioeventfd(guest.kernel.eventfd(), 0xc000 + 8 * i);
     }
@@ -154,7 +154,7 @@ TEST_F(SpareTest, WhatKvmCannotUndoMakesANewOne)
     EXPECT_EQ(settled().state, SpareState::Ready);
     EXPECT_EQ(guest.rebirth.spare().built, built + 1);
     ASSERT_TRUE(guest.rebirth.run());
-    EXPECT_EQ(guest.told(create_vcpu).size(), 1u);
+    EXPECT_EQ(guest.ioctls(create_vcpu).size(), 1u);
 }
 
 TEST_F(SpareTest, ABurstOfChangesIsAFewBatches)

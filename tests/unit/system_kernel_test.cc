@@ -25,7 +25,7 @@ protected:
     static int new_eventfd() { return eventfd(0, EFD_CLOEXEC); }
 
     /* A watched eventfd whose number is then taken by @other. */
-    void take_over(int other)
+    void adopt(int other)
     {
         int fd = new_eventfd();
         ASSERT_EQ(kernel->watch(fd), 0);
@@ -60,12 +60,12 @@ TEST_F(SystemKernelTest, AClosedFileIsWatchedNoMore)
 
 TEST_F(SystemKernelTest, AnotherEventfdUnderTheNumberIsNotTheSame)
 {
-    take_over(new_eventfd());
+    adopt(new_eventfd());
 }
 
 TEST_F(SystemKernelTest, AFileThatCannotBePolledUnderTheNumberIsNotTheSame)
 {
-    take_over(memfd_create("test", MFD_CLOEXEC));
+    adopt(memfd_create("test", MFD_CLOEXEC));
 }
 
 TEST_F(SystemKernelTest, AWatchHoldsNoReference)

@@ -37,8 +37,8 @@ protected:
         Result<Phases> done = guest.rebirth.run();
         EXPECT_TRUE(done) << done.error().what;
         std::vector<uint8_t> slots;
-        for (const Told &told : guest.told(set_user_memory_region)) {
-            slots.push_back(told.bytes[0]);
+        for (const IssuedIoctl &issued : guest.ioctls(set_user_memory_region)) {
+            slots.push_back(issued.bytes[0]);
         }
         std::ranges::sort(slots);
         return slots;

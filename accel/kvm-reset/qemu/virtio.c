@@ -12,13 +12,13 @@
 #include "sysemu/kvm-reset.h"
 #include "internal.h"
 
-static void leave(EventNotifier *notifier)
+static void skip_irqfd(EventNotifier *notifier)
 {
     int fd = event_notifier_get_fd(notifier);
 
     /* 0: of a device whose driver never came up. */
     if (fd > 0) {
-        kvm_reset_leave(fd);
+        kvm_reset_skip_irqfd(fd);
     }
 }
 
@@ -31,9 +31,10 @@ static int leave_guest_notifiers(DeviceState *dev, void *opaque)
         int queues = virtio_get_num_queues(vdev);
 
         for (int i = 0; i < queues; i++) {
-            leave(virtio_queue_get_guest_notifier(virtio_get_queue(vdev, i)));
+            skip_irqfd(
+                virtio_queue_get_guest_notifier(virtio_get_queue(vdev, i)));
         }
-        leave(virtio_config_get_guest_notifier(vdev));
+        skip_irqfd(virtio_config_get_guest_notifier(vdev));
     }
     return 0;
 }

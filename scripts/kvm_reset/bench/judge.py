@@ -8,7 +8,7 @@ from .table import Line
 from .cases import VARIED
 from .measure import (PEER, PEER_PLAIN, PLAIN, WITH_SPARE, WITHOUT_SPARE,
                       Measured, median, p99)
-from .spare_cost import CHANGES, QUIET_SECONDS, SpareCost
+from .spare_cost import CHANGES, IDLE_SECONDS, SpareCost
 
 # Milliseconds that a new VM may add to a reset.
 WITH_SPARE_MEDIAN = 0.5
@@ -86,8 +86,8 @@ def spare_lines(cost: SpareCost) -> list[Line]:
              value=cost.anonymous[True] - cost.anonymous[False],
              target=SPARE_MEMORY),
         Line('the spare: fds', '', value=cost.fds),
-        Line(f'the spare: runs of its thread in {QUIET_SECONDS:.0f} quiet s',
-             '', value=cost.quiet_runs, target=0),
+        Line(f'the spare: runs of its thread in {IDLE_SECONDS:.0f} idle s',
+             '', value=cost.idle_runs, target=0),
         Line(f'{CHANGES} changes: CPU time of who makes one', 'us',
              bare=each[False], ours=each[True],
              value=each[True] - each[False], target=CHANGE_US),

@@ -12,7 +12,7 @@ from .cases import BASE
 from .measure import FIRMWARE, settle
 from .qemu import RESTART, SPARE, Qemu
 
-QUIET_SECONDS = 3.0
+IDLE_SECONDS = 3.0
 CHANGES = 10000
 # One vector masked and unmasked: its irqfd goes and comes.
 CHANGES_EACH = 2
@@ -26,8 +26,8 @@ class SpareCost:
     """Memory in MiB, CPU time in milliseconds; by whether there is a spare."""
     anonymous: dict[bool, float]
     fds: int
-    quiet_runs: int       # times that the spare's thread ran in QUIET_SECONDS
-    quiet_cpu: float
+    idle_runs: int       # times that the spare's thread ran in IDLE_SECONDS
+    idle_cpu: float
     burst_cpu: dict[bool, float]   # of the thread that made the changes
     burst_spare_cpu: float
     burst_vcpu_runs: int  # times that a vCPU's thread ran
@@ -97,8 +97,8 @@ def measure(ours: str) -> SpareCost:
         # The last changes have been followed when the spare is settled.
         time.sleep(0.5)
         before = Threads(qemus[True])
-        time.sleep(QUIET_SECONDS)
-        quiet_cpu, quiet_runs = Threads(qemus[True]).since(before,
+        time.sleep(IDLE_SECONDS)
+        idle_cpu, idle_runs = Threads(qemus[True]).since(before,
                                                            SPARE_THREAD)
         for _ in range(REPEATS):
             for spare, qemu in qemus.items():
@@ -115,5 +115,5 @@ def measure(ours: str) -> SpareCost:
         vcpus = [name for name in after.of if name.startswith('CPU ')]
         if len(vcpus) != BASE.vcpus:
             raise qemu.failed(f'{len(vcpus)} threads of vCPUs found')
-    return SpareCost(anonymous, fds, quiet_runs, quiet_cpu, burst_cpu,
+    return SpareCost(anonymous, fds, idle_runs, idle_cpu, burst_cpu,
                      spare_cpu, vcpu_runs)

@@ -13,12 +13,12 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-QUIET_NS = 2.0
+PASSTHROUGH_NS = 2.0
 RECORDED_NS = 1000.0
 JOURNAL_BYTES = 2 << 20
 # 100 ns for each of 10,000 changes; and what counts as no CPU time at all.
 BURST_NS = 1e6
-QUIET_SPARE_US = 200
+IDLE_SPARE_US = 200
 
 
 @dataclass
@@ -107,7 +107,7 @@ def counters(results: Results, name: str, title: str, unit: str,
 
 def judge(results: Results) -> list[Line]:
     lines = [
-        pair(results, 'quiet', 'not recorded', QUIET_NS),
+        pair(results, 'passthrough', 'not recorded', PASSTHROUGH_NS),
         pair(results, 'system call', 'not recorded, around a system call',
              None),
     ]
@@ -126,8 +126,8 @@ def judge(results: Results) -> list[Line]:
                       {'grown entries': 0, 'grown bytes': 0})
     lines.append(pair(results, 'spare/10,000 changes',
                       'spare: 10,000 changes', BURST_NS))
-    lines += counters(results, 'spare/quiet', 'spare: nothing changes', '',
-                      {'us of CPU in a second': QUIET_SPARE_US})
+    lines += counters(results, 'spare/idle', 'spare: nothing changes', '',
+                      {'us of CPU in a second': IDLE_SPARE_US})
     for name in sorted(results.runs):
         if name.startswith('rebirth/'):
             title = f'rebirth, {name.split(":")[1]} vCPUs'

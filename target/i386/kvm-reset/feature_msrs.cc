@@ -16,7 +16,7 @@
 #include "launch_commands.h"
 #include "plan_digest.h"
 #include "state_pieces.h"
-#include "x86_offer.h"
+#include "x86_host_features.h"
 
 namespace kvm_reset {
 
@@ -49,8 +49,8 @@ static constexpr Arch x86{
     .launch_command = x86_launch_command,
     .measure = x86_measure,
     .state_pieces = x86_state_pieces,
-    .offer = x86_offer,
-    .lacks = x86_lacks,
+    .host_features = x86_host_features,
+    .missing_features = x86_missing_features,
 };
 
 [[maybe_unused]] static const bool registered = register_arch(&x86);

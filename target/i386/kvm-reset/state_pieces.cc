@@ -194,13 +194,13 @@ constexpr StatePiece read_first(StatePiece piece)
 
 constexpr StatePiece acting(StatePiece piece)
 {
-    piece.acts = true;
+    piece.autonomous = true;
     return piece;
 }
 
-constexpr StatePiece otherwise(StatePiece piece)
+constexpr StatePiece fallback(StatePiece piece)
 {
-    piece.otherwise = true;
+    piece.fallback = true;
     return piece;
 }
 
@@ -239,7 +239,7 @@ constexpr StatePiece pieces[] = {
      .get = iow(0xe2, 24),
      .set = iow(0xe1, 24),
      .size = 8},
-    otherwise(msrs("TSC", only<Tsc>)),
+    fallback(msrs("TSC", only<Tsc>)),
     msrs("MSRS", other_msrs),
     plain("DEBUGREGS", Vcpu, ior(0xa1, 128), iow(0xa2, 128), 128),
     plain("LAPIC", Vcpu, ior(0x8e, 1024), iow(0x8f, 1024), 1024),

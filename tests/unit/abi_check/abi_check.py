@@ -5,7 +5,7 @@
 The catalogue holds plain numbers.  This makes a C program of every ioctl
 that a set of kernel headers defines, of every field that a row names
 (facts.txt), of every command of a confidential launch and of every value that
-a judge knows, runs it, and compares.
+a classifier knows, runs it, and compares.
 C, because some of these headers give other numbers to a C++ compiler.
 
 A set of headers is "installed" (the compiler's own) or a folder like QEMU's
@@ -165,7 +165,7 @@ class Headers:
 class Catalogue:
     """What kvm-reset-catalogue prints."""
     rows: list[dict]
-    rulings: list[dict]
+    rules: list[dict]
     launches: list[dict]
 
     @classmethod
@@ -174,7 +174,7 @@ class Catalogue:
                               check=True)
         entries = [json.loads(line) for line in done.stdout.splitlines()]
         return cls(*([entry for entry in entries if entry['kind'] == kind]
-                     for kind in ('row', 'ruling', 'launch')))
+                     for kind in ('row', 'rule', 'launch')))
 
     def facts(self) -> dict[str, int | list[int]]:
         return {f'{row["class"]}:{row["name"]}:{name}': value
@@ -285,13 +285,13 @@ class Check:
         return wrong, f'{len(facts)} facts'
 
     def every_ruling_is_on_the_right_value(self) -> tuple[list[str], str]:
-        rulings = self.catalogue.rulings
-        answers = self.headers.ask([(r['name'], r['name']) for r in rulings])
-        wrong = [f'{r["name"]}: the judge says {r["value"]}, '
+        rules = self.catalogue.rules
+        answers = self.headers.ask([(r['name'], r['name']) for r in rules])
+        wrong = [f'{r["name"]}: the classifier says {r["value"]}, '
                  f'C says {answers[r["name"]][0]}'
-                 for r in rulings if r['name'] in answers
+                 for r in rules if r['name'] in answers
                  and answers[r['name']][0] != r['value']]
-        lacking = len(rulings) - len(answers)
+        lacking = len(rules) - len(answers)
         return wrong, (f'{len(answers)} values' +
                        (f'; {lacking} that these headers lack'
                         if lacking else ''))

@@ -1,5 +1,5 @@
 /*
- * The retirer: closes old VMs while nobody waits
+ * The reaper: closes old VMs while nobody waits
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
@@ -8,8 +8,8 @@
  * kernel can take down, it does not pile up dead VMs.
  */
 
-#ifndef KVM_RESET_RETIRER_H
-#define KVM_RESET_RETIRER_H
+#ifndef KVM_RESET_VM_REAPER_H
+#define KVM_RESET_VM_REAPER_H
 
 #include <chrono>
 #include <condition_variable>
@@ -19,11 +19,11 @@
 #include <vector>
 
 #include "kernel.h"
-#include "quiet_thread.h"
+#include "masked_thread.h"
 
 namespace kvm_reset {
 
-class Retirer {
+class VmReaper {
 public:
     /*
      * Nobody is in a hurry to see a VM gone, and the guest is about to run:
@@ -31,11 +31,11 @@ public:
      */
     static constexpr auto patience = std::chrono::milliseconds(5);
 
-    explicit Retirer(Kernel &kernel, size_t bound = 4)
+    explicit VmReaper(Kernel &kernel, size_t bound = 4)
         : kernel_(kernel), bound_(bound)
     {}
     /* Waits for what is under way and closes the rest. */
-    ~Retirer();
+    ~VmReaper();
 
     /*
      * Takes the fds over; waits while @bound VMs are waiting.  Without a thread
@@ -65,7 +65,7 @@ private:
     uint64_t last_duration_ = 0;
     uint64_t waited_ = 0;
     bool stopping_ = false;
-    QuietThread thread_;
+    MaskedThread thread_;
 };
 
 } /* namespace kvm_reset */

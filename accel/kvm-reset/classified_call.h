@@ -4,8 +4,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#ifndef KVM_RESET_MEANING_H
-#define KVM_RESET_MEANING_H
+#ifndef KVM_RESET_CLASSIFIED_CALL_H
+#define KVM_RESET_CLASSIFIED_CALL_H
 
 #include <cstdint>
 #include <span>
@@ -17,17 +17,17 @@
 namespace kvm_reset {
 
 /* The visible bytes of an argument where the caller has it. */
-std::span<const uint8_t> caller_bytes(const Row &row, uintptr_t arg);
+std::span<const uint8_t> user_bytes(const Row &row, uintptr_t arg);
 
 /*
  * The effect of this very call.  Of a call whose elements are entries of
  * their own, the effect of the first element that matters.
  */
-Effect effect_of(const Row &row, uintptr_t arg, const JudgeContext &context);
+Effect effect_of(const Row &row, uintptr_t arg, const ClassifyContext &context);
 
 /* The effect of one element of such a call. */
 Effect effect_of_element(const Row &row, std::span<const uint8_t> element,
-                         const JudgeContext &context);
+                         const ClassifyContext &context);
 
 /* What the call is about. */
 Key key_of(const Row &row, ObjectId target, const Argument &arg);

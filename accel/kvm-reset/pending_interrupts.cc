@@ -4,19 +4,19 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#include "waiting.h"
+#include "pending_interrupts.h"
 
 #include <cerrno>
 #include <vector>
 
-#include "meaning.h"
+#include "classified_call.h"
 
 namespace kvm_reset {
 
 /* The last three of a line have an edge in them, if there was one. */
 constexpr size_t most_of_one = 3;
 
-void Waiting::add(const Row &row, ObjectId target, Argument arg)
+void PendingInterrupts::add(const Row &row, ObjectId target, Argument arg)
 {
     Key key = key_of(row, target, arg);
     std::vector<size_t> same;
@@ -35,7 +35,8 @@ void Waiting::add(const Row &row, ObjectId target, Argument arg)
     calls_.push_back({&row, key, std::move(arg)});
 }
 
-Result<void> Waiting::deliver(Kernel &kernel, const Snapshot &snapshot) const
+Result<void> PendingInterrupts::deliver(Kernel &kernel,
+                                        const Snapshot &snapshot) const
 {
     for (const Call &call : calls_) {
         const Object *object = snapshot.object(call.key.target);

@@ -7,8 +7,8 @@
  * up and down many times, one time is as good as all of them.
  */
 
-#ifndef KVM_RESET_WAITING_H
-#define KVM_RESET_WAITING_H
+#ifndef KVM_RESET_PENDING_INTERRUPTS_H
+#define KVM_RESET_PENDING_INTERRUPTS_H
 
 #include <vector>
 
@@ -20,7 +20,7 @@
 
 namespace kvm_reset {
 
-class Waiting {
+class PendingInterrupts {
 public:
     /* A call that raises or lowers one, by its row. */
     void add(const Row &row, ObjectId target, Argument arg);

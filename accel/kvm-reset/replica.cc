@@ -1,10 +1,10 @@
 /*
- * An image
+ * A replica
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#include "image.h"
+#include "replica.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -33,9 +33,9 @@ std::string describe(const Entry &entry)
     return text;
 }
 
-/* The argument with the fds of @image in place of userspace's. */
+/* The argument with the fds of @replica in place of userspace's. */
 static LiveArgument live_in(const Entry &entry, const Argument &arg,
-                            const Image *image)
+                            const Replica *replica)
 {
     LiveArgument live = arg.live(entry.row->room);
 
@@ -43,9 +43,9 @@ static LiveArgument live_in(const Entry &entry, const Argument &arg,
         const FdField &fd = entry.row->fds[i];
         Field field = arg.in_live(
             {.offset = fd.offset, .width = 4, .inside = fd.inside});
-        if (image && entry.objects[i]) {
+        if (replica && entry.objects[i]) {
             write_field(live.bytes, field,
-                        uint32_t(image->fd(entry.objects[i])));
+                        uint32_t(replica->fd(entry.objects[i])));
         } else if (fd.role == FdRole::Held && entry.held) {
             write_field(live.bytes, field, uint32_t(entry.held->get()));
         }
@@ -64,7 +64,7 @@ static int call(Kernel &kernel, int fd, uint32_t request, LiveArgument &arg)
 }
 
 Result<void> issue(Kernel &kernel, const Entry &entry, int fd,
-                   const Image *objects)
+                   const Replica *objects)
 {
     LiveArgument live = live_in(entry, entry.arg, objects);
     int ret = call(kernel, fd, entry.row->request, live);
@@ -79,7 +79,7 @@ Result<void> issue(Kernel &kernel, const Entry &entry, int fd,
 }
 
 Result<void> issue_removal(Kernel &kernel, const Entry &entry, int fd,
-                           const Image *objects)
+                           const Replica *objects)
 {
     std::optional<TakingAway> removal = taking_away(entry);
 
@@ -94,14 +94,14 @@ Result<void> issue_removal(Kernel &kernel, const Entry &entry, int fd,
     return {};
 }
 
-int Image::fd(ObjectId object) const
+int Replica::fd(ObjectId object) const
 {
     auto found = fds_.find(object);
 
     return found == fds_.end() ? -1 : found->second.get();
 }
 
-size_t Image::footprint() const
+size_t Replica::footprint() const
 {
     /* A map's node has three pointers and a colour besides. */
     size_t node = sizeof(decltype(fds_)::value_type) + 4 * sizeof(void *);
@@ -110,7 +110,7 @@ size_t Image::footprint() const
            applied_.capacity() * sizeof(EntryPtr);
 }
 
-int Image::issue_create(const Entry &entry, LiveArgument &arg)
+int Replica::issue_create(const Entry &entry, LiveArgument &arg)
 {
     int target = fd(entry.target);
     bool is_vm = entry.row->creates == FdClass::Vm;
@@ -132,7 +132,7 @@ int Image::issue_create(const Entry &entry, LiveArgument &arg)
     return ret;
 }
 
-Result<void> Image::create(const Entry &entry)
+Result<void> Replica::create(const Entry &entry)
 {
     LiveArgument live = live_in(entry, entry.arg, this);
     int made = issue_create(entry, live);
@@ -144,7 +144,7 @@ Result<void> Image::create(const Entry &entry)
     return {};
 }
 
-Result<void> Image::replay(const Entry &entry)
+Result<void> Replica::replay(const Entry &entry)
 {
     for (ObjectId object : entry.objects) {
         if (object && fd(object) < 0) {
@@ -155,7 +155,7 @@ Result<void> Image::replay(const Entry &entry)
     return issue(*kernel_, entry, fd(entry.target), this);
 }
 
-Result<void> Image::define_launch(const Entry &entry)
+Result<void> Replica::define_launch(const Entry &entry)
 {
     LaunchAnswer answer;
     Result<void> done = entry.step->take(*kernel_, fd(entry.target), &answer);
@@ -164,7 +164,7 @@ Result<void> Image::define_launch(const Entry &entry)
     return done;
 }
 
-Result<void> Image::launch(const LaunchPlan &plan)
+Result<void> Replica::launch(const LaunchPlan &plan)
 {
     Result<void> done = plan.take(
         *kernel_, [this](uint64_t object) { return fd(object); }, answers_);
@@ -173,12 +173,12 @@ Result<void> Image::launch(const LaunchPlan &plan)
     return done;
 }
 
-Result<void> Image::take_away(const Entry &entry)
+Result<void> Replica::take_away(const Entry &entry)
 {
     return issue_removal(*kernel_, entry, fd(entry.target), this);
 }
 
-Result<void> Image::open_system(const Snapshot &snapshot)
+Result<void> Replica::open_system(const Snapshot &snapshot)
 {
     for (const Object &object : snapshot.objects) {
         if (object.kind == FdClass::Vm && taken_ < 0) {
@@ -196,7 +196,7 @@ Result<void> Image::open_system(const Snapshot &snapshot)
 }
 
 /* What the journal no longer has, or has in another form. */
-Result<void> Image::forget(const Entry &entry)
+Result<void> Replica::forget(const Entry &entry)
 {
     const Row &row = *entry.row;
 
@@ -216,7 +216,7 @@ Result<void> Image::forget(const Entry &entry)
     return take_away(entry);
 }
 
-Result<void> Image::apply(const Entry &entry)
+Result<void> Replica::apply(const Entry &entry)
 {
     if (entry.row->effect == Effect::Create) {
         return create(entry);
@@ -231,7 +231,7 @@ Result<void> Image::apply(const Entry &entry)
  * Both lists are in replay order.  All that is gone goes before anything
  * comes: a slot may lie where another one was.
  */
-Result<void> Image::follow(const Snapshot &snapshot)
+Result<void> Replica::follow(const Snapshot &snapshot)
 {
     std::vector<EntryPtr> gone, come;
 
@@ -262,18 +262,19 @@ Result<void> Image::follow(const Snapshot &snapshot)
     return {};
 }
 
-Result<Image> Image::build(Kernel &kernel, const Snapshot &snapshot, int taken)
+Result<Replica> Replica::build(Kernel &kernel, const Snapshot &snapshot,
+                               int taken)
 {
-    Image image(kernel, taken);
-    Result<void> done = image.open_system(snapshot);
+    Replica replica(kernel, taken);
+    Result<void> done = replica.open_system(snapshot);
 
     if (done) {
-        done = image.follow(snapshot);
+        done = replica.follow(snapshot);
     }
     if (!done) {
         return std::unexpected(done.error());
     }
-    return image;
+    return replica;
 }
 
 } /* namespace kvm_reset */

@@ -6,8 +6,8 @@
  * Not std::thread: that one ends the process when there is none to be had.
  */
 
-#ifndef KVM_RESET_QUIET_THREAD_H
-#define KVM_RESET_QUIET_THREAD_H
+#ifndef KVM_RESET_MASKED_THREAD_H
+#define KVM_RESET_MASKED_THREAD_H
 
 #include <functional>
 #include <pthread.h>
@@ -16,12 +16,12 @@
 
 namespace kvm_reset {
 
-class QuietThread {
+class MaskedThread {
 public:
-    QuietThread() = default;
-    QuietThread(const QuietThread &) = delete;
+    MaskedThread() = default;
+    MaskedThread(const MaskedThread &) = delete;
     /* Whoever started it has joined it. */
-    ~QuietThread() = default;
+    ~MaskedThread() = default;
 
     /* @name: at most 15 characters, with static storage. */
     Result<void> start(const char *name, std::function<void()> run);

@@ -24,21 +24,21 @@
 
 namespace {
 
-void quiet_bare(benchmark::State &state)
+void passthrough_bare(benchmark::State &state)
 {
     measure(state, [](int fd, unsigned long request, void *arg) {
         return bare_ioctl(fd, request, arg);
     });
 }
-BENCHMARK(quiet_bare)->Name("quiet/bare");
+BENCHMARK(passthrough_bare)->Name("passthrough/bare");
 
-void quiet_ours(benchmark::State &state)
+void passthrough_ours(benchmark::State &state)
 {
     measure(state, [](int fd, unsigned long request, void *arg) {
         return kvm_reset_bare_ioctl(fd, request, arg);
     });
 }
-BENCHMARK(quiet_ours)->Name("quiet/ours");
+BENCHMARK(passthrough_ours)->Name("passthrough/ours");
 
 } /* namespace */
 

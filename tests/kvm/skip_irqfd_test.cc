@@ -17,7 +17,7 @@ namespace {
 
 constexpr uint32_t line = 4;
 
-class LeaveTest : public ::testing::Test {
+class SkipIrqfdTest : public ::testing::Test {
 protected:
     void SetUp() override
     {
@@ -29,7 +29,7 @@ protected:
         guest->registry.add({.name = "device",
                              .phases = {Phase::Quiesce},
                              .run = [this](Phase) -> Result<void> {
-                                 guest->rebirth.leave(bell->fd());
+                                 guest->rebirth.skip_irqfd(bell->fd());
                                  return {};
                              }});
     }
@@ -55,7 +55,7 @@ protected:
     std::optional<Doorbell> bell;
 };
 
-TEST_F(LeaveTest, TheDeviceTakesItAwayAndSetsUpAnother)
+TEST_F(SkipIrqfdTest, TheDeviceTakesItAwayAndSetsUpAnother)
 {
     for (int vm = 0; vm < 3; vm++) {
         ASSERT_NO_FATAL_FAILURE(guest->reborn());
@@ -70,7 +70,7 @@ TEST_F(LeaveTest, TheDeviceTakesItAwayAndSetsUpAnother)
     EXPECT_TRUE(raises());
 }
 
-TEST_F(LeaveTest, IfItIsKeptItRaisesItsInterruptInTheNewVm)
+TEST_F(SkipIrqfdTest, IfItIsKeptItRaisesItsInterruptInTheNewVm)
 {
     for (int vm = 0; vm < 3; vm++) {
         ASSERT_NO_FATAL_FAILURE(guest->reborn());

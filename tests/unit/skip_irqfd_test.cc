@@ -16,7 +16,7 @@ using namespace uapi;
 
 namespace {
 
-class LeaveTest : public ::testing::Test {
+class SkipIrqfdTest : public ::testing::Test {
 protected:
     Guest guest;
     int left = guest.kernel.eventfd();
@@ -34,7 +34,7 @@ protected:
                             .phases = {Phase::Quiesce},
                             .run = [this](Phase) -> Result<void> {
                                 if (leaves) {
-                                    guest.rebirth.leave(left);
+                                    guest.rebirth.skip_irqfd(left);
                                 }
                                 return {};
                             }});
@@ -58,7 +58,7 @@ protected:
     }
 };
 
-TEST_F(LeaveTest, AnIrqfdThatItsDeviceWillEndIsNotMoved)
+TEST_F(SkipIrqfdTest, AnIrqfdThatItsDeviceWillEndIsNotMoved)
 {
     size_t before = guest.kernel.times(irqfd);
     ASSERT_TRUE(guest.rebirth.run());
@@ -72,7 +72,7 @@ TEST_F(LeaveTest, AnIrqfdThatItsDeviceWillEndIsNotMoved)
     EXPECT_EQ(guest.kernel.vms(), 1u);
 }
 
-TEST_F(LeaveTest, OneThatTheDeviceKeptAfterAllMovesBeforeTheGuestRuns)
+TEST_F(SkipIrqfdTest, OneThatTheDeviceKeptAfterAllMovesBeforeTheGuestRuns)
 {
     ASSERT_TRUE(guest.rebirth.run());
     ASSERT_TRUE(guest.rebirth.before_run());
@@ -81,7 +81,7 @@ TEST_F(LeaveTest, OneThatTheDeviceKeptAfterAllMovesBeforeTheGuestRuns)
     EXPECT_EQ(guest.kernel.irqfds(guest.vm), both());
 }
 
-TEST_F(LeaveTest, IfThatFailsWhoResetsIsTold)
+TEST_F(SkipIrqfdTest, IfThatFailsWhoResetsIsTold)
 {
     ASSERT_TRUE(guest.rebirth.run());
     guest.kernel.fail(irqfd, 2, ENOMEM);
@@ -91,7 +91,7 @@ TEST_F(LeaveTest, IfThatFailsWhoResetsIsTold)
     EXPECT_NE(done.error().what.find("KVM_IRQFD"), std::string::npos);
 }
 
-TEST_F(LeaveTest, AnAbortFindsItWhereItWas)
+TEST_F(SkipIrqfdTest, AnAbortFindsItWhereItWas)
 {
     guest.registry.add(
         {.name = "gives up",
@@ -104,7 +104,7 @@ TEST_F(LeaveTest, AnAbortFindsItWhereItWas)
     EXPECT_EQ(guest.kernel.irqfds(guest.vm), both());
 }
 
-TEST_F(LeaveTest, ItIsForOneRebirthAlone)
+TEST_F(SkipIrqfdTest, ItIsForOneRebirthAlone)
 {
     ASSERT_TRUE(guest.rebirth.run());
     ASSERT_TRUE(guest.rebirth.before_run());
@@ -113,7 +113,7 @@ TEST_F(LeaveTest, ItIsForOneRebirthAlone)
     EXPECT_EQ(guest.kernel.irqfds(guest.vm), both());
 }
 
-TEST_F(LeaveTest, TheOldVmsEndWaitsUntilTheGuestIsAboutToRun)
+TEST_F(SkipIrqfdTest, TheOldVmsEndWaitsUntilTheGuestIsAboutToRun)
 {
     ASSERT_TRUE(guest.rebirth.run());
     EXPECT_EQ(guest.kernel.vms(), 2u);
@@ -124,7 +124,7 @@ TEST_F(LeaveTest, TheOldVmsEndWaitsUntilTheGuestIsAboutToRun)
     EXPECT_EQ(guest.rebirth.status().retiring, 0u);
 }
 
-TEST_F(LeaveTest, TheNextSpareWaitsForThatToo)
+TEST_F(SkipIrqfdTest, TheNextSpareWaitsForThatToo)
 {
     guest.rebirth.keep_spare(true);
     guest.rebirth.drain();
@@ -146,7 +146,7 @@ TEST_F(LeaveTest, TheNextSpareWaitsForThatToo)
     EXPECT_EQ(guest.rebirth.spare().state, SpareState::Ready);
 }
 
-TEST_F(LeaveTest, AResetThatNeverRanTheGuestDoesNotKeepItsOldVm)
+TEST_F(SkipIrqfdTest, AResetThatNeverRanTheGuestDoesNotKeepItsOldVm)
 {
     for (int i = 0; i < 3; i++) {
         ASSERT_TRUE(guest.rebirth.run());

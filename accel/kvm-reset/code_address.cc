@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#include "caller.h"
+#include "code_address.h"
 
 #include <cstdint>
 #include <cstring>
@@ -14,7 +14,7 @@
 
 namespace kvm_reset {
 
-std::string describe_caller(const void *address)
+std::string describe_code_address(const void *address)
 {
     Dl_info info;
 

@@ -9,7 +9,7 @@
  * feature is gone.
  */
 
-#include "x86_offer.h"
+#include "x86_host_features.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -259,9 +259,9 @@ std::string words_for(size_t word, unsigned bit)
 
 } /* namespace */
 
-Result<Offer> x86_offer(Kernel &kernel, int system)
+Result<HostFeatures> x86_host_features(Kernel &kernel, int system)
 {
-    Offer offer;
+    HostFeatures features;
 
     for (const Capability &capability : capabilities) {
         int ret = kernel.ioctl(system, check_extension, capability.number);
@@ -269,7 +269,7 @@ Result<Offer> x86_offer(Kernel &kernel, int system)
             return fail(-ret, "asking KVM for KVM_CAP_%s", capability.name);
         }
         if (ret > 0) {
-            offer.insert(capability.number);
+            features.insert(capability.number);
         }
     }
     Result<std::vector<uint8_t>> cpuid = supported_cpuid(kernel, system);
@@ -280,22 +280,23 @@ Result<Offer> x86_offer(Kernel &kernel, int system)
         uint32_t value = value_of(*cpuid, words[word]);
         for (unsigned bit = 0; bit < 32; bit++) {
             if (value >> bit & 1) {
-                offer.insert(feature(word, bit));
+                features.insert(feature(word, bit));
             }
         }
     }
-    return offer;
+    return features;
 }
 
-std::vector<std::string> x86_lacks(const Offer &before, const Offer &now,
-                                   const Snapshot &snapshot)
+std::vector<std::string> x86_missing_features(const HostFeatures &before,
+                                              const HostFeatures &now,
+                                              const Snapshot &snapshot)
 {
-    std::vector<std::string> lacks;
+    std::vector<std::string> missing;
 
     for (const Capability &capability : capabilities) {
         if (before.contains(capability.number) &&
             !now.contains(capability.number)) {
-            lacks.push_back(format("KVM_CAP_%s", capability.name));
+            missing.push_back(format("KVM_CAP_%s", capability.name));
         }
     }
     for (size_t word = 0; word < std::size(words); word++) {
@@ -303,11 +304,11 @@ std::vector<std::string> x86_lacks(const Offer &before, const Offer &now,
             uint64_t number = feature(word, bit);
             if (before.contains(number) && !now.contains(number) &&
                 guest_has(snapshot, word, bit)) {
-                lacks.push_back(words_for(word, bit));
+                missing.push_back(words_for(word, bit));
             }
         }
     }
-    return lacks;
+    return missing;
 }
 
 } /* namespace kvm_reset */

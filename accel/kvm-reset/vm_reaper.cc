@@ -1,14 +1,14 @@
 /*
- * The retirer
+ * The reaper
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#include "retirer.h"
+#include "vm_reaper.h"
 
 namespace kvm_reset {
 
-Retirer::~Retirer()
+VmReaper::~VmReaper()
 {
     {
         std::unique_lock lock(mutex_);
@@ -20,7 +20,7 @@ Retirer::~Retirer()
     }
 }
 
-void Retirer::retire(std::vector<Fd> fds)
+void VmReaper::retire(std::vector<Fd> fds)
 {
     std::unique_lock lock(mutex_);
 
@@ -39,7 +39,7 @@ void Retirer::retire(std::vector<Fd> fds)
     changed_.notify_all();
 }
 
-void Retirer::drain()
+void VmReaper::drain()
 {
     std::unique_lock lock(mutex_);
 
@@ -49,7 +49,7 @@ void Retirer::drain()
     hurried_--;
 }
 
-void Retirer::work()
+void VmReaper::work()
 {
     std::unique_lock lock(mutex_);
 
@@ -65,7 +65,7 @@ void Retirer::work()
     }
 }
 
-void Retirer::close_first(std::unique_lock<std::mutex> &lock)
+void VmReaper::close_first(std::unique_lock<std::mutex> &lock)
 {
     std::vector<Fd> fds = std::move(queue_.front());
 
@@ -84,19 +84,19 @@ void Retirer::close_first(std::unique_lock<std::mutex> &lock)
     changed_.notify_all();
 }
 
-size_t Retirer::waiting() const
+size_t VmReaper::waiting() const
 {
     std::unique_lock lock(mutex_);
     return queue_.size() + busy_;
 }
 
-uint64_t Retirer::last_duration() const
+uint64_t VmReaper::last_duration() const
 {
     std::unique_lock lock(mutex_);
     return last_duration_;
 }
 
-uint64_t Retirer::waited() const
+uint64_t VmReaper::waited() const
 {
     std::unique_lock lock(mutex_);
     return waited_;

@@ -1,15 +1,15 @@
 /*
- * An image: one kernel VM built from a journal
+ * A replica: one kernel VM built from a journal
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A VM of its own on fds of its own, which nobody but the image knows.
+ * A VM of its own on fds of its own, which nobody but the replica knows.
  * Building one changes nothing that userspace or the VM in use can see; what
  * two VMs cannot hold at once is left out until the swap.
  */
 
-#ifndef KVM_RESET_IMAGE_H
-#define KVM_RESET_IMAGE_H
+#ifndef KVM_RESET_REPLICA_H
+#define KVM_RESET_REPLICA_H
 
 #include <map>
 #include <optional>
@@ -22,7 +22,7 @@
 
 namespace kvm_reset {
 
-class Image {
+class Replica {
 public:
     /*
      * Opens the KVM device anew and replays @snapshot onto it.  @taken is the
@@ -30,20 +30,20 @@ public:
      * that it has): debugfs names VMs by it, and two of one name get only one
      * directory.
      */
-    static Result<Image> build(Kernel &kernel, const Snapshot &snapshot,
-                               int taken);
+    static Result<Replica> build(Kernel &kernel, const Snapshot &snapshot,
+                                 int taken);
 
     /*
-     * Brings the image up to date with what changed since.  After a failure
+     * Brings the replica up to date with what changed since.  After a failure
      * it is of no use: ESTALE says that KVM cannot undo what is gone, so that
-     * only a new image will do.
+     * only a new replica will do.
      */
     Result<void> follow(const Snapshot &snapshot);
 
-    /* The version of the journal that the image stands for. */
+    /* The version of the journal that the replica stands for. */
     uint64_t version() const { return version_; }
 
-    /* Borrowed; -1 for an object that the image does not have. */
+    /* Borrowed; -1 for an object that the replica does not have. */
     int fd(ObjectId object) const;
     size_t fds() const { return fds_.size(); }
     /*
@@ -60,7 +60,7 @@ public:
     Result<void> take_away(const Entry &entry);
 
     /*
-     * Launches the guest that the image is: takes every step of @plan.  What
+     * Launches the guest that the replica is: takes every step of @plan.  What
      * the kernel answered, to that and to the definitions, is in answers().
      */
     Result<void> launch(const LaunchPlan &plan);
@@ -81,7 +81,7 @@ public:
     void close() { fds_.clear(); }
 
 private:
-    Image(Kernel &kernel, int taken) : kernel_(&kernel), taken_(taken) {}
+    Replica(Kernel &kernel, int taken) : kernel_(&kernel), taken_(taken) {}
 
     Result<void> open_system(const Snapshot &snapshot);
     Result<void> forget(const Entry &entry);
@@ -107,9 +107,9 @@ private:
  * that userspace knows.  Fails if the kernel takes less than all.
  */
 Result<void> issue(Kernel &kernel, const Entry &entry, int fd,
-                   const Image *objects);
+                   const Replica *objects);
 Result<void> issue_removal(Kernel &kernel, const Entry &entry, int fd,
-                           const Image *objects);
+                           const Replica *objects);
 
 /* "KVM_CREATE_VCPU 3": the ioctl and what it is about. */
 std::string describe(const Entry &entry);

@@ -4,11 +4,11 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#include "meaning.h"
+#include "classified_call.h"
 
 namespace kvm_reset {
 
-std::span<const uint8_t> caller_bytes(const Row &row, uintptr_t arg)
+std::span<const uint8_t> user_bytes(const Row &row, uintptr_t arg)
 {
     if (row.arg != ArgKind::Struct || !arg) {
         return {};
@@ -64,7 +64,7 @@ bool fd_field_present(const FdField &field, const Argument &arg)
 
 /* What is volatile otherwise defines until the launch locks it. */
 static Effect until_launch(const Row &row, Effect effect,
-                           const JudgeContext &context)
+                           const ClassifyContext &context)
 {
     return effect == Effect::Volatile && row.until_launch && context.launching
              ? Effect::Define
@@ -72,21 +72,22 @@ static Effect until_launch(const Row &row, Effect effect,
 }
 
 Effect effect_of_element(const Row &row, std::span<const uint8_t> element,
-                         const JudgeContext &context)
+                         const ClassifyContext &context)
 {
-    Effect effect = row.judge ? row.judge(element, 0, context) : row.effect;
+    Effect effect = row.classify ? row.classify(element, 0, context)
+                                 : row.effect;
 
     return until_launch(row, effect, context);
 }
 
-Effect effect_of(const Row &row, uintptr_t arg, const JudgeContext &context)
+Effect effect_of(const Row &row, uintptr_t arg, const ClassifyContext &context)
 {
-    if (!row.judge) {
+    if (!row.classify) {
         return until_launch(row, row.effect, context);
     }
-    std::span<const uint8_t> bytes = caller_bytes(row, arg);
+    std::span<const uint8_t> bytes = user_bytes(row, arg);
     if (!row.each_element) {
-        return until_launch(row, row.judge(bytes, arg, context), context);
+        return until_launch(row, row.classify(bytes, arg, context), context);
     }
 
     size_t fixed = fixed_size(row);
@@ -94,7 +95,7 @@ Effect effect_of(const Row &row, uintptr_t arg, const JudgeContext &context)
          at += row.tail.element) {
         Effect effect = effect_of_element(
             row, bytes.subspan(at, row.tail.element), context);
-        if (!effect_is_quiet(effect)) {
+        if (!effect_passes_through(effect)) {
             return effect;
         }
     }

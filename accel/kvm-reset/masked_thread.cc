@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#include "quiet_thread.h"
+#include "masked_thread.h"
 
 #include <csignal>
 
@@ -13,16 +13,16 @@ namespace kvm_reset {
 /* Several times what replaying a journal needs, sanitizers included. */
 constexpr size_t stack_size = 1 << 20;
 
-void *QuietThread::enter(void *self)
+void *MaskedThread::enter(void *self)
 {
-    auto thread = static_cast<QuietThread *>(self);
+    auto thread = static_cast<MaskedThread *>(self);
 
     pthread_setname_np(pthread_self(), thread->name_);
     thread->run_();
     return nullptr;
 }
 
-Result<void> QuietThread::start(const char *name, std::function<void()> run)
+Result<void> MaskedThread::start(const char *name, std::function<void()> run)
 {
     sigset_t all, before;
     pthread_attr_t attributes;
@@ -43,7 +43,7 @@ Result<void> QuietThread::start(const char *name, std::function<void()> run)
     return {};
 }
 
-void QuietThread::join()
+void MaskedThread::join()
 {
     pthread_join(thread_, nullptr);
     started_ = false;

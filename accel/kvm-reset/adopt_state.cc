@@ -23,7 +23,7 @@ static std::unexpected<Error> no_place(const char *what)
 }
 
 /* A register that says what it said on a new VM says nothing. */
-Result<void> GuestState::take_over_registers(Item &to, const Item &from)
+Result<void> GuestState::adopt_registers(Item &to, const Item &from)
 {
     to.value = to.fresh;
     for (size_t i = 0; i < count_of(from.value); i++) {
@@ -44,11 +44,11 @@ Result<void> GuestState::take_over_registers(Item &to, const Item &from)
     return {};
 }
 
-Result<void> GuestState::take_over_item(const Item &from)
+Result<void> GuestState::adopt_item(const Item &from)
 {
     auto to = std::ranges::find_if(items_, [&](const Item &item) {
         return item.piece == from.piece && item.object == from.object &&
-               !item.lacks;
+               !item.absent;
     });
     bool registers = from.piece->form == PieceForm::Registers;
 
@@ -56,10 +56,10 @@ Result<void> GuestState::take_over_item(const Item &from)
         return from.value == from.fresh ? Result<void>()
                                         : no_place(from.piece->name);
     }
-    to->there = true;
+    to->present = true;
     to->at = from.at;
     if (registers) {
-        return take_over_registers(*to, from);
+        return adopt_registers(*to, from);
     }
     if (from.value.size() > to->fresh.size()) {
         return no_place(
@@ -71,14 +71,14 @@ Result<void> GuestState::take_over_item(const Item &from)
     return {};
 }
 
-Result<void> GuestState::take_over(const GuestState &other,
-                                   const Snapshot &snapshot)
+Result<void> GuestState::adopt(const GuestState &other,
+                               const Snapshot &snapshot)
 {
     for (const Item &from : other.items_) {
-        if (!from.there || !snapshot.object(from.object)) {
+        if (!from.present || !snapshot.object(from.object)) {
             continue;
         }
-        if (Result<void> done = take_over_item(from); !done) {
+        if (Result<void> done = adopt_item(from); !done) {
             return done;
         }
     }

@@ -1,10 +1,10 @@
 /*
- * Judges: which arguments of an ioctl define, and which are volatile
+ * Classifiers: which arguments of an ioctl define, and which are volatile
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#include "judge.h"
+#include "classify.h"
 
 #include <algorithm>
 #include <optional>
@@ -21,7 +21,7 @@ constexpr auto Foreign = Effect::Foreign;
  * KVM_ENABLE_CAP on a VM.  DISABLE_QUIRKS, DISABLE_QUIRKS2, X2APIC_API and
  * X86_DISABLE_EXITS add to what an earlier call set; nobody makes two.
  */
-constexpr Ruling vm_caps[] = {
+constexpr ArgumentRule vm_caps[] = {
     {116, "KVM_CAP_DISABLE_QUIRKS", Define},
     {121, "KVM_CAP_SPLIT_IRQCHIP", Define},
     {128, "KVM_CAP_MAX_VCPU_ID", Define},
@@ -51,7 +51,7 @@ constexpr Ruling vm_caps[] = {
     {237, "KVM_CAP_X86_APIC_BUS_CYCLES_NS", Define},
 };
 
-constexpr Ruling vcpu_caps[] = {
+constexpr ArgumentRule vcpu_caps[] = {
     {123, "KVM_CAP_HYPERV_SYNIC", Define},
     {148, "KVM_CAP_HYPERV_SYNIC2", Define},
     {163, "KVM_CAP_HYPERV_ENLIGHTENED_VMCS", Define,
@@ -66,7 +66,7 @@ constexpr Ruling vcpu_caps[] = {
  * channels, its timers) dies with the guest: the Xen emulation's own reset
  * closes it and sets it up again.
  */
-constexpr Ruling xen_hvm_types[] = {
+constexpr ArgumentRule xen_hvm_types[] = {
     {0, "KVM_XEN_ATTR_TYPE_LONG_MODE", Define},
     {1, "KVM_XEN_ATTR_TYPE_SHARED_INFO", Volatile},
     {2, "KVM_XEN_ATTR_TYPE_UPCALL_VECTOR", Define},
@@ -76,7 +76,7 @@ constexpr Ruling xen_hvm_types[] = {
     {6, "KVM_XEN_ATTR_TYPE_SHARED_INFO_HVA", Volatile},
 };
 
-constexpr Ruling xen_vcpu_types[] = {
+constexpr ArgumentRule xen_vcpu_types[] = {
     {0, "KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO", Volatile},
     {1, "KVM_XEN_VCPU_ATTR_TYPE_VCPU_TIME_INFO", Volatile},
     {2, "KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_ADDR", Volatile},
@@ -103,14 +103,15 @@ std::optional<uint64_t> field_at(std::span<const uint8_t> arg, size_t offset,
     return result;
 }
 
-Effect rule(std::span<const Ruling> rulings, std::optional<uint64_t> value)
+Effect effect_by_rule(std::span<const ArgumentRule> rules,
+                      std::optional<uint64_t> value)
 {
     auto found = std::ranges::find_if(
-        rulings, [&](const Ruling &ruling) { return value == ruling.value; });
-    return found == rulings.end() ? Foreign : found->effect;
+        rules, [&](const ArgumentRule &rule) { return value == rule.value; });
+    return found == rules.end() ? Foreign : found->effect;
 }
 
-Effect rule_msr(uint64_t index, const JudgeContext &context)
+Effect rule_msr(uint64_t index, const ClassifyContext &context)
 {
     if (!context.defining_msr) {
         return Foreign;
@@ -121,59 +122,59 @@ Effect rule_msr(uint64_t index, const JudgeContext &context)
 
 } /* namespace */
 
-std::span<const Ruling> vm_cap_rulings()
+std::span<const ArgumentRule> vm_cap_rules()
 {
     return vm_caps;
 }
 
-std::span<const Ruling> vcpu_cap_rulings()
+std::span<const ArgumentRule> vcpu_cap_rules()
 {
     return vcpu_caps;
 }
 
-std::span<const Ruling> xen_hvm_rulings()
+std::span<const ArgumentRule> xen_hvm_rules()
 {
     return xen_hvm_types;
 }
 
-std::span<const Ruling> xen_vcpu_rulings()
+std::span<const ArgumentRule> xen_vcpu_rules()
 {
     return xen_vcpu_types;
 }
 
-Effect judge_vm_cap(std::span<const uint8_t> arg, uint64_t,
-                    const JudgeContext &)
+Effect classify_vm_cap(std::span<const uint8_t> arg, uint64_t,
+                       const ClassifyContext &)
 {
-    return rule(vm_caps, field_at(arg, 0, 4));
+    return effect_by_rule(vm_caps, field_at(arg, 0, 4));
 }
 
-Effect judge_vcpu_cap(std::span<const uint8_t> arg, uint64_t,
-                      const JudgeContext &)
+Effect classify_vcpu_cap(std::span<const uint8_t> arg, uint64_t,
+                         const ClassifyContext &)
 {
-    return rule(vcpu_caps, field_at(arg, 0, 4));
+    return effect_by_rule(vcpu_caps, field_at(arg, 0, 4));
 }
 
-Effect judge_xen_hvm(std::span<const uint8_t> arg, uint64_t,
-                     const JudgeContext &)
+Effect classify_xen_hvm(std::span<const uint8_t> arg, uint64_t,
+                        const ClassifyContext &)
 {
-    return rule(xen_hvm_types, field_at(arg, 0, 2));
+    return effect_by_rule(xen_hvm_types, field_at(arg, 0, 2));
 }
 
-Effect judge_xen_vcpu(std::span<const uint8_t> arg, uint64_t,
-                      const JudgeContext &)
+Effect classify_xen_vcpu(std::span<const uint8_t> arg, uint64_t,
+                         const ClassifyContext &)
 {
-    return rule(xen_vcpu_types, field_at(arg, 0, 2));
+    return effect_by_rule(xen_vcpu_types, field_at(arg, 0, 2));
 }
 
-Effect judge_msr(std::span<const uint8_t> arg, uint64_t,
-                 const JudgeContext &context)
+Effect classify_msr(std::span<const uint8_t> arg, uint64_t,
+                    const ClassifyContext &context)
 {
     auto index = field_at(arg, 0, 4);
     return index ? rule_msr(*index, context) : Foreign;
 }
 
-Effect judge_one_reg(std::span<const uint8_t> arg, uint64_t,
-                     const JudgeContext &context)
+Effect classify_one_reg(std::span<const uint8_t> arg, uint64_t,
+                        const ClassifyContext &context)
 {
     constexpr uint64_t x86_u64 = 0x2030;
     constexpr uint64_t type_msr = 2;
@@ -193,8 +194,8 @@ Effect judge_one_reg(std::span<const uint8_t> arg, uint64_t,
     }
 }
 
-Effect judge_device_attr(std::span<const uint8_t> arg, uint64_t,
-                         const JudgeContext &)
+Effect classify_device_attr(std::span<const uint8_t> arg, uint64_t,
+                            const ClassifyContext &)
 {
     /* x86 has one kind of device, VFIO's, and one group with these two. */
     constexpr uint64_t vfio_file = 1;
@@ -210,8 +211,8 @@ Effect judge_device_attr(std::span<const uint8_t> arg, uint64_t,
     return Foreign;
 }
 
-Effect judge_vcpu_attr(std::span<const uint8_t> arg, uint64_t,
-                       const JudgeContext &)
+Effect classify_vcpu_attr(std::span<const uint8_t> arg, uint64_t,
+                          const ClassifyContext &)
 {
     constexpr uint64_t tsc_ctrl = 0;
     constexpr uint64_t tsc_offset = 0;
@@ -222,8 +223,8 @@ Effect judge_vcpu_attr(std::span<const uint8_t> arg, uint64_t,
     return Foreign;
 }
 
-Effect judge_create_device(std::span<const uint8_t> arg, uint64_t,
-                           const JudgeContext &)
+Effect classify_create_device(std::span<const uint8_t> arg, uint64_t,
+                              const ClassifyContext &)
 {
     constexpr uint64_t flag_test = 1;
 
@@ -234,14 +235,14 @@ Effect judge_create_device(std::span<const uint8_t> arg, uint64_t,
     return *flags & flag_test ? Effect::Query : Effect::Create;
 }
 
-Effect judge_memory_attributes(std::span<const uint8_t>, uint64_t,
-                               const JudgeContext &context)
+Effect classify_memory_attributes(std::span<const uint8_t>, uint64_t,
+                                  const ClassifyContext &context)
 {
     return context.launched ? Volatile : Define;
 }
 
-Effect judge_encrypt_op(std::span<const uint8_t>, uint64_t value,
-                        const JudgeContext &)
+Effect classify_encrypt_op(std::span<const uint8_t>, uint64_t value,
+                           const ClassifyContext &)
 {
     return value ? Effect::Launch : Effect::Query;
 }

@@ -12,7 +12,7 @@
 #include <gtest/gtest.h>
 
 #include "fake_kernel.h"
-#include "retirer.h"
+#include "vm_reaper.h"
 
 using namespace kvm_reset;
 
@@ -84,66 +84,66 @@ std::vector<Fd> fds(Kernel &kernel, std::initializer_list<int> numbers)
     return all;
 }
 
-TEST(RetirerTest, ItClosesOnAThreadOfItsOwnInOrder)
+TEST(VmReaperTest, ItClosesOnAThreadOfItsOwnInOrder)
 {
     SlowKernel kernel;
     kernel.open = true;
-    Retirer retirer(kernel);
-    retirer.retire(fds(kernel, {1, 2}));
-    retirer.retire(fds(kernel, {3}));
-    retirer.drain();
+    VmReaper reaper(kernel);
+    reaper.retire(fds(kernel, {1, 2}));
+    reaper.retire(fds(kernel, {3}));
+    reaper.drain();
     EXPECT_EQ(kernel.closed, (std::vector<int>{1, 2, 3}));
     EXPECT_NE(kernel.closer, std::this_thread::get_id());
-    EXPECT_EQ(retirer.waiting(), 0u);
-    EXPECT_GT(retirer.last_duration(), 0u);
+    EXPECT_EQ(reaper.waiting(), 0u);
+    EXPECT_GT(reaper.last_duration(), 0u);
 }
 
-TEST(RetirerTest, NobodyWaitsWhileFewVmsWait)
+TEST(VmReaperTest, NobodyWaitsWhileFewVmsWait)
 {
     SlowKernel kernel;
-    Retirer retirer(kernel, 2);
-    retirer.retire(fds(kernel, {1}));
+    VmReaper reaper(kernel, 2);
+    reaper.retire(fds(kernel, {1}));
     kernel.wait_for_closing();
-    retirer.retire(fds(kernel, {2}));
-    retirer.retire(fds(kernel, {3}));
-    EXPECT_EQ(retirer.waiting(), 3u);
-    EXPECT_EQ(retirer.waited(), 0u);
+    reaper.retire(fds(kernel, {2}));
+    reaper.retire(fds(kernel, {3}));
+    EXPECT_EQ(reaper.waiting(), 3u);
+    EXPECT_EQ(reaper.waited(), 0u);
     kernel.let_close();
-    retirer.drain();
+    reaper.drain();
 }
 
-TEST(RetirerTest, AStormWaitsAtTheBound)
+TEST(VmReaperTest, AStormWaitsAtTheBound)
 {
     SlowKernel kernel;
-    Retirer retirer(kernel, 2);
-    retirer.retire(fds(kernel, {1}));
+    VmReaper reaper(kernel, 2);
+    reaper.retire(fds(kernel, {1}));
     kernel.wait_for_closing();
-    retirer.retire(fds(kernel, {2}));
-    retirer.retire(fds(kernel, {3}));
+    reaper.retire(fds(kernel, {2}));
+    reaper.retire(fds(kernel, {3}));
 
     std::atomic<bool> went_through = false;
     std::thread storm([&] {
-        retirer.retire(fds(kernel, {4}));
+        reaper.retire(fds(kernel, {4}));
         went_through = true;
     });
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
     EXPECT_FALSE(went_through);
-    EXPECT_EQ(retirer.waiting(), 3u);
+    EXPECT_EQ(reaper.waiting(), 3u);
     kernel.let_close();
     storm.join();
-    EXPECT_GT(retirer.waited(), 0u);
-    retirer.drain();
+    EXPECT_GT(reaper.waited(), 0u);
+    reaper.drain();
     EXPECT_EQ(kernel.closed, (std::vector<int>{1, 2, 3, 4}));
 }
 
-TEST(RetirerTest, WhenItGoesNothingIsLeftOpen)
+TEST(VmReaperTest, WhenItGoesNothingIsLeftOpen)
 {
     SlowKernel kernel;
     kernel.open = true;
     {
-        Retirer retirer(kernel);
+        VmReaper reaper(kernel);
         for (int i = 0; i < 3; i++) {
-            retirer.retire(fds(kernel, {i}));
+            reaper.retire(fds(kernel, {i}));
         }
     }
     EXPECT_EQ(kernel.closed, (std::vector<int>{0, 1, 2}));
@@ -151,40 +151,40 @@ TEST(RetirerTest, WhenItGoesNothingIsLeftOpen)
 
 using Clock = std::chrono::steady_clock;
 
-TEST(RetirerTest, AVmsEndWaitsForAMoment)
+TEST(VmReaperTest, AVmsEndWaitsForAMoment)
 {
     SlowKernel kernel;
-    Retirer retirer(kernel);
+    VmReaper reaper(kernel);
     Clock::time_point given = Clock::now();
-    retirer.retire(fds(kernel, {1}));
+    reaper.retire(fds(kernel, {1}));
     kernel.wait_for_closing();
-    EXPECT_GE(Clock::now() - given, Retirer::patience);
+    EXPECT_GE(Clock::now() - given, VmReaper::patience);
     kernel.let_close();
-    retirer.drain();
+    reaper.drain();
 }
 
-TEST(RetirerTest, UnlessSomebodyWaitsForIt)
+TEST(VmReaperTest, UnlessSomebodyWaitsForIt)
 {
     SlowKernel kernel;
     kernel.open = true;
-    Clock::duration quickest = Retirer::patience;
+    Clock::duration quickest = VmReaper::patience;
     /* The machine may be busy elsewhere, but not always. */
-    for (int i = 0; i < 50 && quickest >= Retirer::patience; i++) {
-        Retirer retirer(kernel);
+    for (int i = 0; i < 50 && quickest >= VmReaper::patience; i++) {
+        VmReaper reaper(kernel);
         Clock::time_point given = Clock::now();
-        retirer.retire(fds(kernel, {1}));
-        retirer.drain();
+        reaper.retire(fds(kernel, {1}));
+        reaper.drain();
         quickest = std::min(quickest, Clock::now() - given);
     }
-    EXPECT_LT(quickest, Retirer::patience);
+    EXPECT_LT(quickest, VmReaper::patience);
 }
 
-TEST(RetirerTest, UnusedItHasNoThread)
+TEST(VmReaperTest, UnusedItHasNoThread)
 {
     SlowKernel kernel;
-    Retirer retirer(kernel);
-    retirer.drain();
-    EXPECT_EQ(retirer.waiting(), 0u);
+    VmReaper reaper(kernel);
+    reaper.drain();
+    EXPECT_EQ(reaper.waiting(), 0u);
 }
 
 } /* namespace */

@@ -4,8 +4,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#ifndef KVM_RESET_OFFER_H
-#define KVM_RESET_OFFER_H
+#ifndef KVM_RESET_HOST_FEATURES_H
+#define KVM_RESET_HOST_FEATURES_H
 
 #include <cstdint>
 #include <set>
@@ -16,7 +16,7 @@ namespace kvm_reset {
  * Things that a KVM has or has not.  What a number means is the
  * architecture's (arch.h).
  */
-using Offer = std::set<uint64_t>;
+using HostFeatures = std::set<uint64_t>;
 
 } /* namespace kvm_reset */
 
