@@ -18,9 +18,9 @@
 
 #include "exec/hwaddr.h"
 
-#define SEV_LAB_KEY_SIZE    16
-#define SEV_LAB_PAGE        4096
-#define SEV_LAB_C_BIT       51
+#define SEV_LAB_KEY_SIZE 16
+#define SEV_LAB_PAGE 4096
+#define SEV_LAB_C_BIT 51
 
 typedef enum SevLabKind {
     SEV_LAB_NONE,
@@ -57,7 +57,7 @@ bool sev_lab_key_installed(uint32_t asid);
  * DF_FLUSH, and DF_FLUSH must come between DEACTIVATE and the next ACTIVATE of
  * that ASID.
  */
-bool sev_lab_caches_written_back(void);     /* since the last key_remove */
+bool sev_lab_caches_written_back(void); /* since the last key_remove */
 void sev_lab_df_flush(void);
 bool sev_lab_asid_needs_flush(uint32_t asid);
 
@@ -87,19 +87,19 @@ bool sev_lab_vmsa_intact(hwaddr spa);
  * of 16 bytes for each 4 KiB page.
  */
 typedef struct SevLabRmp {
-    uint64_t gpa;                   /* of the page's first byte */
+    uint64_t gpa; /* of the page's first byte */
     uint32_t asid;
     bool assigned;
     bool size_2m;
     bool immutable;
     bool vmsa;
     bool validated;
-    uint8_t perms[4];               /* of VMPL0..3: SEV_LAB_VMPL_* */
+    uint8_t perms[4]; /* of VMPL0..3: SEV_LAB_VMPL_* */
 } SevLabRmp;
 
-#define SEV_LAB_VMPL_READ       1
-#define SEV_LAB_VMPL_WRITE      2
-#define SEV_LAB_VMPL_EXEC_USER  4
+#define SEV_LAB_VMPL_READ 1
+#define SEV_LAB_VMPL_WRITE 2
+#define SEV_LAB_VMPL_EXEC_USER 4
 #define SEV_LAB_VMPL_EXEC_SUPER 8
 
 /* SYSCFG's SNP bit is set on every CPU. */
