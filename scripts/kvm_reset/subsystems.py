@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The table of docs/subsystems.md: what of a guest must live through a rebirth,
-what of it is in KVM, who restores it and which test proves that.
+what of it is in KVM, who restores it and which test proves that. And the table
+in README.md of what works, each line with the tests that show it.
 
     subsystems.py --top DIR --catalogue FILE [--check]
 
@@ -12,6 +13,7 @@ do not fit, each contradiction is a line, and the status is 1.
 import argparse
 import ast
 import difflib
+import fnmatch
 import json
 import re
 import sys
@@ -24,6 +26,10 @@ T = TypeVar('T')
 
 FACTS = 'docs/subsystems.toml'
 PAGE = 'docs/subsystems.md'
+README = 'README.md'
+# Around the table in README.md.
+BEGIN = f'<!-- Made by scripts/subsystems from {FACTS}: begin -->'
+END = '<!-- end -->'
 
 DEFINES = {'define', 'add', 'remove', 'create', 'launch'}
 # The row of each classifier whose values are rules, which are listed instead.
@@ -85,23 +91,35 @@ class Hook:
     checked: str = ''
 
 
-def read_facts(path: Path) -> tuple[list[Subsystem], list[Hook]]:
+@dataclass
+class Claim:
+    """A line of README.md's table."""
+    says: str
+    where: str
+    tests: list[str] = field(default_factory=list)
+    limits: str = ''
+
+
+def read_facts(path: Path) -> tuple[list[Subsystem], list[Hook], list[Claim]]:
     try:
         with path.open('rb') as file:
             tables = tomllib.load(file)
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise Bad(f'{path}: {error}') from error
-    if unknown := set(tables) - {'subsystem', 'hook'}:
+    if unknown := set(tables) - {'subsystem', 'hook', 'claim'}:
         raise Bad(f'{path}: unknown table {sorted(unknown)[0]}')
     return ([read_one(path, Subsystem, table, {'name', 'group'})
              for table in tables.get('subsystem', [])],
             [read_one(path, Hook, table, {'name', 'does'})
-             for table in tables.get('hook', [])])
+             for table in tables.get('hook', [])],
+            [read_one(path, Claim, table, {'says', 'where', 'tests'})
+             for table in tables.get('claim', [])])
 
 
 def read_one(path: Path, kind: type[T], table: dict[str, Any],
              needed: set[str]) -> T:
-    what = f'{path}: {table.get("name", "one without a name")}'
+    what = table.get('name') or table.get('says') or 'one without a name'
+    what = f'{path}: {what}'
     known = {f.name for f in fields(kind)} - {'functional'}  # type: ignore
     if unknown := set(table) - known:
         raise Bad(f'{what}: unknown key {sorted(unknown)[0]}')
@@ -175,7 +193,8 @@ class Table:
     """All of it together."""
 
     def __init__(self, top: Path, catalogue: Path) -> None:
-        self.subsystems, self.facts_of_hooks = read_facts(top / FACTS)
+        self.subsystems, self.facts_of_hooks, self.claims = \
+            read_facts(top / FACTS)
         self.catalogue = read_catalogue(catalogue)
         self.hooks = find_hooks(top)
         self.gtests = {part: find_gtests(top / 'tests' / part)
@@ -189,7 +208,7 @@ class Table:
 
     def problems(self) -> list[str]:
         return [*self.of_each(), *self.of_tests(), *self.of_nobody(),
-                *self.of_hooks()]
+                *self.of_hooks(), *self.of_claims()]
 
     def of_each(self) -> list[str]:
         found = []
@@ -249,6 +268,26 @@ class Table:
                              f'{hook.test}')
         return found
 
+    def of_claims(self) -> list[str]:
+        return [f'{claim.says}: no functional test is named {pattern}'
+                for claim in self.claims for pattern in claim.tests
+                if not self.matching(pattern)]
+
+    def matching(self, pattern: str) -> list[str]:
+        return [test for test in self.functional
+                if fnmatch.fnmatchcase(test, pattern)]
+
+    def works(self) -> str:
+        """README.md's table."""
+        lines = ['| what | where | shown by | limits |',
+                 '| --- | --- | --- | --- |']
+        for claim in self.claims:
+            count = len({test for pattern in claim.tests
+                         for test in self.matching(pattern)})
+            lines.append(f'| {claim.says} | {claim.where} | {count} test{"s" * (count != 1)}: '
+                         f'{code(claim.tests)} | {claim.limits} |')
+        return '\n'.join(lines)
+
     def page(self) -> str:
         lines = [HEAD]
         group = None
@@ -295,15 +334,27 @@ def proof(one: Subsystem) -> str:
         tests, one.checked and f'*not a guest:* {one.checked}']))
 
 
-def check(path: Path, page: str) -> list[str]:
+def readme(path: Path, table: str) -> str:
+    """README.md with that table between its marks."""
+    text = path.read_text() if path.exists() else ''
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise Bad(f'{path} has no place for the table: put {BEGIN} and {END} '
+                  'around it')
+    return f'{before}{begin}\n{table}\n{end}{after}'
+
+
+def check(top: Path, name: str, page: str) -> list[str]:
     """What the page that is there has otherwise."""
+    path = top / name
     old = path.read_text() if path.exists() else ''
     if old == page:
         return []
     changed = [line for line in difflib.unified_diff(
         old.splitlines(), page.splitlines(), n=0, lineterm='')
         if re.match(r'[-+](?![-+])', line)]
-    return [f'{PAGE} is out of date: run scripts/subsystems',
+    return [f'{name} is out of date: run scripts/subsystems',
             *(line[:160] for line in changed[:6])]
 
 
@@ -317,12 +368,16 @@ def main() -> int:
     args = parser.parse_args()
     try:
         table = Table(args.top, args.catalogue)
+        problems = table.of_hooks() if args.hooks else table.problems()
+        pages = {} if problems or args.hooks else {
+            PAGE: table.page(),
+            README: readme(args.top / README, table.works())}
     except Bad as bad:
         print(f'subsystems: error: {bad}', file=sys.stderr)
         return 1
-    problems = table.of_hooks() if args.hooks else table.problems()
-    if args.check and not problems:
-        problems = check(args.top / PAGE, table.page())
+    if args.check:
+        problems += [line for name, page in pages.items()
+                     for line in check(args.top, name, page)]
     for problem in problems:
         print(f'subsystems: error: {problem}', file=sys.stderr)
     if problems:
@@ -333,7 +388,8 @@ def main() -> int:
                 print(hook.name, hook.test)
         return 0
     if not args.check:
-        (args.top / PAGE).write_text(table.page())
+        for name, page in pages.items():
+            (args.top / name).write_text(page)
     bare = sum(not one.tests() for one in table.subsystems)
     print(f'{len(table.subsystems)} subsystems, {len(table.hooks)} hooks, '
           f'{sum(table.catalogue.values())} ioctls and values that define; '

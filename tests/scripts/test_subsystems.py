@@ -30,6 +30,19 @@ unit = ["RingTest.ItIsDrained"]
 name = "drain"
 does = "drains the ring"
 test = "memory.a_slot_comes_back"
+
+[[claim]]
+says = "Memory comes back"
+where = "a real KVM"
+tests = ["memory.*"]
+limits = "slots"
+'''
+
+README = '''# Ours
+<!-- Made by scripts/subsystems from docs/subsystems.toml: begin -->
+an old table
+<!-- end -->
+The rest.
 '''
 
 CATALOGUE = [
@@ -72,6 +85,7 @@ class Subsystems(unittest.TestCase):
         self.top = Path(scratch.name)
         self.catalogue = list(CATALOGUE)
         self.write('docs/subsystems.toml', FACTS)
+        self.write('README.md', README)
         self.write('accel/kvm-reset/qemu/hooks.c', HOOK)
         self.write('tests/functional/memory_test.py', TEST)
         self.write('tests/kvm/use_test.cc', GTEST)
@@ -214,6 +228,30 @@ class Subsystems(unittest.TestCase):
         self.facts('memory.a_slot_comes_back', 'memory.slots_come_back')
         self.fails('docs/subsystems.md is out of date: run scripts/subsystems',
                    '+| slots |', args=('--check',))
+
+    def test_the_readme_says_what_works_and_how_many_tests_show_it(self) -> None:
+        self.page()
+        self.assertEqual(
+            (self.top / 'README.md').read_text(),
+            README.replace('an old table', '\n'.join((
+                '| what | where | shown by | limits |',
+                '| --- | --- | --- | --- |',
+                '| Memory comes back | a real KVM | 1 test: `memory.*` | '
+                'slots |'))))
+
+    def test_a_claim_that_no_test_shows_is_an_error(self) -> None:
+        self.facts('"memory.*"', '"memory.*", "disk.*"')
+        self.fails('Memory comes back: no functional test is named disk.*')
+
+    def test_a_readme_that_is_out_of_date_is_an_error_of_check(self) -> None:
+        self.page()
+        self.facts('limits = "slots"', 'limits = "none"')
+        self.fails('README.md is out of date: run scripts/subsystems',
+                   args=('--check',))
+
+    def test_a_readme_without_a_place_for_the_table_is_an_error(self) -> None:
+        self.replace('README.md', '<!-- end -->', '')
+        self.fails('README.md has no place for the table')
 
     def test_hooks_and_their_tests_are_told_to_scripts(self) -> None:
         self.assertEqual(self.run_it('--hooks').stdout,
