@@ -7,7 +7,7 @@
  * until one runs through without meeting the failure; for each of the errnos
  * that such calls fail with.  After each the guest has what it had, nothing
  * leaked, and the next rebirth succeeds.  With a spare that goes for the reset
- * that takes it and for the thread that makes the next one.  launch_test.cc
+ * that takes it and for the thread that makes the next one.  launch_*_test.cc
  * has the same for confidential guests.
  */
 

@@ -513,7 +513,7 @@ TEST(RowsTest, EveryRowThatRecordsIsListedHere)
 {
     std::set<std::pair<FdClass, std::string>> listed = {
         {FdClass::System, "KVM_CREATE_VM"},
-        /* A launch blocks; recorder_test.cc sees to it. */
+        /* Launch steps: launch_test.cc has them. */
         {FdClass::Vm, "KVM_MEMORY_ENCRYPT_OP"},
         {FdClass::Vcpu, "KVM_MEMORY_ENCRYPT_OP"},
         /* What takes away: as removals above. */

@@ -1,0 +1,334 @@
+/*
+ * The fake kernel: what each of KVM's ioctls does
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "fake_kernel.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "fake_kernel_objects.h"
+#include "kvm_abi.h"
+
+int FakeKernel::ioctl(int fd, uint32_t request, uintptr_t arg)
+{
+    if (before_ioctl) {
+        before_ioctl(fd, request);
+    }
+    std::unique_lock lock(mutex_);
+    if (int code = refused(Call::Ioctl, request)) {
+        return -code;
+    }
+    FilePtr file = find(fd);
+    if (!file) {
+        return -EBADF;
+    }
+    if (file->role != "kvm" && !file->vm) {
+        return -ENOTTY;
+    }
+    if (!arg && ((request >> 16) & 0x3fff) &&
+        request != uapi::set_signal_mask) {
+        return -EFAULT;
+    }
+
+    IssuedIoctl issued;
+    if (remembers) {
+        issued = describe_call(*file, request, arg);
+    }
+    int ret = perform(*file, request, arg);
+    if (ret >= 0 && remembers) {
+        times_[request]++;
+        std::shared_ptr<Vm> vm = file->vm;
+        if (request == uapi::create_vm && file->role == "kvm") {
+            vm = find(ret)->vm;
+        }
+        if (vm) {
+            vm->ioctls.push_back(std::move(issued));
+        }
+    }
+    return ret;
+}
+
+int FakeKernel::perform(File &file, uint32_t request, uintptr_t arg)
+{
+    if (file.role == "kvm") {
+        return on_system(request, arg);
+    }
+    if (keeps_state && (file.role == "vm" || in_vcpu(file.role))) {
+        auto ret = file.vm->state.ioctl(file.role, request, arg);
+        if (ret) {
+            return *ret;
+        }
+    }
+    if (file.role == "vm") {
+        return on_vm(file.vm, request, arg);
+    } else if (file.role.starts_with("device")) {
+        return on_device(*file.vm, request, arg);
+    } else if (!in_vcpu(file.role)) {
+        return -ENOTTY;
+    } else if (request == uapi::memory_encrypt_op) {
+        file.vm->coco.most_pages = most_pages;
+        return file.vm->coco.command(file.role, arg);
+    } else if (request == uapi::set_regs) {
+        return file.vm->coco.set_regs(file.role, arg);
+    } else if (request == uapi::set_msrs) {
+        return std::min<int>(field(arg, 0, 4), takes_msrs);
+    } else if (request == uapi::get_stats_fd) {
+        return install(
+            make("anon_inode:kvm-vcpu-stats:0", file.vm, file.role + " stats"));
+    }
+    return 0;
+}
+
+int FakeKernel::on_system(uint32_t request, uintptr_t arg)
+{
+    if (request == uapi::create_vm) {
+        auto vm = std::make_shared<Vm>();
+        vms_.push_back(vm);
+        vm->coco.vm_type = arg;
+        vm->coco.key = uint8_t(serial_ % 255 + 1);
+        return install(make("anon_inode:kvm-vm", vm, "vm"));
+    }
+    if (request == 0xc008ae05) { /* KVM_GET_SUPPORTED_CPUID */
+        return list_cpuid(arg);
+    }
+    if (request == uapi::check_extension) {
+        return !lacks_caps.contains(arg);
+    }
+    if (request == 0xc004ae02) { /* KVM_GET_MSR_INDEX_LIST */
+        std::vector<uint32_t> all = fake_registers();
+        std::erase_if(all, [this](uint32_t index) {
+            return lacks_registers.contains(index);
+        });
+        auto list = reinterpret_cast<uint32_t *>(arg);
+        uint32_t room = std::exchange(*list, all.size());
+        if (room < all.size()) {
+            return -E2BIG;
+        }
+        std::ranges::copy(all, list + 1);
+        return 0;
+    }
+    if (request == uapi::get_msr_feature_index_list) {
+        auto list = reinterpret_cast<uint32_t *>(arg);
+        uint32_t room = std::exchange(*list, feature_msrs.size());
+        if (room < feature_msrs.size()) {
+            return -E2BIG;
+        }
+        std::ranges::copy(feature_msrs, list + 1);
+        return 0;
+    }
+    return 0;
+}
+
+int FakeKernel::list_cpuid(uintptr_t arg)
+{
+    auto words = reinterpret_cast<uint32_t *>(arg);
+
+    if (*words < supported_cpuid.size()) {
+        return -E2BIG;
+    }
+    *words = supported_cpuid.size();
+    words += 2;
+    for (auto &[where, value] : supported_cpuid) {
+        words[0] = where.first;
+        words[3 + where.second] = value;
+        words += 10;
+    }
+    return 0;
+}
+
+int FakeKernel::on_vm(std::shared_ptr<Vm> vm, uint32_t request, uintptr_t arg)
+{
+    using namespace uapi;
+
+    switch (request) {
+    case uapi::check_extension:
+        return keeps_state;
+    case uapi::create_vcpu: {
+        if (!vm->vcpus.insert(arg).second) {
+            return -EEXIST;
+        }
+        std::string id = std::to_string(arg);
+        vm->coco.vcpus.insert("vcpu " + id);
+        return install(
+            make(("anon_inode:kvm-vcpu:" + id).c_str(), vm, "vcpu " + id));
+    }
+    case uapi::create_irqchip:
+        if (vm->irqchip) {
+            return -EEXIST;
+        }
+        if (!vm->vcpus.empty()) {
+            return -EINVAL;
+        }
+        vm->irqchip = true;
+        return 0;
+    case uapi::irqfd:
+        return assign_irqfd(*vm, arg);
+    case uapi::ioeventfd:
+        return assign_ioeventfd(*vm, arg);
+    case set_user_memory_region:
+    case set_user_memory_region2:
+        return set_slot(*vm, request, arg);
+    case uapi::create_device:
+        return create_device(vm, arg);
+    case uapi::create_guest_memfd: {
+        std::string role = "memfd " + std::to_string(vm->memfds++);
+        return install(make("anon_inode:[kvm-gmem]", vm, role));
+    }
+    case get_stats_fd:
+        return install(make("anon_inode:kvm-vm-stats", vm, "vm stats"));
+    case uapi::set_memory_attributes:
+        return vm->coco.set_attributes(arg);
+    case uapi::memory_encrypt_op:
+        vm->coco.most_pages = most_pages;
+        vm->coco.free_asid = size_t(
+                                 std::ranges::count_if(living(), [](auto &any) {
+                                     return any->coco.has_asid;
+                                 })) < asids;
+        return vm->coco.command("vm", arg);
+    case uapi::run:
+        return -ENOTTY;
+    default:
+        return 0;
+    }
+}
+
+int FakeKernel::assign_irqfd(Vm &vm, uintptr_t arg)
+{
+    FilePtr file = find(int(field(arg, 0, 4)));
+    uint32_t gsi = field(arg, 4, 4);
+    uint32_t flags = field(arg, 8, 4);
+
+    if (!file) {
+        return -EBADF;
+    }
+    if (file->role != "eventfd") {
+        return -EINVAL;
+    }
+    if (flags & uapi::irqfd_deassign) {
+        vm.irqfds.erase({file->serial, gsi});
+        return 0;
+    }
+    if (flags & uapi::irqfd_resample && !find(int(field(arg, 12, 4)))) {
+        return -EBADF;
+    }
+    for (auto &any : living()) {
+        for (auto &[taken, other_gsi] : any->irqfds) {
+            if (taken == file->serial) {
+                return -EBUSY;
+            }
+        }
+    }
+    vm.irqfds.insert({file->serial, gsi});
+    return 0;
+}
+
+int FakeKernel::assign_ioeventfd(Vm &vm, uintptr_t arg)
+{
+    FilePtr file = find(int(field(arg, 20, 4)));
+    uint64_t flags = field(arg, 24, 4);
+    bool deassign = flags & uapi::ioeventfd_deassign;
+
+    if (!file) {
+        return -EBADF;
+    }
+    std::vector<uint64_t> key = {field(arg, 8, 8), field(arg, 16, 4),
+                                 flags & ~uint64_t(uapi::ioeventfd_deassign),
+                                 field(arg, 0, 8)};
+    if (deassign) {
+        return vm.ioeventfds.erase(key) ? 0 : -ENOENT;
+    }
+    return vm.ioeventfds.insert(key).second ? 0 : -EEXIST;
+}
+
+int FakeKernel::set_slot(Vm &vm, uint32_t request, uintptr_t arg)
+{
+    uint32_t slot = field(arg, 0, 4);
+
+    if (field(arg, 16, 8) == 0) {
+        return vm.slots.erase(slot) ? 0 : -EINVAL;
+    }
+    if (request == uapi::set_user_memory_region2 &&
+        field(arg, 4, 4) & uapi::mem_guest_memfd) {
+        FilePtr memfd = find(int(field(arg, 40, 4)));
+        if (!memfd) {
+            return -EBADF;
+        }
+        if (memfd->vm.get() != &vm || !memfd->role.starts_with("memfd")) {
+            return -EINVAL;
+        }
+    }
+    vm.slots.insert(slot);
+    return 0;
+}
+
+int FakeKernel::create_device(std::shared_ptr<Vm> vm, uintptr_t arg)
+{
+    if (field(arg, 8, 4) & 1) {
+        return 0;
+    }
+    if (std::exchange(vm->vfio, true)) {
+        return -EBUSY;
+    }
+    int fd = install(make("anon_inode:kvm-vfio", vm, "device 0"));
+    if (fd < 0) {
+        return fd;
+    }
+    memcpy(reinterpret_cast<uint8_t *>(arg) + 4, &fd, 4);
+    return 0;
+}
+
+int FakeKernel::on_device(Vm &vm, uint32_t request, uintptr_t arg)
+{
+    return request == uapi::set_device_attr ? change_vfio(vm, arg) : 0;
+}
+
+int FakeKernel::change_vfio(Vm &vm, uintptr_t arg)
+{
+    uintptr_t at = field(arg, 16, 8);
+    if (field(arg, 4, 4) != 1 || !at) {
+        return -ENXIO;
+    }
+    FilePtr file = find(int(field(at, 0, 4)));
+    if (!file) {
+        return -EBADF;
+    }
+    if (field(arg, 8, 8) == 2) {
+        return vm.vfio_files.erase(file->serial) ? 0 : -ENOENT;
+    }
+    for (auto &any : living()) {
+        if (any->vfio_files.contains(file->serial)) {
+            return -EBUSY;
+        }
+    }
+    vm.vfio_files.insert(file->serial);
+    return 0;
+}
+
+/* --- What a test may ask -------------------------------------------------- */
+
+std::vector<std::string> FakeKernel::launched(int fd) const
+{
+    std::unique_lock lock(mutex_);
+    FilePtr file = find(fd);
+
+    return file && file->vm ? file->vm->coco.log : std::vector<std::string>();
+}
+
+std::set<std::pair<uint64_t, uint32_t>> FakeKernel::irqfds(int fd) const
+{
+    std::unique_lock lock(mutex_);
+    FilePtr file = find(fd);
+
+    return file && file->vm ? file->vm->irqfds
+                            : std::set<std::pair<uint64_t, uint32_t>>();
+}
+
+FakeState::Values FakeKernel::state(int fd) const
+{
+    std::unique_lock lock(mutex_);
+    return find(fd)->vm->state.values();
+}

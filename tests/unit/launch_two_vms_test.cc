@@ -1,0 +1,148 @@
+/*
+ * A launch beside the old VM: SEV-SNP and TDX
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include <cerrno>
+
+#include "launched_guest.h"
+
+using namespace kvm_reset;
+
+namespace {
+
+TEST(LaunchTest, WithoutAFreeKeyTheGuestKeepsItsVm)
+{
+    Launched<SnpGuest> guest;
+    Holdings before = Holdings::of(guest);
+    guest.kernel.asids = 1;
+    Result<Phases> done = guest.rebirth.run();
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().code, EBUSY);
+    EXPECT_TRUE(done.error().what.contains("KVM_SEV_INIT2"))
+        << done.error().what;
+    EXPECT_EQ(Holdings::of(guest), before);
+    guest.kernel.asids = 2;
+    for (int i = 0; i < 3; i++) {
+        expect_reborn(guest);
+    }
+}
+
+/* Fails one call of the rebirth after the other. */
+template <class T> void sweep(int code)
+{
+    unsigned nth = 1;
+
+    while (true) {
+        Launched<T> guest;
+        Log first = guest.launched();
+        Holdings before = Holdings::of(guest);
+        guest.kernel.fail(nth, code);
+        Result<Phases> done = guest.rebirth.run();
+        bool reached = guest.kernel.failed();
+        guest.kernel.fail_nothing();
+        if (!done) {
+            ASSERT_EQ(Holdings::of(guest), before) << done.error().what;
+            ASSERT_FALSE(guest.rebirth.status().lost);
+            ASSERT_EQ(done.error().code, code);
+        }
+        ASSERT_EQ(guest.launched(), first);
+        expect_reborn(guest);
+        ASSERT_EQ(guest.launched(), first);
+        if (!reached) {
+            break;
+        }
+        nth++;
+    }
+    EXPECT_GT(nth, 20u);
+}
+
+TEST(LaunchTest, AnySingleFailureLeavesAnSnpGuestOnItsOldVm)
+{
+    for (int code : codes) {
+        sweep<SnpGuest>(code);
+    }
+}
+
+TEST(LaunchTest, AnySingleFailureLeavesATdxGuestOnItsOldVm)
+{
+    for (int code : codes) {
+        sweep<TdxGuest>(code);
+    }
+}
+
+TEST(LaunchTest, TheSpareIsNotLaunchedBeforeItIsWanted)
+{
+    Launched<SnpGuest> guest;
+    Log first = guest.launched();
+    guest.rebirth.keep_spare(true);
+    guest.rebirth.drain();
+    ASSERT_EQ(guest.rebirth.spare().state, SpareState::Ready);
+    Result<Phases> done = guest.rebirth.run();
+    ASSERT_TRUE(done) << done.error().what;
+    EXPECT_TRUE(done->spare);
+    EXPECT_EQ(guest.launched(), first);
+}
+
+TEST(LaunchTest, ASpareThatIsLaunchedAheadNeedsTheSwapAlone)
+{
+    Launched<SnpGuest> guest;
+    Log first = guest.launched();
+    guest.rebirth.keep_spare(true, true);
+    for (int i = 0; i < 3; i++) {
+        guest.rebirth.drain();
+        ASSERT_TRUE(guest.rebirth.spare().launched);
+        guest.slot(5 + i, 0x1000, 0x90000000 + i * 0x1000);
+        guest.rebirth.drain();
+        ASSERT_TRUE(guest.rebirth.spare().launched);
+        Result<Phases> done = guest.rebirth.run();
+        ASSERT_TRUE(done) << done.error().what;
+        EXPECT_TRUE(done->spare);
+        EXPECT_EQ(done->launch, 0u);
+        EXPECT_EQ(guest.launched(), first);
+        EXPECT_EQ(guest.rebirth.status().measurement,
+                  guest.recorder.first_measurement());
+    }
+}
+
+TEST(LaunchTest, ASpareThatWasThereFirstIsLaunchedWhenTheGuestIs)
+{
+    SnpGuest guest;
+    guest.rebirth.keep_spare(true, true);
+    guest.rebirth.drain();
+    EXPECT_FALSE(guest.rebirth.spare().launched);
+    guest.launch();
+    guest.rebirth.drain();
+    EXPECT_TRUE(guest.rebirth.spare().launched);
+    Log first = guest.launched();
+    Result<Phases> done = guest.rebirth.run();
+    ASSERT_TRUE(done) << done.error().what;
+    EXPECT_EQ(guest.launched(), first);
+}
+
+TEST(LaunchTest, WhatIsEncryptedInPlaceIsNeverLaunchedAhead)
+{
+    Launched<SevGuest> guest(true);
+    guest.rebirth.keep_spare(true, true);
+    guest.rebirth.drain();
+    EXPECT_EQ(guest.rebirth.spare().state, SpareState::Ready);
+    EXPECT_FALSE(guest.rebirth.spare().launched);
+    Log first = guest.launched();
+    ASSERT_TRUE(guest.rebirth.run());
+    EXPECT_EQ(guest.launched(), first);
+}
+
+TEST(LaunchTest, WithoutAFreeKeyForASpareTheResetIsTriedWithoutIt)
+{
+    Launched<SnpGuest> guest;
+    guest.kernel.asids = 1;
+    guest.rebirth.keep_spare(true, true);
+    guest.rebirth.drain();
+    EXPECT_EQ(guest.rebirth.spare().state, SpareState::Failed);
+    guest.kernel.asids = 2;
+    Result<Phases> done = guest.rebirth.run();
+    EXPECT_TRUE(done) << done.error().what;
+}
+
+} /* namespace */

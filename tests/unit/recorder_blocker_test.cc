@@ -1,0 +1,103 @@
+/*
+ * What the recorder does not know blocks resets
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include <cerrno>
+#include <cstdio>
+
+#include "recorder_guest.h"
+
+using namespace uapi;
+
+namespace {
+
+static int some_caller;
+
+TEST_F(RecorderTest, AnUnknownIoctlBlocksWithItsNumberAndItsCaller)
+{
+    uint8_t arg[16] = {};
+    uint32_t unknown = in(0xfe, 16);
+    EXPECT_EQ(guest.recorder.ioctl(guest.vm, unknown, uintptr_t(arg),
+                                   reinterpret_cast<void *>(&puts)),
+              0);
+    std::optional<std::string> why = guest.recorder.blocker();
+    ASSERT_TRUE(why);
+    EXPECT_NE(why->find("0x4010aefe"), std::string::npos) << *why;
+    EXPECT_NE(why->find("0xfe)"), std::string::npos) << *why;
+    EXPECT_NE(why->find("puts"), std::string::npos) << *why;
+    EXPECT_EQ(guest.listener.blocked().size(), 1u);
+
+    Holdings before = Holdings::of(guest);
+    kvm_reset::Result<kvm_reset::Phases> done = guest.rebirth.run();
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().code, ENOTSUP);
+    EXPECT_NE(done.error().what.find("0x4010aefe"), std::string::npos);
+    EXPECT_EQ(Holdings::of(guest), before);
+}
+
+TEST_F(RecorderTest, ACallerOutsideAnyLibraryIsAnAddressInTheProgram)
+{
+    uint8_t arg[16] = {};
+    guest.recorder.ioctl(guest.vm, in(0xfe, 16), uintptr_t(arg), &some_caller);
+    std::optional<std::string> why = guest.recorder.blocker();
+    ASSERT_TRUE(why);
+    EXPECT_NE(why->find("unit-tests+0x"), std::string::npos) << *why;
+}
+
+TEST_F(RecorderTest, AnUnknownIoctlThatTheKernelRefusedDoesNotBlock)
+{
+    uint8_t arg[16] = {};
+    guest.kernel.fail(in(0xfe, 16), 1, ENOTTY);
+    EXPECT_EQ(guest.recorder.ioctl(guest.vm, in(0xfe, 16), uintptr_t(arg)),
+              -ENOTTY);
+    EXPECT_FALSE(guest.recorder.blocker());
+}
+
+TEST_F(RecorderTest, TheFirstReasonStays)
+{
+    guest.recorder.block("first");
+    guest.recorder.block("second");
+    EXPECT_EQ(guest.recorder.blocker(), "first");
+    EXPECT_EQ(guest.listener.blocked().size(), 1u);
+}
+
+TEST_F(RecorderTest, ACapabilityThatNoRulingNamesBlocks)
+{
+    EXPECT_EQ(guest.enable_cap(guest.vm, 9999, 1), 0);
+    std::optional<std::string> why = guest.recorder.blocker();
+    ASSERT_TRUE(why);
+    EXPECT_NE(why->find("KVM_ENABLE_CAP"), std::string::npos) << *why;
+}
+
+TEST_F(RecorderTest, ASecondVmBlocks)
+{
+    int second = guest.ioctl(guest.kvm, create_vm, 0);
+    EXPECT_GE(second, 0);
+    EXPECT_TRUE(guest.recorder.blocker());
+}
+
+TEST_F(RecorderTest, AnIoctlOnAnFdThatWasNeverSeenBlocks)
+{
+    /* Another part of the program made a VM that we did not see. */
+    int kvm = guest.kernel.open_kvm();
+    int vm = guest.kernel.ioctl(kvm, create_vm, 0);
+    guest.ioctl(vm, set_user_memory_region, Region{.slot = 1, .size = 1});
+    EXPECT_TRUE(guest.recorder.blocker());
+}
+
+TEST_F(RecorderTest, ANewVmBeginsWithoutTheOldOnesBlocker)
+{
+    guest.recorder.block("something");
+    EXPECT_EQ(guest.recorder.close(guest.vm), 0);
+    EXPECT_FALSE(guest.recorder.recording());
+    EXPECT_EQ(guest.recorder.entries(), 0u);
+    guest.vm = guest.ioctl(guest.kvm, create_vm, 0);
+    EXPECT_FALSE(guest.recorder.blocker());
+    guest.slot(1, 0x1000);
+    reborn();
+    EXPECT_EQ(guest.ioctls(set_user_memory_region).size(), 1u);
+}
+
+} /* namespace */
