@@ -86,6 +86,7 @@ qemu_copy_tree() {
     qemu_check_version "$source" "$version"
     tree=$KR_BUILD/src/qemu-$(qemu_version "$source").orig
     case $source/ in
+    "$KR_BUILD"/src/qemu-*.orig/) printf '%s\n' "$source"; return ;;
     "$KR_BUILD"/src/*) die "--source $source: give the original, not a tree" \
         "under $KR_BUILD" ;;
     esac

@@ -43,17 +43,28 @@ def apply(series: Series, tree: Path, until: str | None = None,
         raise PatchError(f'there is no patch {until} in patches/series')
     state = _State(tree, Spatch(tree, cache))
     commits = []
+    there: set[str] = set()     # of our files
     for patch in series.patches:
         files: dict[str, File] = {}
-        for dest, source in series.overlay_of(patch).items():
+        for dest, source in series.overlay.of(patch.name).items():
             if state.original(dest) is not None:
                 raise PatchError(
                     f'{tree} has {dest} already: apply to a pristine tree of '
                     f'QEMU {series.version}, not to a patched one')
             files[dest] = File(source.read_bytes(), source.stat().st_mode &
                                0o111 and 0o755 or 0o644)
+        there.update(files)
+        for dest in there.intersection(series.overlay.lists):
+            listed = File(series.overlay.as_listed(dest, there))
+            if listed != state.now.get(dest):
+                files[dest] = listed
         state.now.update(files)
         for rule in patch.rules:
+            files_of = rule.files if isinstance(rule, Cocci) else [rule.file]
+            if set(files_of) & set(series.overlay.lists):
+                raise PatchError(
+                    f'{rule.name}: {files_of[0]} is a list of ours, which is '
+                    f'made anew for each patch: edit it itself')
             if isinstance(rule, Cocci):
                 changed = state.spatch(rule)
             elif isinstance(rule, Insert):

@@ -6,6 +6,8 @@ The format is described in patches/README.md. Nothing here touches a QEMU tree.
 
 from __future__ import annotations
 
+import fnmatch
+import posixpath
 import re
 import tomllib
 from dataclasses import dataclass, field
@@ -46,21 +48,36 @@ class Include:
     header: str
 
 
-@dataclass(frozen=True)
+@dataclass
 class Overlay:
-    """A file or directory of ours and where it goes in QEMU's tree."""
-    source: Path
-    dest: str
+    """Our files, by their paths in QEMU's tree, and which patch brings each."""
+    sources: dict[str, Path]
+    owners: dict[str, str]
+    lists: list[str]
 
-    def files(self) -> dict[str, Path]:
-        """Destination to source, without what editors and Python leave."""
-        if self.source.is_file():
-            return {self.dest: self.source}
-        return {
-            f'{self.dest}/{path.relative_to(self.source)}': path
-            for path in sorted(self.source.rglob('*'))
-            if path.is_file() and not _is_litter(path)
-        }
+    def of(self, patch: str) -> dict[str, Path]:
+        return {dest: source for dest, source in self.sources.items()
+                if self.owners[dest] == patch}
+
+    def as_listed(self, dest: str, there: set[str]) -> bytes:
+        """DEST, one of the lists, without the lines that name a file of ours
+        which is not THERE yet."""
+        def late(word: str) -> bool:
+            path = posixpath.normpath(f'{posixpath.dirname(dest)}/{word}')
+            return path in self.sources and path not in there
+
+        lines = []
+        for line in self.sources[dest].read_text().splitlines(keepends=True):
+            alone = re.fullmatch(r"\s*'([^']+)',?\s*", line)
+            if alone and late(alone[1]):
+                continue
+            for word in re.findall(r"'([^']+)'", line):
+                if late(word):
+                    raise PatchError(
+                        f'{dest}: {word} comes with a later patch than '
+                        f'others on its line: give it a line of its own')
+            lines.append(line)
+        return ''.join(lines).encode()
 
 
 @dataclass
@@ -68,35 +85,15 @@ class Patch:
     """One logical commit."""
     name: str
     message: str
-    overlay: list[str]                      # destinations that it brings
+    upstream: bool                          # whether QEMU itself could take it
     rules: list[Cocci | Insert | Include] = field(default_factory=list)
 
 
 @dataclass
 class Series:
     version: str                            # of QEMU: "10.0", "10.2"
-    overlay: list[Overlay]
+    overlay: Overlay
     patches: list[Patch]
-
-    def overlay_of(self, patch: Patch) -> dict[str, Path]:
-        """The overlay files that come with PATCH."""
-        return {dest: source for dest, source in self._overlay_files().items()
-                if self._owner(dest) is patch}
-
-    def _overlay_files(self) -> dict[str, Path]:
-        return {dest: source for overlay in self.overlay
-                for dest, source in overlay.files().items()}
-
-    def _owner(self, dest: str) -> Patch:
-        """The patch that names the longest path above DEST."""
-        owners = [(len(path), patch) for patch in self.patches
-                  for path in patch.overlay
-                  if dest == path or dest.startswith(path + '/')]
-        if not owners:
-            raise PatchError(
-                f'patches/overlay lays {dest}, but no patch brings it: name '
-                f'it in the `overlay` of one of the rules.toml')
-        return max(owners, key=lambda owner: owner[0])[1]
 
 
 def qemu_version(tree: Path) -> str:
@@ -121,15 +118,72 @@ def load(patches: Path, version: str) -> Series:
     if version not in versions:
         raise PatchError(f'QEMU {version} is not supported: there are '
                          f'patches for {" and ".join(versions)}')
-    overlay = []
-    for line in _lines(patches / 'overlay'):
-        source, *dest = line.split()
-        overlay.append(Overlay(patches.parent / source,
-                               dest[0] if dest else source))
-    series = Series(version, overlay, [])
+    series = Series(version, Overlay({}, {}, []), [])
     for name in _words(patches / 'series'):
         series.patches.append(_patch(patches / name, versions, version))
+    series.overlay = _overlay(patches, [patch.name for patch in series.patches])
     return series
+
+
+def _overlay(patches: Path, names: list[str]) -> Overlay:
+    """What patches/overlay.toml says; each file must be in it once."""
+    where = patches / 'overlay.toml'
+    raw = _Table('patches/overlay.toml', _toml(where), [], '')
+    directories = raw.take('directories', list)
+    lists = raw.take('lists', list, [])
+    brings = raw.take('brings', dict, {})
+    raw.end()
+    unknown = brings.keys() - set(names)
+    if unknown:
+        raise PatchError(f'{where} says what {min(unknown)} brings, which is '
+                         f'no patch of patches/series')
+    sources = {str(path.relative_to(patches.parent)): path
+               for directory in directories
+               for path in sorted((patches.parent / directory).rglob('*'))
+               if path.is_file() and not _is_litter(path)}
+    owners = {}
+    for dest in sources:
+        found = [name for name, patterns in brings.items()
+                 if any(matches(dest, pattern) for pattern in patterns)]
+        if len(found) != 1:
+            raise PatchError(
+                f'{dest} is brought by {" and ".join(found) or "no patch"}: '
+                f'patches/overlay.toml must name it for exactly one')
+        owners[dest] = found[0]
+    return Overlay(sources, owners, [dest for dest in lists if dest in sources])
+
+
+def upward_includes(series: Series) -> list[str]:
+    """Headers of ours that are included before they are there, in words."""
+    found = []
+    there: set[str] = set()
+
+    def look(who: str, patch: str, header: str) -> None:
+        ours = [dest for dest in series.overlay.sources
+                if dest.endswith(f'/{header}')]
+        if ours and not there.intersection(ours):
+            found.append(f'{who} comes with {patch} and includes {header}, '
+                         f'which comes with {series.overlay.owners[ours[0]]}')
+
+    for patch in series.patches:
+        brought = series.overlay.of(patch.name)
+        there.update(brought)
+        for dest, source in brought.items():
+            if source.suffix in ('.c', '.cc', '.h'):
+                for header in re.findall(r'^#include "([^"]+)"',
+                                         source.read_text(), re.MULTILINE):
+                    look(dest, patch.name, header)
+        for rule in patch.rules:
+            if isinstance(rule, Include):
+                look(rule.file, patch.name, rule.header)
+    return found
+
+
+def matches(path: str, pattern: str) -> bool:
+    """Whether PATTERN means PATH; in it * is anything but a slash."""
+    parts, words = path.split('/'), pattern.split('/')
+    return (len(parts) == len(words) and
+            all(map(fnmatch.fnmatchcase, parts, words)))
 
 
 def _is_litter(path: Path) -> bool:
@@ -150,19 +204,27 @@ def _words(path: Path) -> list[str]:
     return [word for line in _lines(path) for word in line.split()]
 
 
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        with open(path, 'rb') as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise PatchError(f'cannot read {path}: {error.strerror}')
+    except tomllib.TOMLDecodeError as error:
+        raise PatchError(f'{path}: {error}')
+
+
 def _patch(where: Path, versions: list[str], version: str) -> Patch:
     try:
         message = (where / 'message').read_text().strip() + '\n'
-        with open(where / 'rules.toml', 'rb') as file:
-            raw = tomllib.load(file)
     except OSError as error:
         raise PatchError(f'patch {where.name} of patches/series: cannot read '
                          f'{error.filename}: {error.strerror}')
-    except tomllib.TOMLDecodeError as error:
-        raise PatchError(f'{where}/rules.toml: {error}')
+    rules = where / 'rules.toml'
+    raw = _toml(rules) if rules.exists() else {}
     # What was written for several versions becomes what it is for this one.
     table = _Table(f'patch {where.name}', raw, versions, version)
-    patch = Patch(where.name, message, table.take('overlay', list, []))
+    patch = Patch(where.name, message, table.take('upstream', bool, False))
     lines = message.splitlines()
     if not re.match(r'\S+: \S', lines[0]) or lines[1:2] not in ([], ['']):
         raise PatchError(f'{where}/message: its first line must be '

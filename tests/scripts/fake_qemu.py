@@ -51,13 +51,12 @@ class FakeQemu(unittest.TestCase):
         })
         self.put(self.ours, {
             'patches/versions': '10.0 10.2\n',
-            'patches/overlay': '# ours\naccel/kvm-reset\n',
             'patches/series': 'funnel\n',
             'accel/kvm-reset/meson.build': '# ours\n',
             'accel/kvm-reset/.core.c.swp': 'litter',
         })
+        self.overlay(funnel=['accel/kvm-reset/*'])
         self.patch('funnel', '''
-            overlay = ['accel/kvm-reset']
             [[insert]]
             file = 'meson.build'
             after = "^  'kvm',$"
@@ -70,6 +69,12 @@ class FakeQemu(unittest.TestCase):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
 
+    def overlay(self, lists=(), **brings):
+        """Which patch brings which of what is in accel/."""
+        self.put(self.ours, {'patches/overlay.toml': '\n'.join([
+            "directories = ['accel']", f'lists = {list(lists)}', '[brings]',
+            *(f'{name} = {files}' for name, files in brings.items())])})
+
     def patch(self, name, rules, message='kvm: let us see\n\nWhy not.\n',
               **cocci):
         self.put(self.ours, {
@@ -81,6 +86,18 @@ class FakeQemu(unittest.TestCase):
 
     def series(self, *names):
         self.put(self.ours, {'patches/series': '\n'.join(names) + '\n'})
+
+    def list_of_sources(self, text):
+        """meson.build and a.c come with `funnel`, b.c with `second`."""
+        self.put(self.ours, {'accel/kvm-reset/meson.build': text,
+                             'accel/kvm-reset/a.c': 'int a;\n',
+                             'accel/kvm-reset/b.c': 'int b;\n'})
+        self.series('funnel', 'second')
+        self.patch('second', '')
+        self.overlay(['accel/kvm-reset/meson.build'],
+                     funnel=['accel/kvm-reset/meson.build',
+                             'accel/kvm-reset/a.c'],
+                     second=['accel/kvm-reset/b.c'])
 
     def call(self, script, *words):
         """The exit status and what was said on stderr."""

@@ -30,7 +30,6 @@ class Fitting(FakeQemu):
 
     def test_before_and_replace_say_where(self):
         self.patch('funnel', r'''
-            overlay = ['accel/kvm-reset']
             [[insert]]
             file = 'meson.build'
             before = "^  'kvm',$"
@@ -46,7 +45,6 @@ class Fitting(FakeQemu):
 
     def test_within_looks_at_one_function_only(self):
         self.patch('funnel', r'''
-            overlay = ['accel/kvm-reset']
             [[insert]]
             file = 'accel/kvm/kvm-all.c'
             within = '^int kvm_vm_ioctl\('
@@ -75,11 +73,22 @@ class Fitting(FakeQemu):
         self.assertIn('more', (self.qemu /
                                'accel/kvm-reset/meson.build').read_text())
 
+    def test_a_list_names_only_files_that_are_there(self):
+        self.list_of_sources("files(\n  'a.c',\n  'b.c',\n  'qemu.c'\n)\n")
+        self.apply('--until', 'funnel', self.qemu)
+        sources = self.qemu / 'accel/kvm-reset/meson.build'
+        self.assertEqual(sources.read_text(),
+                         "files(\n  'a.c',\n  'qemu.c'\n)\n")
+        (self.qemu / 'accel/kvm-reset').rename(self.scratch / 'before')
+        self.put(self.qemu, {'meson.build': "  'kvm',\n"})
+        self.apply()
+        self.assertEqual(sources.read_text(),
+                         "files(\n  'a.c',\n  'b.c',\n  'qemu.c'\n)\n")
+
     def include(self, before, header='system/kvm-reset.h'):
         """The includes of a file after HEADER was put among them."""
         self.put(self.qemu, {'system/cpus.c': before + '\nint a;\n'})
         self.patch('funnel', f'''
-            overlay = ['accel/kvm-reset']
             [[include]]
             header = '{header}'
             files = ['system/cpus.c']
@@ -129,7 +138,6 @@ class Fitting(FakeQemu):
 
     def test_each_version_takes_its_own_alternative(self):
         self.patch('funnel', '''
-            overlay = ['accel/kvm-reset']
             [[insert]]
             file = { '10.0' = 'meson.build', '10.2' = 'README.rst' }
             after = { '10.0' = 'tcg', '10.2' = 'QEMU' }
@@ -148,7 +156,6 @@ class Fitting(FakeQemu):
     @needs_spatch
     def test_a_semantic_patch_rewrites_each_call(self):
         self.patch('funnel', '''
-            overlay = ['accel/kvm-reset']
             [[cocci]]
             rule = 'ioctl.cocci'
             files = ['accel/kvm/kvm-all.c']
@@ -270,9 +277,41 @@ class NotFitting(FakeQemu):
                             'pristine')
 
     def test_a_file_of_ours_that_no_patch_brings_is_refused(self):
-        self.put(self.ours, {'patches/overlay': 'accel/kvm-reset\nqapi\n',
-                             'qapi/kvm-reset.json': '{}\n'})
-        self.assert_refused('qapi/kvm-reset.json', 'no patch brings it')
+        self.put(self.ours, {'accel/kvm-reset/core.c': 'int a;\n'})
+        self.overlay(funnel=['accel/kvm-reset/meson.build'])
+        self.assert_refused('accel/kvm-reset/core.c is brought by no patch',
+                            'overlay.toml')
+
+    def test_a_file_of_ours_that_two_patches_bring_is_refused(self):
+        self.series('funnel', 'second')
+        self.patch('second', '')
+        self.overlay(funnel=['accel/kvm-reset/*'],
+                     second=['accel/*/meson.build'])
+        self.assert_refused('accel/kvm-reset/meson.build is brought by funnel '
+                            'and second')
+
+    def test_a_directory_does_not_stand_for_what_is_below_it(self):
+        self.put(self.ours, {'accel/kvm-reset/qemu/core.c': 'int a;\n'})
+        self.overlay(funnel=['accel/kvm-reset/*'])
+        self.assert_refused('accel/kvm-reset/qemu/core.c', 'no patch')
+
+    def test_a_patch_that_is_not_there_brings_nothing(self):
+        self.overlay(funnel=['accel/kvm-reset/*'], tunnel=[])
+        self.assert_refused('tunnel', 'no patch of patches/series')
+
+    def test_a_list_names_a_late_file_on_a_line_of_its_own(self):
+        self.list_of_sources("files('a.c', 'b.c')\n")
+        self.assert_refused('accel/kvm-reset/meson.build', 'b.c', 'its own')
+
+    def test_a_rule_does_not_edit_a_list(self):
+        self.list_of_sources("files(\n  'a.c',\n  'b.c',\n)\n")
+        self.patch('second', '''
+            [[insert]]
+            file = 'accel/kvm-reset/meson.build'
+            after = 'a.c'
+            text = 'x'
+            ''')
+        self.assert_refused('patch second, insert 1', 'meson.build is a list')
 
     def test_a_key_that_means_nothing_is_refused(self):
         self.second('''
@@ -326,7 +365,6 @@ class Again(FakeQemu):
 
     def test_a_changed_rule_is_applied_to_the_pristine_file(self):
         self.patch('funnel', '''
-            overlay = ['accel/kvm-reset']
             [[insert]]
             file = 'meson.build'
             after = "^  'tcg',$"
@@ -338,7 +376,7 @@ class Again(FakeQemu):
 
     def test_a_file_that_is_patched_no_more_is_newer_than_it_was(self):
         patched = (self.work / 'meson.build').stat().st_mtime_ns
-        self.patch('funnel', "overlay = ['accel/kvm-reset']")
+        self.patch('funnel', '')
         self.assertEqual(self.again(), {'meson.build'})
         self.assertEqual((self.work / 'meson.build').read_text(),
                          (self.qemu / 'meson.build').read_text())
@@ -356,7 +394,6 @@ class Again(FakeQemu):
 
     def test_a_rule_that_fits_no_more_leaves_the_work_tree_alone(self):
         self.patch('funnel', '''
-            overlay = ['accel/kvm-reset']
             [[insert]]
             file = 'meson.build'
             after = 'nowhere'

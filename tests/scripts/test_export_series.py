@@ -15,8 +15,9 @@ class ExportSeries(FakeQemu):
     def setUp(self):
         super().setUp()
         self.series('funnel', 'second')
+        self.overlay(funnel=['accel/kvm-reset/*'],
+                     second=['accel/kvm-reset/later/*'])
         self.patch('second', '''
-            overlay = ['accel/kvm-reset/later']
             [[insert]]
             file = 'README.rst'
             after = 'QEMU'
@@ -70,6 +71,56 @@ class ExportSeries(FakeQemu):
             self.assertIn('\nFrom: A B <a@b.org>\n', text)
             self.assertIn('\nSigned-off-by: A B <a@b.org>\n', text)
 
+    def quilt(self):
+        status, said = self.export('--format', 'quilt', '--signoff',
+                                   'A B <a@b.org>')
+        self.assertEqual(status, 0, said)
+
+    @unittest.skipUnless(shutil.which('patch'), 'patch is not installed: '
+                         'apt-get install patch')
+    def test_patch_takes_what_quilt_lists_in_its_order(self):
+        self.quilt()
+        work = self.scratch / 'work'
+        self.apply('--from', self.qemu, work)
+        for name in (self.out / 'series').read_text().split():
+            subprocess.run(['patch', '-p1', '-s', '-F0', '-i',
+                            self.out / name], cwd=self.qemu, check=True)
+        texts = {name: data for name, (data, _) in
+                 self.contents(self.qemu).items()}
+        self.assertEqual(texts, {name: data for name, (data, _) in
+                                 self.contents(work).items()})
+
+    def test_a_quilt_patch_says_what_dep_3_wants(self):
+        self.patch('funnel', "upstream = true\n", 'kvm: see\n\nWhy.\n\nSo.\n')
+        self.quilt()
+        text = (self.out / 'kvm-reset/funnel.patch').read_text()
+        self.assertRegex(
+            text, r'\ADescription: kvm: see\n Why.\n .\n So.\n'
+            r'Author: A B <a@b.org>\nForwarded: no\n'
+            r'Last-Update: \d{4}-\d\d-\d\d\n---\n\ndiff --git ')
+        self.assertIn('\nForwarded: not-needed\n',
+                      (self.out / 'kvm-reset/second.patch').read_text())
+
+    def test_quilt_patches_follow_those_that_are_there(self):
+        self.put(self.out, {'series': '# Debian\ntheirs.patch\n',
+                            'theirs.patch': 'theirs'})
+        self.quilt()
+        self.quilt()
+        self.assertEqual((self.out / 'series').read_text(),
+                         '# Debian\ntheirs.patch\nkvm-reset/funnel.patch\n'
+                         'kvm-reset/second.patch\n')
+        self.assertEqual((self.out / 'theirs.patch').read_text(), 'theirs')
+
+    def test_an_include_of_a_file_that_comes_later_is_refused(self):
+        self.put(self.ours, {
+            'accel/kvm-reset/core.cc': '#include "late.h"\n',
+            'accel/kvm-reset/later/late.h': '// late\n'})
+        status, said = self.export()
+        self.assertEqual(status, 1)
+        self.assertIn('accel/kvm-reset/core.cc comes with funnel and includes '
+                      'late.h, which comes with second', said)
+        self.assertFalse(self.out.exists())
+
     def test_the_tree_is_only_read(self):
         before = self.contents(self.qemu)
         self.export()
@@ -85,6 +136,7 @@ class ExportSeries(FakeQemu):
     def test_a_patch_that_is_gone_is_gone_from_the_directory(self):
         self.export()
         self.series('funnel')
+        self.overlay(funnel=['accel/kvm-reset/*', 'accel/kvm-reset/later/*'])
         self.export()
         self.assertEqual(len(list(self.out.iterdir())), 1)
 
