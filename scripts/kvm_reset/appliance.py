@@ -42,6 +42,14 @@ IOMMU = ["-device", "intel-iommu,aw-bits=48",
          "-device", "virtio-net-pci,netdev=net,bus=rp,disable-legacy=on,"
                     "iommu_platform=on,romfile="]
 
+# The host of lab/, by what it offers. Its CPUs take turns, because a page is
+# seen decrypted by one of them alone. Linux takes SNP only from Zen 3 or 4, and
+# not in a virtual machine.
+LAB_KINDS = {"sev": 1, "sev-es": 2, "snp": 3}
+LAB_CPU = ("EPYC-Milan,+svm,+npt,+nrip-save,+lbrv,+flushbyasid,"
+           "+decodeassists,-hypervisor,sev-lab=%d")
+LAB_DEVICES: list[str] = []
+
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -103,10 +111,13 @@ class Appliance:
         line = [
             # Should this very process be killed, QEMU goes with it.
             "setpriv", "--pdeathsig", "KILL",
-            "qemu-system-x86_64", "-name", "kvm-reset-appliance",
+            args.qemu, "-name", "kvm-reset-appliance",
             "-nodefaults", "-no-user-config", "-display", "none",
-            "-no-reboot", "-machine", "q35" if args.iommu else "pc", "-accel",
-            "tcg,thread=multi", "-cpu", "EPYC-v1,+svm,+npt",
+            "-no-reboot",
+            "-machine", "q35" if args.iommu or args.lab else "pc",
+            "-accel", "tcg,thread=" + ("single" if args.lab else "multi"),
+            "-cpu", (LAB_CPU % LAB_KINDS[args.lab] if args.lab
+                     else "EPYC-v1,+svm,+npt"),
             "-smp", str(args.cpus), "-m", args.mem, "-rtc", "base=utc",
             "-chardev", f"file,id=log,path={qemu_escape(str(self.log))}",
             "-serial", "chardev:log",
@@ -120,6 +131,8 @@ class Appliance:
                      f"virtserialport,nr={nr},chardev={name},name={name}"]
         if args.iommu:
             line += IOMMU
+        if args.lab:
+            line += LAB_DEVICES
         for nr, path in enumerate(args.rw):
             line += ["-virtfs", f"local,path={qemu_escape(path)},"
                                 f"mount_tag=rw{nr},security_model=none,"
@@ -285,6 +298,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--kernel", required=True)
     parser.add_argument("--initrd", required=True)
     parser.add_argument("--lib-modules", required=True)
+    parser.add_argument("--qemu", default="qemu-system-x86_64")
+    parser.add_argument("--lab", choices=LAB_KINDS)
     parser.add_argument("--iommu", action="store_true")
     parser.add_argument("--append", default="")
     parser.add_argument("--log-dir", type=Path, required=True)

@@ -1,23 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
 #
-# Debian's Linux 6.12 and its busybox, for the appliance and for the small
+# Debian's Linux (6.12, or 7.3 when asked for) and its busybox, for the appliance and for the small
 # guest: downloaded and unpacked, never installed. Sourced after common.sh.
 
 # What KVM must be built with; 6.1 of Debian 12, for one, lacks most of it.
 KR_KERNEL_NEEDS="KVM_AMD KVM_XEN KVM_HYPERV KVM_SMM KVM_PRIVATE_MEM"
 
-# get_kernel: sets KR_KERNEL (a directory like / with boot/ and lib/modules/)
-# and KR_RELEASE (what uname -r says in it).
+# get_kernel [6.12|7.3]: sets KR_KERNEL (a directory like / with boot/ and
+# lib/modules/) and KR_RELEASE (what uname -r says in it).
 get_kernel() {
-    local link=$KR_CACHE/kernel/current
+    local version=${1:-6.12} link=$KR_CACHE/kernel/current
+    [ "$version" = 6.12 ] || link=$link-$version
     if [ ! -e "$link" ]; then
         require_space "$KR_CACHE" 400
         mkdir -p "$KR_CACHE/kernel"
         # Two scripts may want it at once.
         (
             flock 9
-            [ -e "$link" ] || kr_unpack_kernel "$link"
+            [ -e "$link" ] || kr_unpack_kernel "$version" "$link"
         ) 9>"$KR_CACHE/kernel/lock" || exit 1
     fi
     KR_KERNEL=$(readlink -f "$link")
@@ -115,27 +116,47 @@ pack_initrd() {
 
 # The metapackage names the kernel of the day.
 kr_unpack_kernel() {
-    local link=$1 codename suite meta package deb work release option
+    local version=$1 link=$2 codename suite meta package deb work release
+    local option config
+    local -a packages debs=()
     codename=$(debian_codename)
     suite=$codename
     [ "$codename" != bookworm ] || suite=bookworm-backports
-    meta=$(fetch_deb "$suite" linux-image-amd64 "$KR_CACHE/deb")
+    [ "$version" = 6.12 ] || suite=trixie-backports
+    meta=$(fetch_deb "$suite" linux-image-amd64 "$KR_CACHE/deb/$version")
     package=$(dpkg-deb -f "$meta" Depends |
-        grep -oE 'linux-image-6\.12[^ ,]*' | head -n 1) || true
+        grep -oE "linux-image-${version/./\\.}[^ ,]*" | head -n 1) || true
     if [ -z "$package" ]; then
         die "linux-image-amd64 of $suite is $(dpkg-deb -f "$meta" Version)," \
-            "not 6.12: not supported"
+            "not $version: not supported"
     fi
-    # A metapackage kept from long ago may name what the archive has dropped.
-    deb=$(fetch_deb "$suite" "$package" "$KR_CACHE/deb") ||
-        { rm -f "$meta"; exit 1; }
+    packages=("$package")
+    # Later ones come in parts, and this one is empty.
+    [ "$version" = 6.12 ] ||
+        packages=("${package/image/base}" "${package/image/binary}"
+            "${package/image/modules}")
     work=$KR_CACHE/kernel/unpack.$$
-    say "unpacking $package"
-    unpack_deb "$deb" "$work"
+    for package in "${packages[@]}"; do
+        # A metapackage kept from long ago may name what the archive has
+        # dropped.
+        deb=$(fetch_deb "$suite" "$package" "$KR_CACHE/deb") ||
+            { rm -f "$meta"; exit 1; }
+        say "unpacking $package"
+        unpack_deb "$deb" "$work"
+        debs+=("$deb")
+    done
     [ -d "$work/lib" ] || ln -s usr/lib "$work/lib"
     release=$(basename "$work"/lib/modules/*)
+    if [ ! -e "$work/boot/vmlinuz-$release" ]; then
+        mkdir -p "$work/boot"
+        ln -s "../lib/modules/$release/vmlinuz" "$work/boot/vmlinuz-$release"
+    fi
+    config=$(find "$work/boot/config-$release" \
+        "$work/lib/modules/$release/config" 2>/dev/null | head -n 1) || true
     for option in $KR_KERNEL_NEEDS; do
-        grep -qE "^CONFIG_$option=[ym]$" "$work/boot/config-$release" ||
+        # Later ones have no option for what is always there.
+        [ "$version" = 6.12 ] || [ "$option" != KVM_PRIVATE_MEM ] || continue
+        grep -qE "^CONFIG_$option=[ym]$" "$config" ||
             die "$package has no CONFIG_$option: not supported"
     done
     depmod -b "$work" "$release" ||
@@ -144,5 +165,5 @@ kr_unpack_kernel() {
     mv "$work" "$KR_CACHE/kernel/$release"
     ln -sfn "$release" "$link"
     # 100 MiB that are not needed again.
-    rm -f "$deb" "$meta"
+    rm -f "${debs[@]}" "$meta"
 }
