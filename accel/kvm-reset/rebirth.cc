@@ -145,7 +145,7 @@ Result<Phases> Rebirth::attempt()
 
 std::unexpected<Error> Rebirth::tell_of_abort(Error why, bool preserving)
 {
-    if (auto told = registry_.run(Phase::Aborted, preserving); !told) {
+    if (auto told = registry_.tell_aborted(preserving); !told) {
         why.what += "; then " + told.error().what;
     }
     return std::unexpected(std::move(why));
@@ -270,12 +270,6 @@ Result<void> Rebirth::swap_in(std::unique_lock<std::mutex> &frozen, Swap &swap,
     {
         Timer timer(recorder_, "hooks", phases.hooks);
         done = registry_.run(Phase::NewVm, preserving);
-        if (done) {
-            done = registry_.run(Phase::NewVcpus, preserving);
-            if (!done) {
-                registry_.undo(Phase::NewVm, preserving);
-            }
-        }
     }
     frozen.lock();
     if (!done) {

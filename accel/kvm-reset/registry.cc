@@ -18,8 +18,6 @@ const char *to_string(Phase phase)
         return "quiesce";
     case Phase::NewVm:
         return "new-vm";
-    case Phase::NewVcpus:
-        return "new-vcpus";
     case Phase::BeforeRun:
         return "before-run";
     case Phase::Aborted:
@@ -99,23 +97,48 @@ bool Registry::remove(const std::string &name)
         hooks_, [&name](const Hook &hook) { return hook.name == name; });
 }
 
+Result<void> Registry::run_one(const Hook &hook, Phase phase)
+{
+    Result<void> done = hook.run(phase);
+
+    if (!done) {
+        done.error().what = format("hook '%s' failed in phase %s: %s",
+                                   hook.name.c_str(), to_string(phase),
+                                   done.error().what.c_str());
+    }
+    return done;
+}
+
 Result<void> Registry::run(Phase phase, bool preserving)
 {
     for (size_t i = 0; i < hooks_.size(); i++) {
         if (!wants(hooks_[i], phase, preserving)) {
             continue;
         }
-        Result<void> done = hooks_[i].run(phase);
-        if (!done) {
+        if (Result<void> done = run_one(hooks_[i], phase); !done) {
             undo_first(i, phase, preserving);
-            return std::unexpected(
-                Error{done.error().code,
-                      format("hook '%s' failed in phase %s: %s",
-                             hooks_[i].name.c_str(), to_string(phase),
-                             done.error().what.c_str())});
+            return done;
         }
     }
     return {};
+}
+
+Result<void> Registry::tell_aborted(bool preserving)
+{
+    Result<void> all;
+
+    for (const Hook &hook : hooks_) {
+        if (!wants(hook, Phase::Aborted, preserving)) {
+            continue;
+        }
+        Result<void> told = run_one(hook, Phase::Aborted);
+        if (!told && all) {
+            all = told;
+        } else if (!told) {
+            all.error().what += "; " + told.error().what;
+        }
+    }
+    return all;
 }
 
 void Registry::undo(Phase phase, bool preserving)

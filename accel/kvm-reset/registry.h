@@ -23,13 +23,12 @@ namespace kvm_reset {
 
 enum class Phase : uint8_t {
     Quiesce,   /* the guest is stopped, the old VM is still in place */
-    NewVm,     /* the new VM is in place */
-    NewVcpus,  /* the VM's hooks have run; now for what is per vCPU */
+    NewVm,     /* the new VM is in place, with its vCPUs */
     BeforeRun, /* devices are reset, the guest is about to run; no way back */
     Aborted,   /* the old VM is in place again, or still */
 };
 
-constexpr unsigned phase_count = 5;
+constexpr unsigned phase_count = 4;
 const char *to_string(Phase phase);
 
 struct Hook {
@@ -64,6 +63,12 @@ public:
      * that ran are undone, and the error names the hook.
      */
     Result<void> run(Phase phase, bool preserving = false);
+    /*
+     * Runs the hooks of Phase::Aborted.  Each of them hears that the VM was
+     * put back, whatever an earlier one says; none is undone; the error has
+     * what all of them said.
+     */
+    Result<void> tell_aborted(bool preserving = false);
     /* Undoes @phase, in reverse, where run() had succeeded. */
     void undo(Phase phase, bool preserving = false);
 
@@ -71,6 +76,7 @@ public:
     const std::vector<Hook> &hooks() const { return hooks_; }
 
 private:
+    static Result<void> run_one(const Hook &hook, Phase phase);
     void undo_first(size_t count, Phase phase, bool preserving);
 
     std::vector<Hook> hooks_;

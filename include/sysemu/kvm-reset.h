@@ -93,13 +93,14 @@ typedef enum KvmResetPhase {
      * may be taken.
      */
     KVM_RESET_PHASE_QUIESCE,
-    /* The new VM is in place. */
+    /* The new VM is in place, with its vCPUs. */
     KVM_RESET_PHASE_NEW_VM,
-    /* The same, after all hooks of the phase before: for what is per vCPU. */
-    KVM_RESET_PHASE_NEW_VCPUS,
     /* Devices are reset, the guest is about to run; there is no way back. */
     KVM_RESET_PHASE_BEFORE_RUN,
-    /* A rebirth failed: the old VM is in place. */
+    /*
+     * A rebirth failed: the old VM is in place.  Every hook hears it, also
+     * after one that fails here, and none of them is undone.
+     */
     KVM_RESET_PHASE_ABORTED,
 } KvmResetPhase;
 

@@ -19,7 +19,6 @@
 enum {
     FAILS_BEFORE,
     FAILS_ON_NEW_VM,
-    FAILS_ON_NEW_VCPUS,
     TWICE,
     CYCLE
 };
@@ -56,7 +55,6 @@ int kvm_reset_plant(int (*add)(const KvmResetHook *hook, char **why), int what)
     switch (what) {
     case FAILS_BEFORE:
     case FAILS_ON_NEW_VM:
-    case FAILS_ON_NEW_VCPUS:
         good.phases = hook.phases = 1u << what;
         ret = add(&good, &why) ?: add(&hook, &why);
         break;

@@ -104,7 +104,7 @@ TEST_F(RealRebirthTest, AHookThatFailsBringsTheOldVmBackWhole)
     Whole whole;
     whole.guest.registry.add(
         {.name = "fails",
-         .phases = {Phase::NewVcpus},
+         .phases = {Phase::NewVm},
          .run = [](Phase) -> Result<void> { return fail(EIO, "on purpose"); }});
     size_t fds = open_fds();
     for (int i = 0; i < 3; i++) {

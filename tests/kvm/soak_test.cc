@@ -358,7 +358,7 @@ TEST_F(SoakTest, RebirthsAtRandomMomentsLoseAndLeakNothing)
     bool fails = false; /* the next one */
 
     guest.registry.add({.name = "fails now and then",
-                        .phases = {Phase::NewVcpus},
+                        .phases = {Phase::NewVm},
                         .run = [&](Phase) -> Result<void> {
                             if (fails) {
                                 return fail(EIO, "on purpose");

@@ -230,7 +230,7 @@ TEST_F(DetachTest, AHookThatFailsLeavesItDetached)
 {
     guest.registry.add(
         {.name = "fails",
-         .phases = {Phase::NewVcpus},
+         .phases = {Phase::NewVm},
          .preserves = true,
          .run = [](Phase) -> Result<void> { return fail(EIO, "on purpose"); }});
     auto state = guest.kernel.state(guest.vm);
@@ -247,7 +247,7 @@ TEST_F(DetachTest, HooksSpeakToTheVmThatIsInPlace)
 {
     int ret = -1;
     guest.registry.add({.name = "asks",
-                        .phases = {Phase::NewVcpus},
+                        .phases = {Phase::NewVm},
                         .preserves = true,
                         .run = [&](Phase) -> Result<void> {
                             uint8_t regs[144];

@@ -242,19 +242,18 @@ TEST_F(PreserveTest, OnlyHooksThatSaySoRun)
                                [&ran] { ran.push_back("end"); });
     for (bool preserves : {false, true}) {
         std::string name = preserves ? "yes" : "no";
-        guest.registry.add({.name = name,
-                            .phases = {Phase::Quiesce, Phase::NewVm,
-                                       Phase::NewVcpus, Phase::BeforeRun},
-                            .preserves = preserves,
-                            .run = [&ran, name](Phase phase) -> Result<void> {
-                                ran.push_back(name + " " + to_string(phase));
-                                return {};
-                            }});
+        guest.registry.add(
+            {.name = name,
+             .phases = {Phase::Quiesce, Phase::NewVm, Phase::BeforeRun},
+             .preserves = preserves,
+             .run = [&ran, name](Phase phase) -> Result<void> {
+                 ran.push_back(name + " " + to_string(phase));
+                 return {};
+             }});
     }
     ASSERT_TRUE(move());
-    EXPECT_EQ(ran,
-              (std::vector<std::string>{"yes quiesce", "begin", "yes new-vm",
-                                        "yes new-vcpus", "end"}));
+    EXPECT_EQ(ran, (std::vector<std::string>{"yes quiesce", "begin",
+                                             "yes new-vm", "end"}));
 }
 
 TEST_F(PreserveTest, AHookThatFailsBringsTheOldVmBack)
@@ -264,7 +263,7 @@ TEST_F(PreserveTest, AHookThatFailsBringsTheOldVmBack)
     uint64_t old = guest.kernel.file_at(guest.vm);
     guest.registry.add(
         {.name = "fails",
-         .phases = {Phase::NewVcpus},
+         .phases = {Phase::NewVm},
          .preserves = true,
          .run = [](Phase) -> Result<void> { return fail(EIO, "on purpose"); }});
     ASSERT_FALSE(move());

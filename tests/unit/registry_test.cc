@@ -69,10 +69,10 @@ TEST_F(RegistryTest, ANameThatNobodyHasIsNoError)
 TEST_F(RegistryTest, OnlyHooksOfThePhaseRun)
 {
     registry.add(hook("vm"));
-    registry.add(hook("vcpus", {}, {Phase::NewVcpus}));
-    registry.add(hook("both", {}, {Phase::NewVcpus, Phase::NewVm}));
-    EXPECT_TRUE(registry.run(Phase::NewVcpus));
-    EXPECT_EQ(log, (Names{"vcpus", "both"}));
+    registry.add(hook("quiet", {}, {Phase::Quiesce}));
+    registry.add(hook("both", {}, {Phase::Quiesce, Phase::NewVm}));
+    EXPECT_TRUE(registry.run(Phase::Quiesce));
+    EXPECT_EQ(log, (Names{"quiet", "both"}));
     log.clear();
     EXPECT_TRUE(registry.run(Phase::BeforeRun));
     EXPECT_TRUE(log.empty());
@@ -137,6 +137,42 @@ TEST_F(RegistryTest, AFailureUndoesInReverseWhatHadRun)
               std::string::npos)
         << done.error().what;
     EXPECT_EQ(log, (Names{"a", "b", "c", "-b", "-a"}));
+}
+
+TEST_F(RegistryTest, EveryoneHearsOfAnAbortAndNobodyIsUndone)
+{
+    for (const char *name : {"a", "b", "c", "d"}) {
+        registry.add(hook(name, {}, {Phase::Aborted}));
+    }
+    registry.add(hook("not in this phase"));
+    EXPECT_TRUE(registry.tell_aborted());
+    EXPECT_EQ(log, (Names{"a", "b", "c", "d"}));
+
+    for (const char *failing : {"a", "d"}) {
+        log.clear();
+        fails = failing;
+        EXPECT_FALSE(registry.tell_aborted());
+        EXPECT_EQ(log, (Names{"a", "b", "c", "d"}));
+    }
+}
+
+TEST_F(RegistryTest, AllThatFailAtAnAbortAreNamed)
+{
+    for (const char *name : {"a", "b", "c"}) {
+        Hook failing = hook(name, {}, {Phase::Aborted});
+        failing.run = [name](Phase) -> Result<void> {
+            if (*name == 'b') {
+                return {};
+            }
+            return refuse(EIO, "%s is on fire", name);
+        };
+        registry.add(failing);
+    }
+    Result<void> told = registry.tell_aborted();
+    ASSERT_FALSE(told);
+    EXPECT_EQ(told.error().what,
+              "hook 'a' failed in phase aborted: a is on fire; "
+              "hook 'c' failed in phase aborted: c is on fire");
 }
 
 TEST_F(RegistryTest, AHookThatIsRemovedRunsNoMore)

@@ -95,7 +95,7 @@ TEST_F(SkipIrqfdTest, AnAbortFindsItWhereItWas)
 {
     guest.registry.add(
         {.name = "gives up",
-         .phases = {Phase::NewVcpus},
+         .phases = {Phase::NewVm},
          .run = [](Phase) -> Result<void> { return fail(EIO, "no"); }});
     Holdings before = Holdings::of(guest);
     EXPECT_FALSE(guest.rebirth.run());

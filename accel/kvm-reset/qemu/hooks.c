@@ -73,7 +73,7 @@ static const KvmResetHook hooks[] = {
     {
         .name = "dirty-pages",
         .phases = 1u << KVM_RESET_PHASE_QUIESCE |
-                  1u << KVM_RESET_PHASE_NEW_VCPUS,
+                  1u << KVM_RESET_PHASE_NEW_VM,
         .run = carry_dirty_pages,
         .preserves = true,
     },

@@ -156,7 +156,7 @@ static void tell_vcpus_back(void *opaque, KvmResetPhase phase)
 
 const KvmResetHook kvm_reset_vcpu_hook = {
     .name = "vcpu-state",
-    .phases = 1u << KVM_RESET_PHASE_NEW_VCPUS,
+    .phases = 1u << KVM_RESET_PHASE_NEW_VM,
     .run = tell_vcpus,
     .undo = tell_vcpus_back,
     .preserves = true,
