@@ -24,6 +24,8 @@ COMMANDS = {
     'cpu_models': "compares a QEMU's CPU models with kvm-reset-measure's",
     'module_swap': "replaces the host's KVM modules beneath guests",
     'own_warnings': "compiles our files of QEMU's build, for warnings",
+    'qemu.series': 'says which version a QEMU tree is',
+    'qemu.tree_sync': 'makes one tree like another',
     'quickstart': 'has a guest reset ten times: the end of scripts/quickstart',
     'results': 'collects what tests came to, and sums it up',
     'subsystems': 'makes docs/subsystems.md, or checks it',

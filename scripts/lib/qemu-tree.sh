@@ -29,15 +29,9 @@ qemu_pristine() {
 
 # qemu_version TREE: 10.0 of 10.0.13.
 qemu_version() {
-    PYTHONPATH=$KR_TOP/scripts/lib python3 -B - "$1" "$KR_NAME" <<'PYTHON' || exit 1
-import pathlib
-import sys
-import qemu_series
-try:
-    print(qemu_series.qemu_version(pathlib.Path(sys.argv[1])))
-except qemu_series.PatchError as error:
-    sys.exit(f'{sys.argv[2]}: error: {error}')
-PYTHON
+    local version
+    version=$("${KR_PYTHON[@]}" qemu.series "$1" 2>&1) || die "$version"
+    printf '%s\n' "$version"
 }
 
 # qemu_check_version TREE WANTED
@@ -92,12 +86,7 @@ qemu_copy_tree() {
     esac
     say "copying $source"
     rm -f "$tree.from"
-    PYTHONPATH=$KR_TOP/scripts/lib python3 -B -c '
-import pathlib
-import sys
-import tree_sync
-tree_sync.sync(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), {})
-' "$source" "$tree" || die "cannot copy $source to $tree"
+    "${KR_PYTHON[@]}" qemu.tree_sync "$source" "$tree" || die "cannot copy $source to $tree"
     printf '%s\n' "$tree"
 }
 

@@ -8,9 +8,9 @@ import unittest
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(TOP / 'scripts/lib'))
+sys.path.insert(0, str(TOP / 'scripts'))
 
-import qemu_series      # noqa: E402
+from kvm_reset.qemu import series as qemu_series      # noqa: E402
 
 
 class OverlayTable(unittest.TestCase):

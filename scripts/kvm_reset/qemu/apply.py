@@ -17,7 +17,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from qemu_series import Cocci, Include, Insert, Patch, PatchError, Series
+from kvm_reset.qemu.series import Cocci, Include, Insert, Patch, PatchError, Series
 
 
 @dataclass(frozen=True)

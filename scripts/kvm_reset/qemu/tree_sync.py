@@ -11,10 +11,11 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from qemu_apply import File
+from kvm_reset.qemu.apply import File
 
 
 def sync(source: Path, dest: Path, changes: dict[str, File]) -> list[str]:
@@ -126,3 +127,8 @@ def _copy(source: Path, info: os.stat_result, dest: Path) -> bool:
         os.utime(new)
     new.rename(dest)
     return True
+
+
+def main() -> None:
+    """Makes the second argument's tree like the first's."""
+    sync(Path(sys.argv[1]), Path(sys.argv[2]), {})

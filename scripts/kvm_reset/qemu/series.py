@@ -9,6 +9,7 @@ from __future__ import annotations
 import fnmatch
 import posixpath
 import re
+import sys
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -333,3 +334,12 @@ class _Table:
                                  f'{self._version}')
             return self._pick(key, value[self._version])
         return {name: self._pick(key, item) for name, item in value.items()}
+
+
+def main() -> str | None:
+    """Prints the version of the QEMU tree that the first argument names."""
+    try:
+        print(qemu_version(Path(sys.argv[1])))
+    except PatchError as error:
+        return str(error)
+    return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from pathlib import Path
 
-from qemu_series import Patch
+from kvm_reset.qemu.series import Patch
 
 # Ours are in a directory of their own, beside the distribution's.
 DIRECTORY = 'kvm-reset'
