@@ -142,7 +142,7 @@ def snp(firmware: bytes, areas: list[bytes],
     return chain.value.hex()
 
 
-def tdx(firmware: bytes) -> str:
+def tdx(firmware: bytes, two_pass: bool = False) -> str:
     mrtd = hashlib.sha384()
 
     def record(name: bytes, gpa: int) -> None:
@@ -151,10 +151,17 @@ def tdx(firmware: bytes) -> str:
     for offset, in_file, gpa, size, _kind, attributes in table_of(
             firmware, b'TDVF', '<2I2Q2I'):
         data = firmware[offset:offset + in_file].ljust(size, b'\0')
-        for page in range(0, size, PAGE):
-            record(b'MEM.PAGE.ADD', gpa + page)
-            for at in range(page, page + PAGE, 256):
-                if attributes & 1:
-                    record(b'MR.EXTEND', gpa + at)
-                    mrtd.update(data[at:at + 256])
+        added = [('add', page) for page in range(0, size, PAGE)]
+        extended = [('extend', at) for at in range(0, size, 256)
+                    if attributes & 1]
+        operations = added + extended
+        if not two_pass:
+            # Stable: of a page, its adding comes first.
+            operations.sort(key=lambda one: one[1] // PAGE)
+        for operation, at in operations:
+            if operation == 'add':
+                record(b'MEM.PAGE.ADD', gpa + at)
+            else:
+                record(b'MR.EXTEND', gpa + at)
+                mrtd.update(data[at:at + 256])
     return mrtd.hexdigest()

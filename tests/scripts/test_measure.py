@@ -6,9 +6,11 @@ import functools
 import hashlib
 import json
 import os
+import struct
 import subprocess
 import tempfile
 import unittest
+import uuid
 from pathlib import Path
 
 import launch_reference as reference
@@ -21,6 +23,9 @@ KNOWN_OVMF = '7b456907dd0786d415999e801a1ac4637b8ed4d7cf5378cfc6edbe5e574dd773'
 KNOWN_AMDSEV = \
     '3e4fd0b3fe3b2dbe481c3d9e99418a034174f26cbe1f55aa212b0f18c12d2d6f'
 
+
+# As much of a bzImage as QEMU looks at.
+KERNEL = bytes(0x202) + b'HdrS' + bytes(1000)
 
 PROGRAM = Path(os.environ.get('KVM_RESET_BUILD') or TOP / 'build',
                'measure/kvm-reset-measure')
@@ -111,7 +116,8 @@ class KnownDigests(Measure):
                          KNOWN_OVMF)
 
     def kernel(self) -> list[object]:
-        return ['--kernel', self.put('kernel', b'k\n'), '--initrd',
+        # Its kernel is two bytes, which QEMU would not boot.
+        return ['--no-launch-checks', '--kernel', self.put('kernel', b'k\n'), '--initrd',
                 self.put('initrd', bytes(1000)), '--append', 'console=ttyS0']
 
     def test_snp_with_kernel_hashes(self) -> None:
@@ -199,7 +205,7 @@ class SecondImplementation(Measure):
                 (['--initrd', initrd, '--append=a=b'],
                  (initrd.read_bytes(), 'a=b'))):
             hashed = (kernel.read_bytes(), *contents)
-            words = ['--kernel', kernel, *words]
+            words = ['--no-launch-checks', '--kernel', kernel, *words]
             vcpus = ['--vcpus', 2, '--vcpu-type', 'EPYC-Milan-v2']
             with self.subTest(words):
                 self.assertEqual(self.digest('sev', path, *words),
@@ -224,8 +230,15 @@ class SecondImplementation(Measure):
             with self.subTest(path.name):
                 if 'amdsev' in path.name:
                     continue
-                self.assertEqual(self.digest('tdx', path),
-                                 reference.tdx(path.read_bytes()))
+                image = path.read_bytes()
+                digests = {}
+                for words, two_pass in (([], False),
+                                        (['--tdx-pages', 'one-pass'], False),
+                                        (['--tdx-pages', 'two-pass'], True)):
+                    digests[two_pass] = self.digest('tdx', path, *words)
+                    self.assertEqual(digests[two_pass],
+                                     reference.tdx(image, two_pass))
+                self.assertNotEqual(*digests.values())
 
     def test_tdx_depends_on_nothing_but_the_firmware(self) -> None:
         path = need('ovmf')
@@ -270,16 +283,94 @@ class Answers(Measure):
         self.assertIn('note: MRTD does not cover --kernel', done.stderr)
 
 
-    def test_snp_firmware_that_qemu_would_not_launch_is_told(self) -> None:
+class LaunchChecks(Measure):
+    """No digest of a guest that QEMU would not launch, unless it is wanted
+    all the same."""
+
+    def assert_checked(self, *words: object, says: str) -> None:
+        self.assert_dies(*words, says=says)
+        done = self.run_it('--no-launch-checks', *words)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, '^[0-9a-f]{64,96}\n$')
+
+    def snp(self, image: Path) -> list[object]:
+        return ['--tee', 'snp', '--ovmf', image, '--vcpus', 1, '--vcpu-type',
+                'EPYC']
+
+    def code(self) -> Path:
+        """A firmware without its first part, as OVMF_CODE is."""
+        image = need('inteltdx' if firmware('inteltdx')[0] else 'ovmf')
+        return self.put('OVMF_CODE.fd', image.read_bytes()[0x84000:])
+
+    def test_snp_and_tdx_take_whole_64_kib(self) -> None:
+        self.assert_dies('--tee', 'tdx', '--ovmf', self.code(),
+                         says='take the whole OVMF.fd')
+        image = need('ovmf').read_bytes()
+        # One page more than the code's: its tables are at its end.
+        cut = self.put('cut', image[0x1000:])
+        self.assert_checked(*self.snp(cut), says="QEMU's -bios takes whole "
+                            '64 KiB: if this is the OVMF_CODE part of a pair, '
+                            'take the whole OVMF.fd')
+        self.digest('sev', cut)
+
+    def test_a_firmware_that_is_an_igvm_file(self) -> None:
+        image = self.put('guest.igvm', b'IGVM' + bytes(4092))
+        self.assert_checked('--tee', 'sev', '--ovmf', image,
+                            says='this is an IGVM file')
+
+    def test_a_firmware_that_is_an_svsm(self) -> None:
+        image = bytearray(need('ovmf').read_bytes())
+        # The table's last entry but one gives its name to that of an SVSM.
+        name = uuid.UUID('00f771de-1a7e-4fcb-890e-68c77e2fb44e').bytes_le
+        svsm = uuid.UUID('a789a612-0597-4c4b-a49f-cbb1fe9d1ddd').bytes_le
+        self.assertEqual(image.count(name), 1)
+        at = image.index(name)
+        image[at:at + 16] = svsm
+        self.assert_checked('--tee', 'sev', '--ovmf',
+                            self.put('svsm', bytes(image)),
+                            says='this is an SVSM')
+
+    def test_a_firmware_with_another_number_of_td_hobs_than_one(self) -> None:
+        path = need('inteltdx')
+        rows = reference.table_of(path.read_bytes(), b'TDVF', '<2I2Q2I')
+        kinds = [row[4] for row in rows]
+        self.assertEqual(kinds.count(2), 1)
+        at = path.read_bytes().index(b'TDVF') + 16
+        for index, kind, count in ((kinds.index(2), 3, 0),
+                                   (kinds.index(3), 2, 2)):
+            image = bytearray(path.read_bytes())
+            struct.pack_into('<I', image, at + 32 * index + 24, kind)
+            if kind == 2:
+                struct.pack_into('<I', image, at + 32 * index + 28, 0)
+            self.assert_checked('--tee', 'tdx', '--ovmf',
+                                self.put('hobs', bytes(image)),
+                                says=f'has {count} sections for the TD HOB')
+
+    def test_snp_without_its_feature(self) -> None:
+        for features in ('0x0', '0x20'):
+            self.assert_checked(*self.snp(need('ovmf')), '--guest-features',
+                                features, says='lacks bit 0 (SNP is active)')
+
+    def test_snp_with_an_empty_section(self) -> None:
         path = need('inteltdx')
         image = path.read_bytes()
-        done = self.run_it('--tee', 'snp', '--ovmf', path, '--vcpus', 1,
-                           '--vcpu-type', 'EPYC')
-        empty = [row for row in reference.table_of(image, b'ASEV', '<3I')
-                 if not row[1]]
-        self.assertEqual('an empty section' in done.stderr, bool(empty))
+        self.assertTrue([row for row in
+                         reference.table_of(image, b'ASEV', '<3I')
+                         if not row[1]])
+        self.assert_checked(*self.snp(path), says='has an empty section')
         areas = reference.save_areas(image, 1, EPYC, 1)
-        self.assertEqual(done.stdout.strip(), reference.snp(image, areas))
+        self.assertEqual(self.digest('snp', path, '--vcpus', 1, '--vcpu-type',
+                                     'EPYC', '--no-launch-checks'),
+                         reference.snp(image, areas))
+
+    def test_a_kernel_that_qemu_does_not_hash(self) -> None:
+        sev: list[object] = ['--tee', 'sev', '--ovmf', need('amdsev')]
+        self.assert_checked(*sev, '--kernel', '/bin/ls', says='is no bzImage')
+        self.assert_checked(*sev, '--kernel', self.put('cut', bytes(0x204)),
+                            says='/cut: it is no bzImage')
+        for kernel in (KERNEL, KERNEL[:0x206], b''):
+            self.digest('sev', need('amdsev'), '--kernel',
+                        self.put('kernel', kernel))
 
 
 class BadInput(Measure):
@@ -311,6 +402,9 @@ class BadInput(Measure):
                 ([*two, '--vcpu-family', 25], '--vcpu-model is missing'),
                 ([*two, '--vcpu-sig', '0x100000000'], '0xffffffff'),
                 ([*two, '--vcpu-sig', 1, '--legacy-vm-type'], 'nothing for'),
+                ([*sev, '--tdx-pages', 'one-pass'], 'is for tdx, not for sev'),
+                (['--tee', 'tdx', '--ovmf', image, '--tdx-pages', 'two'],
+                 "--tdx-pages 'two' is neither"),
                 ([*snp, '--vcpu-sig', 1, '--vcpus', 0], 'at least one'),
                 ([*snp, '--vcpu-sig', 1, '--vcpus', 4097], '0 to 4096'),
                 ([*snp, '--vcpu-sig', 1, '--vcpus', -1], "'-1' is no number"),
@@ -333,7 +427,8 @@ class BadInput(Measure):
         self.assert_dies(*sev, '', says='(ENOENT)')
         self.assert_dies(*sev, image, '--kernel', '/nonexistent/k',
                          says='cannot open --kernel /nonexistent/k')
-        self.assert_dies(*sev, image, '--kernel', image, '--initrd',
+        kernel = self.put('kernel', KERNEL)
+        self.assert_dies(*sev, image, '--kernel', kernel, '--initrd',
                          self.scratch, says='cannot read --initrd')
 
     def test_files_that_are_no_firmware(self) -> None:
@@ -350,6 +445,7 @@ class BadInput(Measure):
         self.assert_dies('--tee', 'sev', '--ovmf', '/dev/zero',
                          says='16 MiB at most')
         image = self.put('image', bytes(4096))
+        image = self.put('image', bytes(65536))
         self.assert_dies('--tee', 'tdx', '--ovmf', image,
                          says='built without TDX')
         self.assert_dies('--tee', 'snp', '--ovmf', image, *rest,
@@ -365,7 +461,7 @@ class BadInput(Measure):
                          says='built without TDX')
 
     def test_firmware_that_has_no_place_for_kernel_hashes(self) -> None:
-        kernel = self.put('kernel', b'k\n')
+        kernel = self.put('kernel', KERNEL)
         rest = ['--vcpus', '1', '--vcpu-type', 'EPYC', '--kernel', kernel]
         for tee in ('sev', 'sev-es', 'snp'):
             self.assert_dies('--tee', tee, '--ovmf', need('ovmf'), *rest,

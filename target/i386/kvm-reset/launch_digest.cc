@@ -205,13 +205,16 @@ void TdxDigest::add_page(uint64_t gpa)
     append("MEM.PAGE.ADD", gpa);
 }
 
-void TdxDigest::extend(uint64_t gpa, Bytes chunk)
+void TdxDigest::extend_page(uint64_t gpa, Bytes page)
 {
-    append("MR.EXTEND", gpa);
-    hash_.update(chunk);
+    for (size_t at = 0; at < page.size(); at += tdx_chunk_size) {
+        append("MR.EXTEND", gpa + at);
+        hash_.update(page.subspan(at, tdx_chunk_size));
+    }
 }
 
-Result<void> TdxDigest::add(uint64_t gpa, Bytes pages, bool measure)
+Result<void> TdxDigest::add(uint64_t gpa, Bytes pages, bool measure,
+                            TdxPages order)
 {
     if (!measure) {
         return add(gpa, pages.size());
@@ -219,12 +222,16 @@ Result<void> TdxDigest::add(uint64_t gpa, Bytes pages, bool measure)
     if (auto good = check_pages(gpa, pages.size()); !good) {
         return good;
     }
-    for (size_t page = 0; page < pages.size(); page += launch_page_size) {
-        add_page(gpa + page);
-        for (size_t at = page; at < page + launch_page_size;
-             at += tdx_chunk_size) {
-            extend(gpa + at, pages.subspan(at, tdx_chunk_size));
+    if (order == TdxPages::TwoPass) {
+        if (auto added = add(gpa, pages.size()); !added) {
+            return added;
         }
+    }
+    for (size_t at = 0; at < pages.size(); at += launch_page_size) {
+        if (order == TdxPages::OnePass) {
+            add_page(gpa + at);
+        }
+        extend_page(gpa + at, pages.subspan(at, launch_page_size));
     }
     return {};
 }

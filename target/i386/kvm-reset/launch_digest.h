@@ -129,6 +129,12 @@ private:
     Digest digest_; /* starts as 48 zeros */
 };
 
+/* In which order the pages of one region are added and extended. */
+enum class TdxPages {
+    OnePass, /* each page is added, then extended: Linux */
+    TwoPass, /* all are added, then all extended: Ubuntu 24.04's QEMU 8.2 */
+};
+
 /*
  * TDX: MRTD, one SHA-384 over what TDH.MEM.PAGE.ADD and TDH.MR.EXTEND append.
  */
@@ -139,7 +145,8 @@ public:
      * KVM_TDX_MEASURE_MEMORY_REGION (@measure), then extended.
      * EINVAL: not whole pages, not page-aligned.
      */
-    Result<void> add(uint64_t gpa, Bytes pages, bool measure);
+    Result<void> add(uint64_t gpa, Bytes pages, bool measure,
+                     TdxPages order = TdxPages::OnePass);
 
     /* The same without KVM_TDX_MEASURE_MEMORY_REGION. */
     Result<void> add(uint64_t gpa, uint64_t size);
@@ -149,7 +156,7 @@ public:
 
 private:
     void add_page(uint64_t gpa);
-    void extend(uint64_t gpa, Bytes chunk);
+    void extend_page(uint64_t gpa, Bytes page);
     void append(const char *operation, uint64_t gpa);
 
     Hash hash_{HashKind::Sha384};

@@ -174,7 +174,7 @@ static Result<Digest> snp_digest(const Guest &guest, const Ovmf &ovmf)
 
 /* --- TDX ------------------------------------------------------------------ */
 
-static Result<Digest> tdx_digest(const Ovmf &ovmf)
+static Result<Digest> tdx_digest(const Guest &guest, const Ovmf &ovmf)
 {
     TdxDigest digest;
 
@@ -188,7 +188,7 @@ static Result<Digest> tdx_digest(const Ovmf &ovmf)
         auto added = section.measured
                        ? digest.add(section.address,
                                     section.data.empty() ? zeros : section.data,
-                                    true)
+                                    true, guest.tdx_pages)
                        : digest.add(section.address, section.size);
         if (!added) {
             return std::unexpected(added.error());
@@ -213,7 +213,7 @@ Result<Digest> launch_digest(const Guest &guest)
     case Tee::Snp:
         return snp_digest(guest, *ovmf);
     case Tee::Tdx:
-        return tdx_digest(*ovmf);
+        return tdx_digest(guest, *ovmf);
     }
     return refuse(EINVAL, "there is no such kind of guest");
 }

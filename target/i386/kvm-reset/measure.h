@@ -34,6 +34,7 @@ struct Guest {
     uint32_t cpu_signature = 0;   /* SEV-ES and SNP: see cpu_signature.h */
     uint64_t sev_features = 0;    /* SEV-ES and SNP: as in the save area */
     bool fpu_in_save_area = true; /* not with KVM_SEV_ES_INIT */
+    TdxPages tdx_pages = TdxPages::OnePass;
     std::optional<KernelHashes> kernel; /* not TDX, which measures it later */
 };
 

@@ -4,7 +4,6 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <memory>
@@ -12,9 +11,9 @@
 #include <vector>
 
 #include "cpu_signature.h"
+#include "launch_checks.h"
 #include "measure.h"
 #include "measure_options.h"
-#include "ovmf.h"
 
 using namespace kvm_reset;
 
@@ -71,6 +70,23 @@ Result<std::vector<uint8_t>> read_firmware(const std::string &path)
     return image;
 }
 
+Result<void> check_kernel_file(const std::string &path)
+{
+    std::vector<uint8_t> beginning;
+
+    auto done = read_file("kernel", path, [&](Bytes piece) {
+        beginning.insert(beginning.end(), piece.begin(), piece.end());
+        return beginning.size() < kernel_header_size;
+    });
+    if (done) {
+        done = check_kernel(beginning);
+        if (!done) {
+            done.error().what = "--kernel " + path + ": " + done.error().what;
+        }
+    }
+    return done;
+}
+
 Result<Digest> hash_file(const char *option, const std::string &path)
 {
     Hash hash(HashKind::Sha256);
@@ -111,16 +127,6 @@ void note(const char *text)
     fprintf(stderr, "kvm-reset-measure: note: %s\n", text);
 }
 
-bool has_empty_section(Bytes firmware)
-{
-    auto ovmf = Ovmf::parse(firmware);
-    if (!ovmf) {
-        return false;
-    }
-    auto sections = sev_sections(*ovmf);
-    return sections && !std::ranges::all_of(*sections, &SevSection::size);
-}
-
 Result<Digest> measure(const MeasureOptions &options)
 {
     auto firmware = read_firmware(options.ovmf);
@@ -134,12 +140,19 @@ Result<Digest> measure(const MeasureOptions &options)
         .cpu_signature = options.cpu_signature,
         .sev_features = options.sev_features,
         .fpu_in_save_area = !options.legacy_vm_type,
+        .tdx_pages = options.tdx_pages,
         .kernel = {},
     };
     if (options.kernel && options.tee == Tee::Tdx) {
         note("MRTD does not cover --kernel, --initrd and --append: RTMR[1] and "
              "RTMR[2] do, once the firmware has started");
     } else if (options.kernel) {
+        if (options.launch_checks) {
+            auto good = check_kernel_file(*options.kernel);
+            if (!good) {
+                return std::unexpected(good.error());
+            }
+        }
         auto hashes = hash_kernel(options);
         if (!hashes) {
             return std::unexpected(hashes.error());
@@ -147,14 +160,17 @@ Result<Digest> measure(const MeasureOptions &options)
         guest.kernel = *hashes;
     }
 
-    auto digest = launch_digest(guest);
-    if (!digest) {
-        return refuse(digest.error().code, "%s: %s", options.ovmf.c_str(),
-                      digest.error().what.c_str());
+    Result<void> good;
+    if (options.launch_checks) {
+        good = check_guest(guest);
     }
-    if (options.tee == Tee::Snp && has_empty_section(*firmware)) {
-        note("QEMU does not launch this firmware as SEV-SNP, since its SEV "
-             "metadata has an empty section; the digest leaves that out");
+    auto digest = good ? launch_digest(guest)
+                       : Result<Digest>(std::unexpected(good.error()));
+    if (!digest) {
+        digest.error().what = options.ovmf + ": " + digest.error().what +
+                              (good ? ""
+                                    : " (--no-launch-checks computes a "
+                                      "digest all the same)");
     }
     return digest;
 }

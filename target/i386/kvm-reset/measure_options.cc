@@ -40,11 +40,17 @@ SEV-ES and SEV-SNP also measure the vCPUs:
                         legacy-vm-type=off, or a host before Linux 6.10:
                         the save areas lack the FPU's state then
 
+TDX:
+  --tdx-pages ORDER     one-pass: each page is added, then extended, as Linux
+                        does (default); two-pass: all pages of a section are
+                        added, then extended, as Ubuntu 24.04's QEMU 8.2 does
+
 With kernel-hashes=on (not tdx, which measures a kernel only later):
   --kernel FILE         QEMU's -kernel
   --initrd FILE         QEMU's -initrd
   --append TEXT         QEMU's -append
 
+  --no-launch-checks    a digest also for a guest that QEMU would not launch
   --json                a JSON object with the digest and what it is of
   --help                this text
 
@@ -70,10 +76,10 @@ const char *to_string(Tee tee)
 static constexpr std::string_view with_value[] = {
     "tee",         "ovmf",       "vcpus",         "vcpu-type",      "vcpu-sig",
     "vcpu-family", "vcpu-model", "vcpu-stepping", "guest-features", "kernel",
-    "initrd",      "append"};
+    "initrd",      "append",     "tdx-pages"};
 
-static constexpr std::string_view without_value[] = {"legacy-vm-type", "json",
-                                                     "help", "list-vcpu-types"};
+static constexpr std::string_view without_value[] = {
+    "legacy-vm-type", "no-launch-checks", "json", "help", "list-vcpu-types"};
 
 /* What was said, by name; of flags the value is empty. */
 using Said = std::map<std::string, std::string, std::less<>>;
@@ -259,6 +265,27 @@ static Result<void> read_kernel(const Said &said, MeasureOptions &options)
     return {};
 }
 
+static Result<TdxPages> read_tdx_pages(const Said &said, Tee tee)
+{
+    auto value = said.find("tdx-pages");
+
+    if (value == said.end()) {
+        return TdxPages::OnePass;
+    }
+    if (tee != Tee::Tdx) {
+        return refuse(EINVAL, "--tdx-pages is for tdx, not for %s",
+                      to_string(tee));
+    }
+    if (value->second == "one-pass") {
+        return TdxPages::OnePass;
+    }
+    if (value->second == "two-pass") {
+        return TdxPages::TwoPass;
+    }
+    return refuse(EINVAL, "--tdx-pages '%s' is neither one-pass nor two-pass",
+                  value->second.c_str());
+}
+
 static Result<Tee> read_tee(const Said &said)
 {
     auto value = said.find("tee");
@@ -301,6 +328,12 @@ Result<MeasureOptions> parse_measure_options(std::span<char *const> arguments)
                               "measured");
     }
     options.ovmf = (*said)["ovmf"];
+    options.launch_checks = !said->contains("no-launch-checks");
+    auto tdx_pages = read_tdx_pages(*said, options.tee);
+    if (!tdx_pages) {
+        return std::unexpected(tdx_pages.error());
+    }
+    options.tdx_pages = *tdx_pages;
     options.legacy_vm_type = said->contains("legacy-vm-type");
     if (options.legacy_vm_type && options.tee == Tee::Snp) {
         return refuse(EINVAL, "--legacy-vm-type is nothing for snp, which has "

@@ -24,6 +24,8 @@ struct MeasureOptions {
     uint32_t cpu_signature = 0;
     uint64_t sev_features = 0;
     bool legacy_vm_type = false;
+    bool launch_checks = true;
+    TdxPages tdx_pages = TdxPages::OnePass;
     std::optional<std::string> kernel, initrd, append;
     bool json = false;
     /* Instead of all that: */

@@ -124,9 +124,23 @@ static Result<void> check_data(const Ovmf &ovmf, const RawSection &raw)
 static Result<TdvfSection> check_section(const Ovmf &ovmf,
                                          const RawSection &raw)
 {
-    if (!raw.size || raw.address % launch_page_size ||
-        raw.size % launch_page_size) {
-        return refuse(EINVAL, "the firmware's %s is not made of whole pages",
+    if (raw.type > TdvfSection::TemporaryMemory) {
+        return refuse(EINVAL,
+                      "the firmware's %s is of a type that QEMU does not "
+                      "launch: it knows 0 to %u",
+                      describe(raw).c_str(),
+                      unsigned(TdvfSection::TemporaryMemory));
+    }
+    if (!raw.size) {
+        return refuse(EINVAL, "the firmware's %s is empty",
+                      describe(raw).c_str());
+    }
+    if (raw.address % launch_page_size) {
+        return refuse(EINVAL, "the firmware's %s does not begin at a page",
+                      describe(raw).c_str());
+    }
+    if (raw.size % launch_page_size) {
+        return refuse(EINVAL, "the firmware's %s does not end at a page",
                       describe(raw).c_str());
     }
     if (raw.size > metadata::largest_section) {
@@ -135,12 +149,6 @@ static Result<TdvfSection> check_section(const Ovmf &ovmf,
     }
     if (raw.address > metadata::end_of_memory - raw.size) {
         return refuse(EINVAL, "the firmware's %s lies beyond all memory",
-                      describe(raw).c_str());
-    }
-    if (raw.type > TdvfSection::TemporaryMemory) {
-        return refuse(EINVAL,
-                      "the firmware's %s is of a type that QEMU does not "
-                      "launch",
                       describe(raw).c_str());
     }
     const bool measured = raw.attributes & metadata::attribute_extend;
