@@ -22,6 +22,7 @@ COMMANDS = {
     'coco_check.command': 'looks at a machine, or writes the report',
     'coco_table': 'prints the table of scripts/test coco',
     'cpu_models': "compares a QEMU's CPU models with kvm-reset-measure's",
+    'kvm_device': 'says why /dev/kvm cannot carry a guest, if so',
     'module_swap': "replaces the host's KVM modules beneath guests",
     'own_warnings': "compiles our files of QEMU's build, for warnings",
     'qemu.series': 'says which version a QEMU tree is',

@@ -5,10 +5,10 @@ kvm-reset-measure knows: every one has to be known, by the same signature.
     cpu_models QEMU KVM-RESET-MEASURE
 """
 
-import json
 import subprocess
 import sys
-from typing import Any
+
+from .qmp import Gone, Monitor, QmpError, pair
 
 # What SEV hosts have; QEMU has AMD's older models too.
 FAMILIES = ('EPYC', 'Dhyana')
@@ -24,41 +24,28 @@ class Qemu:
     """A machine without anything, to be asked; needs no KVM."""
 
     def __init__(self, program: str) -> None:
+        channel, theirs, monitor = pair()
         self.process = subprocess.Popen(
             [program, '-machine', 'none', '-accel', 'qtest', '-qtest', 'null',
-             '-nodefaults', '-display', 'none', '-qmp', 'stdio'],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.read()
-        self.ask('qmp_capabilities')
-
-    def read(self) -> dict[str, Any]:
-        line = self.process.stdout.readline() if self.process.stdout else ''
-        if not line:
-            sys.exit('error: QEMU ended without an answer')
-        return json.loads(line)
-
-    def ask(self, command: str, **arguments: Any) -> Any:
-        assert self.process.stdin
-        print(json.dumps({'execute': command, 'arguments': arguments}),
-              file=self.process.stdin, flush=True)
-        while 'return' not in (answer := self.read()):
-            if 'error' in answer:
-                sys.exit(f'error: {command}: {answer["error"]["desc"]}')
-        return answer['return']
+             '-nodefaults', '-display', 'none', *monitor],
+            stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
+        theirs.close()
+        self.monitor = Monitor(channel)
 
     def signatures(self) -> dict[str, int]:
         found = {}
-        for entry in self.ask('query-cpu-definitions'):
+        for entry in self.monitor.command('query-cpu-definitions'):
             name = entry['name']
             if name.startswith(FAMILIES):
-                props = self.ask('query-cpu-model-expansion', type='full',
-                                 model={'name': name})['model']['props']
+                props = self.monitor.command(
+                    'query-cpu-model-expansion', type='full',
+                    model={'name': name})['model']['props']
                 found[name] = signature(props['family'], props['model'],
                                         props['stepping'])
         return found
 
     def close(self) -> None:
-        self.ask('quit')
+        self.monitor.command('quit')
         self.process.wait(timeout=10)
 
 
@@ -70,9 +57,12 @@ def main() -> None:
                             stdout=subprocess.PIPE, text=True).stdout
     known = {name: int(number, 16) for name, number in
              (line.split() for line in listed.splitlines())}
-    qemu = Qemu(program)
-    found = qemu.signatures()
-    qemu.close()
+    try:
+        qemu = Qemu(program)
+        found = qemu.signatures()
+        qemu.close()
+    except (Gone, QmpError) as error:
+        sys.exit(f'error: {program}: {error}')
     if not found:
         sys.exit(f'error: {program} has no model {" or ".join(FAMILIES)}')
     for name, number in sorted(found.items()):

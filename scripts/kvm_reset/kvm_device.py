@@ -5,6 +5,7 @@ the answer says what to do."""
 import errno
 import fcntl
 import os
+import sys
 from typing import Callable
 
 DEVICE = "/dev/kvm"
@@ -83,3 +84,10 @@ def check(path: str = DEVICE) -> None:
         check_answers(lambda request, arg: fcntl.ioctl(fd, request, arg), path)
     finally:
         os.close(fd)
+
+
+def main() -> None:
+    try:
+        check()
+    except Unusable as why:
+        sys.exit(str(why))

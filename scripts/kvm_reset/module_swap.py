@@ -1,12 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Replaces the host's KVM modules beneath running guests: detaches each guest
-from KVM, replaces the modules, attaches each again.
-
-QEMU's own qemu.qmp must be on PYTHONPATH.
-"""
+from KVM, replaces the modules, attaches each again."""
 
 import argparse
-import asyncio
 import glob
 import os
 import re
@@ -16,14 +12,13 @@ import stat
 import struct
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Awaitable, TypeVar
+from typing import Any, Optional
 
 from . import kvm_modules
 from .kvm_modules import ModuleError, Source
-from qemu.qmp import QMPClient, QMPError
-
-T = TypeVar('T')
+from .qmp import Gone, Monitor, QmpError
 
 # For what QEMU answers at once, and for what takes it its time; seconds.
 PATIENCE = 10.0
@@ -63,8 +58,7 @@ class Guest:
         self.path = path
         self.name = path
         self.pid = 0
-        self.qmp = QMPClient('kvm-module-swap')
-        self.connected = False
+        self.qmp: Optional[Monitor] = None
         self.concerned = True    # it has, or had, a KVM VM
         self.detached = False
         self.pause = 0
@@ -72,62 +66,57 @@ class Guest:
     def __str__(self) -> str:
         return f'{self.name} ({self.pid})' if self.pid else self.path
 
-    async def patiently(self, answer: Awaitable[T],
-                        patience: float = PATIENCE) -> T:
+    def ask(self, command: str, patience: float = PATIENCE,
+            **arguments: Any) -> Any:
+        assert self.qmp
+        self.qmp.timeout = patience
         try:
-            return await asyncio.wait_for(answer, patience)
-        except asyncio.TimeoutError:
-            raise Failure(f'{self}: no answer in {patience:.0f} s; does '
-                          'another program hold its monitor?') from None
-        except (QMPError, OSError) as error:
-            reason = getattr(error, 'exc', error)
-            raise Failure(f'{self}: {reason}') from None
+            return self.qmp.command(command, **arguments)
+        except (Gone, QmpError) as error:
+            raise Failure(f'{self}: {error}') from None
 
-    async def ask(self, command: str, patience: float = PATIENCE,
-                  **arguments: Any) -> Any:
-        return await self.patiently(
-            self.qmp.execute(command, arguments or None), patience)
-
-    async def connect(self) -> None:
+    def connect(self) -> None:
         line, self.pid = connect(self.path)
-        await self.patiently(self.qmp.connect(line))
-        self.connected = True
-        self.name = (await self.ask('query-name')).get('name') or self.path
+        try:
+            self.qmp = Monitor(line, PATIENCE)
+        except Gone as gone:
+            line.close()
+            raise Failure(f'{self}: {gone}; does another program hold its '
+                          'monitor?') from None
+        self.name = self.ask('query-name').get('name') or self.path
 
-    async def check(self) -> None:
+    def check(self) -> None:
         """Fails unless it can be detached, or is already."""
-        if not (await self.ask('query-kvm'))['enabled']:
+        if not self.ask('query-kvm')['enabled']:
             self.concerned = False
             return
-        commands = {c['name'] for c in await self.ask('query-commands')}
+        commands = {c['name'] for c in self.ask('query-commands')}
         if not {'kvm-detach', 'kvm-attach'} <= commands:
             raise Failure(f'{self}: this QEMU cannot be detached from KVM: it '
                           'is without kvm-reset, or an older one')
-        info = await self.ask('query-kvm-reset')
+        info = self.ask('query-kvm-reset')
         self.detached = info['detached']
         if not self.detached:
-            await self.ask('kvm-detach', LONG_PATIENCE, check=True)
+            self.ask('kvm-detach', LONG_PATIENCE, check=True)
 
-    async def detach(self) -> None:
+    def detach(self) -> None:
         if not self.detached:
-            times = await self.ask('kvm-detach', LONG_PATIENCE)
+            times = self.ask('kvm-detach', LONG_PATIENCE)
             self.detached = True
             say(f'{self}: detached in {milliseconds(times["total"])}, '
                 f'{times["bytes"]} bytes of state')
 
-    async def attach(self) -> None:
-        times = await self.ask('kvm-attach', LONG_PATIENCE)
+    def attach(self) -> None:
+        times = self.ask('kvm-attach', LONG_PATIENCE)
         self.detached = False
         self.pause = times['pause']
         say(f'{self}: attached in {milliseconds(times["total"])}, '
             + (f'stood still for {milliseconds(self.pause)}'
                if times['running'] else 'is paused, as it was'))
 
-    async def close(self) -> None:
-        try:
-            await asyncio.wait_for(self.qmp.disconnect(), PATIENCE)
-        except (QMPError, OSError, asyncio.TimeoutError):
-            pass
+    def close(self) -> None:
+        if self.qmp:
+            self.qmp.close()
 
 
 def connect(path: str) -> tuple[socket.socket, int]:
@@ -139,7 +128,6 @@ def connect(path: str) -> tuple[socket.socket, int]:
     except OSError as error:
         line.close()
         raise Failure(f'{path}: {error.strerror or error}') from None
-    line.setblocking(False)
     pid, _, _ = struct.unpack('3i', said)
     return line, int(pid)
 
@@ -245,24 +233,24 @@ class Swap:
             if source.path and not os.path.isfile(source.path):
                 raise Failure(f'{source.path}: there is no such module', 2)
 
-    async def each(self, what: str, guests: list[Guest]) -> list[str]:
+    def each(self, what: str, guests: list[Guest]) -> list[str]:
         """Has all do it at once; why some did not."""
-        results = await asyncio.gather(
-            *(getattr(guest, what)() for guest in guests),
-            return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException) and \
-                    not isinstance(result, Failure):
-                raise result
-        return [str(result) for result in results if result]
+        def one(guest: Guest) -> Optional[Failure]:
+            try:
+                getattr(guest, what)()
+            except Failure as failure:
+                return failure
+            return None
+        with ThreadPoolExecutor(max_workers=len(guests) or 1) as pool:
+            return [str(why) for why in pool.map(one, guests) if why]
 
-    async def find(self) -> list[str]:
+    def find(self) -> list[str]:
         """What is in the way."""
         paths = sockets_of(self.args.sockets) or discovered()
         self.guests = [Guest(path) for path in paths]
-        problems = await self.each('connect', self.guests)
-        problems += await self.each('check', [guest for guest in self.guests
-                                              if guest.connected])
+        problems = self.each('connect', self.guests)
+        problems += self.each('check', [guest for guest in self.guests
+                                        if guest.qmp])
         self.guests = [guest for guest in self.guests if guest.concerned]
         known = {guest.pid for guest in self.guests}
         problems += [
@@ -270,13 +258,13 @@ class Swap:
             for pid, name in kvm_modules.holders().items() if pid not in known]
         return problems
 
-    async def attach_all(self) -> list[str]:
-        return await self.each('attach', [guest for guest in self.guests
-                                          if guest.detached])
+    def attach_all(self) -> list[str]:
+        return self.each('attach', [guest for guest in self.guests
+                                    if guest.detached])
 
-    async def give_up(self, why: str) -> None:
+    def give_up(self, why: str) -> None:
         """With whatever modules there are now."""
-        problems = await self.attach_all()
+        problems = self.attach_all()
         for problem in problems:
             say(problem)
         raise Failure(why, 3 if problems else 1)
@@ -301,23 +289,22 @@ class Swap:
             kvm_modules.load([Source(source.name, source.path)
                               for source in self.old])
 
-    async def detach_and_replace(self) -> None:
-        problems = await self.each('detach', self.guests)
+    def detach_and_replace(self) -> None:
+        problems = self.each('detach', self.guests)
         if problems:
             for problem in problems:
                 say(problem)
-            await self.give_up('not all could be detached: nothing was '
-                               'replaced')
+            self.give_up('not all could be detached: nothing was replaced')
         try:
             kvm_modules.wait_unused(self.vendor)
             self.replace()
         except ModuleError as error:
-            await self.give_up(str(error))
+            self.give_up(str(error))
 
-    async def run(self) -> None:
+    def run(self) -> None:
         if not self.args.attach:
             self.plan()
-        problems = await self.find()
+        problems = self.find()
         for guest in self.guests:
             say(f'{guest}: ' + ('is detached already' if guest.detached
                                 else 'found'))
@@ -332,8 +319,8 @@ class Swap:
                 f'rmmod {self.vendor} kvm; {self.new[0]}; {self.new[1]}')
             return
         if not self.args.attach:
-            await self.detach_and_replace()
-        problems = await self.attach_all()
+            self.detach_and_replace()
+        problems = self.attach_all()
         for problem in problems:
             say(problem)
         if problems:
@@ -344,8 +331,9 @@ class Swap:
             say(f'{len(pauses)} guests go on; the longest pause: '
                 f'{milliseconds(pauses[-1])}')
 
-    async def close(self) -> None:
-        await asyncio.gather(*(guest.close() for guest in self.guests))
+    def close(self) -> None:
+        for guest in self.guests:
+            guest.close()
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -375,10 +363,10 @@ def parse(argv: list[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-async def swap(args: argparse.Namespace) -> int:
+def swap(args: argparse.Namespace) -> int:
     work = Swap(args)
     try:
-        await work.run()
+        work.run()
         return 0
     except ModuleError as error:
         say(f'error: {error}')
@@ -387,8 +375,8 @@ async def swap(args: argparse.Namespace) -> int:
         say(f'error: {error}')
         return error.status
     finally:
-        await work.close()
+        work.close()
 
 
 def main() -> int:
-    return asyncio.run(swap(parse(sys.argv[1:])))
+    return swap(parse(sys.argv[1:]))

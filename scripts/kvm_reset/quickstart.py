@@ -2,22 +2,21 @@
 """Boots a Linux guest, has it reset ten times, and shows that each time the
 kernel made it another VM: the second half of scripts/quickstart, which runs
 where the KVM is. Fails unless all of it is so.
-
-QEMU's own qemu.qmp must be on PYTHONPATH.
 """
 
 import argparse
-import asyncio
+import queue
 import re
-import socket
 import subprocess
 import sys
+import threading
 import time
-from typing import Any, Awaitable, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from . import kvm_device
 from .kernel_vms import Debugfs, KernelVm, NoDebugfs, Tally
-from qemu.qmp import EventListener, QMPClient, QMPError
+from .qmp import Gone, Monitor, QmpError, pair
 
 T = TypeVar("T")
 
@@ -46,13 +45,9 @@ class Guest:
     """QEMU, its monitor and its serial port."""
 
     def __init__(self, args: argparse.Namespace) -> None:
-        self.lines: asyncio.Queue[str] = asyncio.Queue()
+        self.lines: queue.Queue[str] = queue.Queue()
         self.last_lines: list[str] = []
-        self.qmp = QMPClient("quickstart")
-        self.rebirths = EventListener(["KVM_REBIRTH"])
-        self.resets = EventListener(["RESET"])
-        ours, theirs = socket.socketpair()
-        self.monitor = ours
+        ours, theirs, monitor = pair()
         # qboot, since SeaBIOS restarts the machine once more after a reset.
         self.process = subprocess.Popen(
             [args.qemu, "-nodefaults", "-no-user-config", "-display", "none",
@@ -61,57 +56,54 @@ class Guest:
              "-smp", "1", "-m", "512", "-bios", "qboot.rom",
              "-kernel", args.kernel, "-initrd", args.initrd, "-append",
              "console=ttyS0 quiet mitigations=off random.trust_cpu=on",
-             "-chardev", f"socket,id=monitor,fd={theirs.fileno()}",
-             "-mon", "chardev=monitor,mode=control", "-serial", "stdio"],
+             *monitor, "-serial", "stdio"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, pass_fds=[theirs.fileno()])
         theirs.close()
-
-    async def connect(self) -> None:
-        self.reader = asyncio.create_task(self.read_serial())
+        threading.Thread(target=self.read_serial, daemon=True).start()
         try:
-            await self.qmp.connect(self.monitor)
-        except QMPError as error:
-            await asyncio.to_thread(self.process.wait)
-            raise Failure(self.why_dead()) from error
-        self.qmp.register_listener(self.rebirths)
-        self.qmp.register_listener(self.resets)
+            self.qmp = Monitor(ours, PATIENCE)
+        except Gone as gone:
+            raise Failure(self.why_gone(gone)) from gone
 
-    async def read_serial(self) -> None:
-        while line := await asyncio.to_thread(self.process.stdout.readline):
+    def read_serial(self) -> None:
+        while line := self.process.stdout.readline():
             text = line.decode(errors="replace").rstrip()
             self.last_lines = [*self.last_lines[-2:], text]
-            self.lines.put_nowait(text)
+            self.lines.put(text)
 
-    def why_dead(self) -> str:
+    def why_gone(self, gone: Gone) -> str:
+        try:
+            status = self.process.wait(1)
+        except subprocess.TimeoutExpired:
+            return str(gone)
         said = self.process.stderr.read().decode(errors="replace")
         words = said.strip().splitlines() or ["it said nothing"]
-        return f"QEMU ended with status {self.process.poll()}: {words[-1]}"
+        return f"QEMU ended with status {status}: {words[-1]}"
 
     def type(self, text: str) -> None:
         self.process.stdin.write(text.encode() + b"\n")
         self.process.stdin.flush()
 
-    async def wait(self, what: str, event: Awaitable[T]) -> T:
-        """Waits for the event, for QEMU's end or for patience to end."""
-        task = asyncio.ensure_future(event)
+    def until(self, what: str, look: Callable[[], T | None]) -> T:
+        """Looks until there is something, QEMU ends, or patience does."""
         end = time.monotonic() + PATIENCE
-        try:
-            while time.monotonic() < end:
-                done, _ = await asyncio.wait([task], timeout=0.5)
-                if done:
-                    return task.result()
-                if self.process.poll() is not None:
-                    raise Failure(f"waiting for {what}: {self.why_dead()}")
-        finally:
-            task.cancel()
+        while time.monotonic() < end:
+            if (found := look()) is not None:
+                return found
+            if self.process.poll() is not None:
+                raise Gone(what)
         raise Failure(f"{what} did not come in {PATIENCE} s; the last that the "
                       f"guest said: {' / '.join(self.last_lines) or 'nothing'}")
 
-    async def line(self, pattern: re.Pattern[str]) -> re.Match[str]:
-        while True:
-            if match := pattern.search(await self.lines.get()):
-                return match
+    def line(self, what: str, pattern: re.Pattern[str]) -> re.Match[str]:
+        def look() -> re.Match[str] | None:
+            try:
+                return pattern.search(self.lines.get(timeout=0.5))
+            except queue.Empty:
+                return None
+
+        return self.until(what, look)
 
     def stop(self) -> None:
         self.process.kill()
@@ -125,39 +117,38 @@ class Show:
         self.tally = Tally(len(WAYS))
         self.pid = guest.process.pid
 
-    async def the_vm(self) -> KernelVm:
+    def the_vm(self) -> KernelVm:
         """The one that runs the guest, when the old one is taken down."""
 
-        async def alone() -> KernelVm:
-            while True:
-                vms = list(self.debugfs.vms(self.pid))
-                if len(vms) == 1:
-                    return vms[0]
-                await asyncio.sleep(0.05)
+        def alone() -> KernelVm | None:
+            vms = list(self.debugfs.vms(self.pid))
+            if len(vms) == 1:
+                return vms[0]
+            time.sleep(0.05)
+            return None
 
-        return await self.guest.wait(
-            "the end of the old VM in the kernel's debugfs", alone())
+        return self.guest.until(
+            "the end of the old VM in the kernel's debugfs", alone)
 
-    async def boot(self) -> None:
+    def boot(self) -> None:
         """Follows one boot and notes who came up, on which VM."""
-        match = await self.guest.wait("the guest's boot line",
-                                      self.guest.line(BOOT_LINE))
+        match = self.guest.line("the guest's boot line", BOOT_LINE)
         self.tally.boot_ids.append(match[1])
-        await self.guest.wait("the guest's word that it is ready",
-                              self.guest.line(READY_LINE))
-        self.tally.vms.append(await self.the_vm())
+        self.guest.line("the guest's word that it is ready", READY_LINE)
+        self.tally.vms.append(self.the_vm())
 
-    async def reset(self, way: str) -> str:
+    def reset(self, way: str) -> str:
         """Has the guest reset; who asked for it, as QEMU says."""
         if way == "QMP":
-            await self.guest.qmp.execute("system_reset")
+            self.guest.qmp.command("system_reset")
         else:
             self.guest.type("reboot")
-        reset = await self.guest.wait("the reset", self.guest.resets.get())
-        # It is sent before RESET, if at all.
-        if self.guest.rebirths.empty():
+        *before, reset = self.guest.qmp.until("RESET")
+        rebirths = [event["data"] for event in before
+                    if event["event"] == "KVM_REBIRTH"]
+        if not rebirths:
             raise Failure(f"a reset by {way} left the guest on its old VM")
-        rebirth = (await self.guest.rebirths.get())["data"]
+        rebirth = rebirths[0]
         if rebirth["outcome"] != "completed":
             raise Failure(f"a reset by {way} gave no new VM: "
                           f"{rebirth['reason']}")
@@ -177,16 +168,15 @@ class Show:
             ("yes" if last["spare"] else "no") if last else "",
             vm.name, vm.inode, vm.made_at()), flush=True)
 
-    async def run(self) -> None:
-        await self.guest.connect()
+    def run(self) -> None:
         say("booting Linux for the first time")
-        await self.boot()
+        self.boot()
         print(f"\n{HEADINGS}")
         self.print_row(0, "(start)", None, 0)
         for nr, way in enumerate(WAYS, 1):
-            asked = await self.reset(way)
-            await self.boot()
-            info = await self.guest.qmp.execute("query-kvm-reset")
+            asked = self.reset(way)
+            self.boot()
+            info = self.guest.qmp.command("query-kvm-reset")
             self.tally.generation = info["generation"]
             self.print_row(nr, asked, info["last"], info["generation"])
         if problems := list(self.tally.problems()):
@@ -211,15 +201,16 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-async def show() -> None:
-    args = parse()
+def run(args: argparse.Namespace) -> None:
     kvm_device.check()
     debugfs = Debugfs()
     try:
         guest = Guest(args)
         try:
             show = Show(guest, debugfs)
-            await show.run()
+            show.run()
+        except Gone as gone:
+            raise Failure(guest.why_gone(gone)) from gone
         finally:
             guest.stop()
         show.print_summary()
@@ -229,8 +220,8 @@ async def show() -> None:
 
 def main() -> None:
     try:
-        asyncio.run(show())
+        run(parse())
     except (Failure, NoDebugfs, kvm_device.Unusable) as failure:
         sys.exit(f"quickstart: error: {failure}")
-    except QMPError as failure:
+    except QmpError as failure:
         sys.exit(f"quickstart: error: QEMU's monitor: {failure}")

@@ -98,6 +98,6 @@ prepare_whole_qemu() {
     KVM_RESET_MEMTEST=$(get_memtest)
     export KVM_RESET_CATALOGUE=$out/catalogue.json
     export KVM_RESET_AUDIT=$library/tests/audit
-    export PYTHONPATH=$source/python:$source/tests/functional
+    export PYTHONPATH=$KR_TOP/scripts:$source/python:$source/tests/functional
     export PYTHONDONTWRITEBYTECODE=1
 }

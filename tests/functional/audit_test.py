@@ -9,14 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
+from kvm_reset.audit.compare import Finding
+from kvm_reset.audit.report import Audit
 from kvm_reset_test import KvmResetTest, takes
 
-TOP = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(TOP / 'scripts'))
-
-from kvm_reset.audit.compare import Finding  # noqa: E402
-from kvm_reset.audit.report import Audit  # noqa: E402
-
+PACKAGE = Path(__file__).resolve().parents[2] / 'scripts/kvm_reset'
 LIBRARIES = Path(os.environ.get('KVM_RESET_AUDIT', ''))
 READY = 'kvm-reset-guest: ready'
 
@@ -28,7 +25,7 @@ class AuditTest(KvmResetTest):
               boots: bool = True) -> Audit:
         out = Path(self.scratch_file('audit'))
         out.mkdir()
-        command = [sys.executable, '-B', TOP / 'scripts/kvm_reset', 'audit.drive',
+        command = [sys.executable, '-B', PACKAGE, 'audit.drive',
                    '--qemu', self.qemu_bin, '--out', out,
                    '--recorder', LIBRARIES / 'libkvm-audit.so']
         if forget:

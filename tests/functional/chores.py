@@ -6,16 +6,13 @@ that KVM has irqfds, ioeventfds and routes to lose."""
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 from guest import TIMEOUT, Guest
+from kvm_reset.bench import virtio
 
 HERE = Path(__file__).resolve().parent
-sys.path.append(str(HERE.parents[1] / 'scripts'))
-
-from kvm_reset.bench import virtio  # noqa: E402
 
 QUEUES = 2
 SIZE = 256 << 10

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from guest import Guest
+from kvm_reset.qmp import Monitor
 from kvm_reset_test import CPU, KvmResetTest, takes
-from monitor import Monitor
 from proof import proves
 
 CPU1 = '/sys/devices/system/cpu/cpu1'
@@ -118,7 +118,7 @@ class Plugging(KvmResetTest):
             smp='1,maxcpus=16,sockets=16,cores=1,threads=1',
             args=['-qmp', f'unix:{path},server=on,wait=off'])
         guest.wait_firmware()
-        second = Monitor(path)
+        second = Monitor.at(path)
         self.addCleanup(second.close)
         for number in range(1, 16):
             second.send('system_reset')

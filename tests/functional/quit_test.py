@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from guest import TIMEOUT, Guest
+from kvm_reset.qmp import Monitor
 from kvm_reset_test import KvmResetTest, takes
-from monitor import Monitor
 from shim import Shim
 
 MAIN = 'qemu-system-x86'
@@ -30,7 +30,7 @@ class Quit(KvmResetTest):
         guest.wait_firmware()
         guest.settle()
         guest.qmp('stop')
-        monitor = Monitor(path)
+        monitor = Monitor.at(path)
         self.addCleanup(monitor.close)
         return guest, monitor, shim
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import process
 from guest import TIMEOUT, Guest
+from kvm_reset.qmp import Monitor
 from kvm_reset_test import KvmResetTest, takes
-from monitor import Monitor
 
 
 class Race(KvmResetTest):
@@ -36,13 +36,13 @@ class Race(KvmResetTest):
         path = str(Path(self.socket_dir().name, 'second'))
         guest = self.firmware_guest(
             args=['-qmp', f'unix:{path},server=on,wait=off'])
-        second = Monitor(path)
+        second = Monitor.at(path)
         self.addCleanup(second.close)
         before = guest.usage()
 
         def reset_fifty_times() -> None:
             for _ in range(50):
-                second.cmd('system_reset')
+                second.command('system_reset')
         thread = threading.Thread(target=reset_fifty_times)
         thread.start()
         for _ in range(50):

@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 from guest import Guest
+from kvm_reset.qmp import Monitor
 from kvm_reset_test import KvmResetTest, takes
-from monitor import Monitor
 from proof import proves
 
 
@@ -61,7 +61,7 @@ class Snapshot(KvmResetTest):
     @takes(600)
     def test_a_guest_is_reset_while_a_snapshot_of_it_is_taken(self) -> None:
         guest = self.start_with_disk()
-        second = Monitor(self.second)
+        second = Monitor.at(self.second)
         self.addCleanup(second.close)
         for name, after in (('early', 0.02), ('middle', 0.1), ('late', 0.4)):
             boot_id = guest.boot_ids[-1]

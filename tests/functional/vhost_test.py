@@ -9,8 +9,8 @@ from pathlib import Path
 
 import traffic
 from guest import TIMEOUT, Guest
+from kvm_reset.qmp import Monitor
 from kvm_reset_test import KvmResetTest
-from monitor import Monitor
 from proof import proves
 
 CID = 42
@@ -38,9 +38,9 @@ class VhostUser(KvmResetTest):
         sock = traffic.connect(lambda: socket.socket(socket.AF_UNIX),
                                str(monitor), TIMEOUT)
         sock.close()
-        qmp = Monitor(str(monitor))
+        qmp = Monitor.at(monitor)
         self.addCleanup(qmp.close)
-        qmp.cmd('block-export-add', type='vhost-user-blk', id='e',
+        qmp.command('block-export-add', type='vhost-user-blk', id='e',
                 **{'node-name': 'n', 'writable': True,
                    'addr': {'type': 'unix', 'path': str(path)}})
         return str(path)

@@ -4,21 +4,11 @@
 import os
 import sys
 import tempfile
-import types
 import unittest
 from pathlib import Path
 
 LIB = Path(__file__).resolve().parents[2] / 'scripts'
 sys.path.insert(0, str(LIB))
-
-try:
-    import qemu.qmp    # noqa: F401
-except ImportError:
-    # What is tested here speaks to no monitor.
-    for name in 'qemu', 'qemu.qmp':
-        sys.modules[name] = types.ModuleType(name)
-    sys.modules['qemu.qmp'].QMPClient = object    # type: ignore[attr-defined]
-    sys.modules['qemu.qmp'].QMPError = OSError    # type: ignore[attr-defined]
 
 from kvm_reset import kvm_modules    # noqa: E402
 from kvm_reset import module_swap    # noqa: E402

@@ -25,7 +25,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from .qmp import Gone, Qmp, QmpError
+from ..qmp import Gone, Monitor, QmpError, pair
 
 PROPERTY = 'x-change-vmfd-on-reset'
 
@@ -53,8 +53,7 @@ class Driver:
         self.log = args.out / 'qemu.log'
         self.story = Story(qemu=args.qemu[0], arguments=args.arguments,
                            kernel=' '.join(os.uname()[i] for i in (0, 2)))
-        # In a directory that takes no sockets these have no name.
-        qmp, qemu_qmp = socket.socketpair()
+        qmp, qemu_qmp, monitor = pair()
         self.control, qemu_control = socket.socketpair()
         libraries = [*args.preload, args.recorder]
         environment = {**os.environ,
@@ -62,16 +61,14 @@ class Driver:
                        'KVM_AUDIT_RECORD': str(self.record),
                        'KVM_AUDIT_CONTROL': str(qemu_control.fileno())}
         self.process = subprocess.Popen(
-            [*args.qemu, *args.arguments,
-             '-chardev', f'socket,id=kvm-audit,fd={qemu_qmp.fileno()}',
-             '-mon', 'chardev=kvm-audit,mode=control'],
+            [*args.qemu, *args.arguments, *monitor],
             stdin=subprocess.DEVNULL, stdout=self.log.open('wb'),
             stderr=subprocess.STDOUT, env=environment,
             pass_fds=[qemu_qmp.fileno(), qemu_control.fileno()])
         qemu_qmp.close()
         qemu_control.close()
         try:
-            self.qmp = Qmp(qmp, args.timeout)
+            self.qmp = Monitor(qmp, args.timeout)
         except Gone as gone:
             raise Failed(f'{gone} before it was up: {self.last_words()}') \
                 from gone

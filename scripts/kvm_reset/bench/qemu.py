@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """One QEMU with a paused guest, and how long its resets take."""
 
-import json
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from ..qmp import Gone, Monitor, QmpError, pair
 
 # Beyond this QEMU has hung; loaded machines and emulated CPUs are slow.
 TIMEOUT = 120.0
@@ -41,16 +43,14 @@ class Qemu:
         self.name = name
         self.program = program
         self.errors = tempfile.TemporaryFile('w+')
-        monitor, theirs = socket.socketpair()
+        channel, theirs, monitor = pair()
         qtest, qtests = socket.socketpair()
-        for end in (monitor, qtest):
-            end.settimeout(TIMEOUT)
+        qtest.settimeout(TIMEOUT)
         # However this process ends, QEMU does not outlive it.
         command = [
             'setpriv', '--pdeathsig', 'KILL',
             program, '-nodefaults', '-display', 'none', '-S', '-accel', 'kvm',
-            '-chardev', f'socket,id=monitor,fd={theirs.fileno()}',
-            '-mon', 'chardev=monitor,mode=control',
+            *monitor,
             '-chardev', f'socket,id=qtest,fd={qtests.fileno()}',
             '-object', 'qtest,id=qtest,chardev=qtest,log=/dev/null', *args]
         self.process = subprocess.Popen(
@@ -59,13 +59,11 @@ class Qemu:
             start_new_session=True)
         theirs.close()
         qtests.close()
-        self.monitor_socket, self.qtest_socket = monitor, qtest
-        self.monitor = monitor.makefile('rb')
+        self.monitor_socket, self.qtest_socket = channel, qtest
         self.qtest = qtest.makefile('rb')
-        self.events: list[dict[str, Any]] = []
         try:
-            self.read()
-            self.command('qmp_capabilities')
+            with self.named():
+                self.monitor = Monitor(channel, TIMEOUT)
         except QemuFailed:
             self.stop()
             raise
@@ -78,36 +76,31 @@ class Qemu:
         return QemuFailed(f'{self.name} ({self.program}): {what}'
                           + (f': {said[-1]}' if said else ''))
 
-    def read(self) -> dict[str, Any]:
+    @contextlib.contextmanager
+    def named(self) -> Iterator[None]:
+        """A failure in here says of which QEMU."""
         try:
-            line = self.monitor.readline()
-        except OSError as error:
-            raise self.failed(f'no answer on the monitor ({error})') from None
-        if not line:
-            self.process.wait()
-            raise self.failed(f'ended with status {self.process.returncode}')
-        return json.loads(line)
+            yield
+        except QmpError as error:
+            raise self.failed(str(error)) from None
+        except Gone as gone:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(1)
+            status = self.process.returncode
+            raise self.failed(str(gone) if status is None else
+                              f'ended with status {status}') from None
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return self.monitor.events
 
     def command(self, name: str, **arguments: Any) -> Any:
-        request: dict[str, Any] = {'execute': name}
-        if arguments:
-            request['arguments'] = arguments
-        self.monitor_socket.sendall(json.dumps(request).encode() + b'\n')
-        while True:
-            answer = self.read()
-            if 'return' in answer:
-                return answer['return']
-            if 'error' in answer:
-                raise self.failed(f'{name}: {answer["error"]["desc"]}')
-            self.events.append(answer)
+        with self.named():
+            return self.monitor.command(name, **arguments)
 
     def wait_event(self, name: str) -> dict[str, Any]:
-        while True:
-            for i, event in enumerate(self.events):
-                if event['event'] == name:
-                    del self.events[:i + 1]
-                    return event
-            self.events.append(self.read())
+        with self.named():
+            return self.monitor.wait(name)
 
     def reset(self) -> float:
         """Nanoseconds from system_reset to the next command's answer after
