@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the tests of every kind came to: one JSON object a test, one line each,
-{"name", "outcome", "reason", "seconds"}, and the summary at the end.
+and the summary at the end.
 
     results add FILE NAME OUTCOME SECONDS [REASON]
     results junit FILE PREFIX XML...    of googletest and of meson
@@ -18,7 +18,7 @@ import unittest
 import xml.etree.ElementTree as ElementTree
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Iterable, Iterator
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 OUTCOMES = (PASSED, FAILED, SKIPPED)
@@ -26,15 +26,23 @@ OUTCOMES = (PASSED, FAILED, SKIPPED)
 
 @dataclass
 class Result:
+    """@tries: 0 for a test that gets none but the first, whatever comes."""
     name: str
     outcome: str
     reason: str = ""
     seconds: float = 0.0
+    tries: int = 0
 
     def __post_init__(self) -> None:
         if self.outcome not in OUTCOMES:
             raise ValueError(f"{self.name}: there is no outcome "
                              f"'{self.outcome}'")
+
+    def second_try_after(self, why: str) -> None:
+        """@why the first one says nothing, or was a failure."""
+        self.tries = 2
+        if self.outcome == PASSED:
+            self.reason = f"at the second try; the first: {why}"
 
 
 def first_line(text: str | None) -> str:
@@ -65,7 +73,8 @@ def read(path: Path) -> Iterator[Result]:
             fields = json.loads(line)
             yield Result(fields["name"], fields["outcome"],
                          fields.get("reason") or "",
-                         float(fields.get("seconds") or 0))
+                         float(fields.get("seconds") or 0),
+                         int(fields.get("tries") or 0))
         except (ValueError, KeyError, TypeError) as error:
             yield Result(path.stem, FAILED,
                          f"a line of its results is unreadable: {error}")
@@ -220,10 +229,19 @@ def run_unittest(directory: Path) -> list[Result]:
     return recorder.results
 
 
+def second_tries(results: Iterable[Result]) -> tuple[int, int]:
+    """How many tests would have got one, and how many did."""
+    tries = [result.tries for result in results if result.tries]
+    return len(tries), sum(number > 1 for number in tries)
+
+
+def count_line(results: list[Result]) -> str:
+    return ", ".join(f"{sum(r.outcome == outcome for r in results)} {outcome}"
+                     for outcome in OUTCOMES)
+
+
 def summary(paths: list[Path]) -> int:
     results = [result for path in paths for result in read(path)]
-    count = {outcome: sum(r.outcome == outcome for r in results)
-             for outcome in OUTCOMES}
     for outcome, title in ((PASSED, "Passed, but:"), (SKIPPED, "Skipped:"),
                            (FAILED, "Failed:")):
         told = [r for r in results if r.outcome == outcome
@@ -234,9 +252,13 @@ def summary(paths: list[Path]) -> int:
             print(f"  {result.name}: {result.reason or 'no reason given'}")
     if not results:
         print("Nothing ran.")
-    print(f"{count[PASSED]} passed, {count[FAILED]} failed, "
-          f"{count[SKIPPED]} skipped", flush=True)
-    return 1 if count[FAILED] or not count[PASSED] else 0
+    tried, again = second_tries(results)
+    if tried:
+        print(f"Second tries: {again} of {tried} functional tests, "
+              f"{100 * again / tried:.1f} %")
+    print(count_line(results), flush=True)
+    outcomes = {result.outcome for result in results}
+    return 0 if PASSED in outcomes and FAILED not in outcomes else 1
 
 
 def main() -> int:

@@ -17,7 +17,8 @@ audit_matrix() {
         "${preload[@]}")
     [ -z "$keep" ] || command+=(--keep "$out")
     # Whatever hangs in there has its own patience; this is for the rest.
-    in_new_appliances 3 "$results" "${run[@]}" "${command[@]}" || status=$?
+    "${KR_PYTHON[@]}" new_appliances 3 "$results" "${run[@]}" "${command[@]}" ||
+        status=$?
     [ $status -ne 125 ] || { say "the appliance failed: try again"; return 2; }
     [ -z "$json" ] || [ ! -e "$results" ] || cp "$results" "$json"
     return $status

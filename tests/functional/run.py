@@ -12,16 +12,16 @@ import importlib
 import json
 import os
 import re
-import selectors
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any, Optional
 
+from kvm_reset.results import FAILED, Result, read, write
 from kvm_reset_test import KvmResetTest
 from stacks import keep_stacks
 from worker import copy_logs, name_of
@@ -59,13 +59,6 @@ def find_tests(wanted: re.Pattern[str], done: set[str]) -> list[Job]:
     return sorted(jobs, key=lambda job: -job.cls.WEIGHT)
 
 
-def read_results(path: Optional[Path]) -> list[dict[str, Any]]:
-    """Of an earlier run."""
-    if path is None or not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
 class Worker:
     """A process that runs a job."""
 
@@ -89,8 +82,12 @@ class Worker:
         self.heard = b''
 
     def hear(self) -> list[dict[str, Any]]:
-        """What the worker said since; none at all when it is gone."""
+        """What the worker said since; TimeoutError when a test's time is over,
+        EOFError when the worker is gone."""
         assert self.process.stdout
+        wait = max(0.0, self.deadline - time.monotonic())
+        if not select.select([self.process.stdout], [], [], wait)[0]:
+            raise TimeoutError
         data = os.read(self.process.stdout.fileno(), 65536)
         if not data:
             raise EOFError
@@ -140,105 +137,93 @@ class Worker:
 
 class Claims:
     """Which class of tests is whose, where several of these runs, each on a
-    machine of its own, share the work. A run that begins again finds its own."""
+    machine of its own, share the work."""
 
     def __init__(self, directory: Path, owner: str) -> None:
         self.directory = directory
         self.owner = owner
 
-    def take(self, job: Job) -> bool:
+    def is_ours(self, job: Job) -> bool:
         path = self.directory / job.cls.__name__
+        return path.exists() and path.read_text() == self.owner
+
+    def take(self, job: Job) -> bool:
         try:
-            with path.open('x') as file:
+            with (self.directory / job.cls.__name__).open('x') as file:
                 file.write(self.owner)
             return True
         except FileExistsError:
-            return path.read_text() == self.owner
+            return self.is_ours(job)
 
 
 class Run:
-    """All workers, and what came of the tests."""
+    """One worker after the other, and what came of the tests."""
 
     def __init__(self, jobs: list[Job], args: argparse.Namespace) -> None:
-        self.queue = jobs
+        self.jobs = jobs
         self.args = args
-        self.count = Counter(dict.fromkeys(WORDS, 0))
-        self.workers: dict[Worker, None] = {}
-        self.selector = selectors.DefaultSelector()
-        self.count.update(result['outcome']
-                          for result in read_results(args.results))
-        self.results = open(args.results, 'a')
+        self.failed = False
         self.claims = Claims(args.claims, args.owner) if args.claims else None
-        self.first_try = {result['name']: result['reason']
-                          for result in read_results(args.first_try)
-                          if result['outcome'] == 'failed'}
+        # What was under way when this run's first machine failed.
+        self.again = {job.names()[0] for job in jobs
+                      if self.claims and self.claims.is_ours(job)}
 
     def report(self, name: str, outcome: str, reason: str,
                seconds: float) -> None:
-        self.count[outcome] += 1
-        if outcome == 'passed' and name in self.first_try:
-            reason = 'at the second try; the first: ' + self.first_try[name]
+        result = Result(name, outcome, reason, round(seconds, 1), tries=1)
+        if name in self.again:
+            result.second_try_after('its appliance failed')
         print(f'{WORDS[outcome]:4} {name} {seconds:.1f}'
-              + (f' [{reason}]' if reason else ''), flush=True)
-        print(json.dumps({'name': name, 'outcome': outcome, 'reason': reason,
-                          'seconds': round(seconds, 1)}),
-              file=self.results, flush=True)
+              + (f' [{result.reason}]' if result.reason else ''), flush=True)
+        write(self.args.results, [result])
+        self.failed = self.failed or outcome == FAILED
 
-    def start(self, job: Job) -> None:
-        worker = Worker(job, self.args.failures, self.args.scratch)
-        self.workers[worker] = None
-        self.selector.register(worker.process.stdout, selectors.EVENT_READ,
-                               worker)
-
-    def end(self, worker: Worker, why: Optional[str]) -> None:
-        """@why: of a test that was under way, or could not begin."""
-        del self.workers[worker]
-        self.selector.unregister(worker.process.stdout)
-        worker.kill()
-        if why is None:
-            shutil.rmtree(worker.root, ignore_errors=True)
-            return
-        names = worker.job.names()
-        if worker.test is None and not names:
-            self.report(worker.job.cls.__name__ + '.end', 'failed', why, 0)
-            return
-        worker.keep_logs()
-        name = worker.test or names[0]
-        self.report(name, 'failed', why, time.monotonic() - worker.began)
-        worker.job.methods.pop(names.index(name))
-        if worker.job.methods:
-            self.queue.insert(0, worker.job)
-
-    def turn(self) -> None:
-        while self.queue and len(self.workers) < self.args.jobs:
-            job = self.queue.pop(0)
-            if not self.claims or self.claims.take(job):
-                self.start(job)
-        if not self.workers:
-            return
-        first = min(worker.deadline for worker in self.workers)
-        wait = max(0.0, first - time.monotonic())
-        for key, _ in self.selector.select(wait):
-            worker = key.data
+    def watch(self, worker: Worker) -> str:
+        """Until it ends: empty, or why it did so before all was done."""
+        while True:
             try:
                 for event in worker.hear():
                     if event['event'] == 'end':
                         self.report(event['name'], event['outcome'],
                                     event['reason'], event['seconds'])
+            except TimeoutError:
+                worker.keep_stacks()
+                took = time.monotonic() - worker.began
+                return f'it did not end in {took:.0f} s and was killed'
             except EOFError:
                 whole = not worker.job.methods and not worker.test
-                self.end(worker, None if whole else worker.why_dead())
-        for worker in list(self.workers):
-            if time.monotonic() > worker.deadline:
-                took = time.monotonic() - worker.began
-                worker.keep_stacks()
-                self.end(worker, f'it did not end in {took:.0f} s and was '
-                                 'killed')
+                return '' if whole else worker.why_dead()
+
+    def blame(self, worker: Worker, why: str) -> None:
+        """The test that was under way, or could not begin."""
+        names = worker.job.names()
+        if worker.test is None and not names:
+            self.report(worker.job.cls.__name__ + '.end', FAILED, why, 0)
+            return
+        worker.keep_logs()
+        name = worker.test or names[0]
+        self.report(name, FAILED, why, time.monotonic() - worker.began)
+        worker.job.methods.pop(names.index(name))
+
+    def run(self, job: Job) -> None:
+        """In a new process after each test that took the last one with it."""
+        while job.methods:
+            worker = Worker(job, self.args.failures, self.args.scratch)
+            why = 'the run was ended'
+            try:
+                why = self.watch(worker)
+            finally:
+                worker.kill()
+            if why:
+                self.blame(worker, why)
+            else:
+                shutil.rmtree(worker.root, ignore_errors=True)
 
     def all(self) -> int:
-        while self.queue or self.workers:
-            self.turn()
-        return 1 if self.count['failed'] else 0
+        for job in self.jobs:
+            if not self.claims or self.claims.take(job):
+                self.run(job)
+        return 1 if self.failed else 0
 
 
 def main() -> int:
@@ -249,32 +234,24 @@ def main() -> int:
     parser.add_argument('--claims', type=Path,
                         help='a directory that several runs share')
     parser.add_argument('--owner', default='', help='this one of them')
-    parser.add_argument('--first-try', type=Path,
-                        help='results of what failed and is tried again')
     parser.add_argument('--failures', type=Path, required=True)
     parser.add_argument('--scratch', type=Path)
-    parser.add_argument('--jobs', type=int, default=2)
     parser.add_argument('--list', action='store_true')
     args = parser.parse_args()
     done = set()
-    if not args.list:
-        done = {result['name'] for result in read_results(args.results)}
+    if args.results and args.results.exists():
+        done = {result.name for result in read(args.results)}
     jobs = find_tests(re.compile(args.filter), done)
-    if args.list:
-        print('\n'.join(name for job in jobs for name in job.names()))
-        return 0
     if not jobs and not done:
         print(f'error: no test matches {args.filter!r}', file=sys.stderr)
         return 2
+    if args.list:
+        print('\n'.join(name for job in jobs for name in job.names()))
+        return 0
     shutil.rmtree(args.scratch, ignore_errors=True)
-    run = Run(jobs, args)
     # An interrupt must not leave guests behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        return run.all()
-    finally:
-        for worker in list(run.workers):
-            worker.kill()
+    return Run(jobs, args).all()
 
 
 if __name__ == '__main__':

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""scripts/lib/new-appliances.sh: when a command begins again."""
+"""kvm_reset.new_appliances: when a command begins again."""
 
 import subprocess
+import sys
 import tempfile
 import unittest
 from pathlib import Path
 
-LIB = Path(__file__).resolve().parents[2] / 'scripts/lib'
+PACKAGE = Path(__file__).resolve().parents[2] / 'scripts/kvm_reset'
 
 
 class NewAppliances(unittest.TestCase):
@@ -19,34 +20,31 @@ class NewAppliances(unittest.TestCase):
     def run_it(self, most, results, body):
         """@body is what the command does; $n is which time it is."""
         done = subprocess.run(
-            ['bash', '-euc', f'''
-             . {LIB}/common.sh
-             . {LIB}/new-appliances.sh
-             run() {{ echo >>{self.tries}; n=$(wc -l <{self.tries}); {body}; }}
-             status=0
-             in_new_appliances {most} {results} run || status=$?
-             exit $status'''], capture_output=True, text=True, check=False)
+            [sys.executable, '-B', PACKAGE, 'new_appliances', str(most), results,
+             'bash', '-c',
+             f'echo >>{self.tries}; n=$(wc -l <{self.tries}); {body}'],
+            capture_output=True, text=True, check=False)
         return done, len(self.tries.read_text())
 
     def test_what_ends_by_itself_is_run_once(self):
         for status in (0, 1, 124):
             self.tries.unlink(missing_ok=True)
-            done, tries = self.run_it(4, '/dev/null', f'return {status}')
+            done, tries = self.run_it(4, '/dev/null', f'exit {status}')
             self.assertEqual((done.returncode, tries), (status, 1))
 
     def test_an_appliance_that_failed_is_followed_by_a_new_one(self):
-        done, tries = self.run_it(4, '/dev/null', '[ $n -eq 3 ] || return 125')
+        done, tries = self.run_it(4, '/dev/null', '[ $n -eq 3 ] || exit 125')
         self.assertEqual((done.returncode, tries), (0, 3))
         self.assertEqual(done.stderr.count('going on in a new one'), 2)
 
     def test_so_many_failures_are_the_end(self):
-        done, tries = self.run_it(4, '/dev/null', 'return 125')
+        done, tries = self.run_it(4, '/dev/null', 'exit 125')
         self.assertEqual((done.returncode, tries), (125, 4))
 
     def test_what_gets_anywhere_goes_on(self):
         done, tries = self.run_it(
             3, self.results,
-            f'[ $n -gt 9 ] || echo >>{self.results}; return 125')
+            f'[ $n -gt 9 ] || echo >>{self.results}; exit 125')
         self.assertEqual((done.returncode, tries), (125, 12))
 
 
