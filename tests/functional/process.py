@@ -109,3 +109,11 @@ def kvm_files(pid: int) -> list[str]:
               if len(line.split(maxsplit=5)) > 5]
     return [name for name in names if 'kvm' in name and
             name.startswith(('/dev/', 'anon_inode:'))]
+
+
+def vcpu_mapping(pid: int, vcpu: int = 0) -> int:
+    """Where the process has what it shares with KVM for that vCPU."""
+    for line in Path('/proc', str(pid), 'maps').read_text().splitlines():
+        if line.endswith(f'anon_inode:kvm-vcpu:{vcpu}'):
+            return int(line.partition('-')[0], 16)
+    raise LookupError(f'process {pid} has no vCPU {vcpu}')
