@@ -3,22 +3,18 @@
 and the summary at the end.
 
     results add FILE NAME OUTCOME SECONDS [REASON]
-    results junit FILE PREFIX XML...    of googletest and of meson
+    results junit FILE PREFIX XML...    of googletest, meson, pytest
     results bench FILE JSON             of scripts/bench
     results audit FILE JSON             of scripts/audit --matrix
-    results unittest FILE DIRECTORY     runs Python's tests
     results summary FILE...             status 1 unless all is well
 """
 
 import json
 import sys
-import time
-import traceback
-import unittest
 import xml.etree.ElementTree as ElementTree
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Iterable, Iterator
+from typing import Iterable, Iterator
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 OUTCOMES = (PASSED, FAILED, SKIPPED)
@@ -164,71 +160,6 @@ def of_audit(path: Path) -> list[Result]:
                    line["seconds"]) for line in lines]
 
 
-class Recorder(unittest.TestResult):
-    """Collects a Result for each test, sub-tests within it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.results: list[Result] = []
-        self.began = 0.0
-        self.verdict: tuple[str, str] | None = None
-
-    def startTest(self, test: unittest.TestCase) -> None:
-        super().startTest(test)
-        self.began = time.monotonic()
-        self.verdict = None
-
-    def stopTest(self, test: unittest.TestCase) -> None:
-        super().stopTest(test)
-        outcome, reason = self.verdict or (PASSED, "")
-        seconds = time.monotonic() - self.began
-        self.results.append(Result(test.id(), outcome, reason, seconds))
-        print(f"{outcome:<8}{test.id()}", file=sys.stderr, flush=True)
-
-    def fail(self, test: Any, err: Any) -> None:
-        traceback.print_exception(*err)
-        reason = first_line(traceback.format_exception_only(*err[:2])[-1])
-        if isinstance(test, unittest.TestCase):
-            self.verdict = (FAILED, reason)
-        else:
-            # setUpClass or a module failed: there is no test to blame.
-            self.results.append(Result(test.id(), FAILED, reason))
-
-    def addError(self, test: Any, err: Any) -> None:
-        super().addError(test, err)
-        self.fail(test, err)
-
-    def addFailure(self, test: Any, err: Any) -> None:
-        super().addFailure(test, err)
-        self.fail(test, err)
-
-    def addSubTest(self, test: Any, subtest: Any, err: Any) -> None:
-        super().addSubTest(test, subtest, err)
-        if err:
-            self.fail(test, err)
-
-    def addSkip(self, test: Any, reason: str) -> None:
-        super().addSkip(test, reason)
-        if isinstance(test, unittest.TestCase):
-            self.verdict = (SKIPPED, reason)
-        else:
-            self.results.append(Result(test.id(), SKIPPED, reason))
-
-    def addUnexpectedSuccess(self, test: unittest.TestCase) -> None:
-        super().addUnexpectedSuccess(test)
-        self.verdict = (FAILED, "it was expected to fail")
-
-
-def run_unittest(directory: Path) -> list[Result]:
-    sys.path.insert(0, str(directory))
-    # The default loader would remember the directory of another run.
-    suite = unittest.TestLoader().discover(str(directory),
-                                           top_level_dir=str(directory))
-    recorder = Recorder()
-    suite.run(recorder)
-    return recorder.results
-
-
 def second_tries(results: Iterable[Result]) -> tuple[int, int]:
     """How many tests would have got one, and how many did."""
     tries = [result.tries for result in results if result.tries]
@@ -273,10 +204,6 @@ def main() -> int:
             write(Path(file), of_bench(Path(measured)))
         case ["audit", file, audited]:
             write(Path(file), of_audit(Path(audited)))
-        case ["unittest", file, directory]:
-            results = run_unittest(Path(directory))
-            write(Path(file), results)
-            return int(any(r.outcome == FAILED for r in results))
         case ["summary", *files]:
             return summary([Path(file) for file in files])
         case _:

@@ -4,6 +4,8 @@
 import contextlib
 import io
 import json
+import os
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -181,15 +183,18 @@ class W(unittest.TestCase):
     def test_h(self): pass
 ''')
         (directory / 'test_broken_here.py').write_text('import nonexistent')
-        with contextlib.redirect_stderr(io.StringIO()):
-            found = test_results.run_unittest(directory)
-        outcomes = {r.name.split(' ')[0].split('.')[-1]: r.outcome
-                    for r in found}
+        subprocess.run(
+            ['/usr/bin/python3', '-B', '-m', 'pytest', '-p',
+             'no:cacheprovider', '--continue-on-collection-errors',
+             f'--junit-xml={self.scratch}/results.xml',
+             directory], check=False, stdout=subprocess.DEVNULL,
+            env={**os.environ, 'PYTEST_ADDOPTS': ''})
+        found = test_results.of_junit(self.scratch / 'results.xml', '')
+        outcomes = {r.name.split('.')[-1]: r.outcome for r in found}
         self.assertEqual(
-            [outcomes.get(f'test_{c}') for c in 'abcdef'],
-            ['passed', 'failed', 'skipped', 'failed', 'failed', 'skipped'])
-        setups = [r.outcome for r in found if 'setUpClass' in r.name]
-        self.assertEqual(setups, ['failed', 'skipped'])
+            [outcomes.get(f'test_{c}') for c in 'abcdefgh'],
+            ['passed', 'failed', 'skipped', 'failed', 'failed', 'skipped',
+             'failed', 'skipped'])
         self.assertEqual(outcomes['test_broken_here'], 'failed')
 
 
