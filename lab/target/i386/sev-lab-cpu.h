@@ -7,8 +7,6 @@ typedef struct SevLabCPU {
     /* MSRs; SYSCFG without the bit that the firmware has set. */
     uint64_t syscfg;
     uint64_t hwcr;
-    uint64_t rmp_base;
-    uint64_t rmp_end;
     uint64_t ghcb;              /* the guest's, while it runs */
 
     /* Of the guest that runs; all zero in the host. */
@@ -18,6 +16,9 @@ typedef struct SevLabCPU {
     uint8_t vmpl;
     uint64_t features;          /* SEV_FEATURES of its VMSA */
     uint64_t vmsa;              /* SPA */
+
+    /* PVALIDATE or RMPADJUST looks for its page. */
+    bool validating;
 
     /* The save area less its offset in a VMCB: of the VMCB, or the VMSA. */
     uint64_t state;

@@ -108,6 +108,13 @@ bool sev_lab_snp_enabled(void);
 bool sev_lab_rmp_range(hwaddr *base, hwaddr *end);
 
 /*
+ * Puts the table where the machine has RAM (its sizes below 4 GiB and from
+ * ABOVE_BASE on), and tells the guest's software to keep out.
+ */
+void sev_lab_reserve_rmp(hwaddr below_size, hwaddr above_base,
+                         hwaddr above_size);
+
+/*
  * SNP_INIT: from here on CPUs check the RMP. The firmware has initialised the
  * table by then. Shutdown ends it.
  */

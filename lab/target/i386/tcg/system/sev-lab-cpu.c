@@ -14,7 +14,7 @@
 #define MSR_RMP_END         0xc0010133
 
 #define SYSCFG_MEM_ENCRYPT  (1ULL << 23)
-#define SYSCFG_SNP          (1ULL << 24)
+#define SYSCFG_SNP          SEV_LAB_SYSCFG_SNP
 #define SYSCFG_SNP_VMPL     (1ULL << 25)
 #define HWCR_SMM_LOCK       (1ULL << 0)
 
@@ -79,6 +79,8 @@ static bool guest_rdmsr(CPUX86State *env, uint32_t msr, uint64_t *value)
 
 bool sev_lab_rdmsr(CPUX86State *env, uint32_t msr, uint64_t *value)
 {
+    hwaddr base, end;
+
     if (env->hflags & HF_GUEST_MASK) {
         return guest_rdmsr(env, msr, value);
     }
@@ -93,10 +95,9 @@ bool sev_lab_rdmsr(CPUX86State *env, uint32_t msr, uint64_t *value)
         *value = env->lab.hwcr | HWCR_SMM_LOCK;
         return true;
     case MSR_RMP_BASE:
-        *value = env->lab.rmp_base;
-        return true;
     case MSR_RMP_END:
-        *value = env->lab.rmp_end;
+        sev_lab_rmp_range(&base, &end);
+        *value = msr == MSR_RMP_BASE ? base : end;
         return true;
     default:
         return false;
@@ -106,6 +107,8 @@ bool sev_lab_rdmsr(CPUX86State *env, uint32_t msr, uint64_t *value)
 bool sev_lab_wrmsr(CPUX86State *env, uint32_t msr, uint64_t value,
                    uintptr_t retaddr)
 {
+    hwaddr base, end;
+
     if (env->hflags & HF_GUEST_MASK) {
         if (msr == MSR_GHCB && env->lab.es) {
             env->lab.ghcb = value;
@@ -136,8 +139,12 @@ bool sev_lab_wrmsr(CPUX86State *env, uint32_t msr, uint64_t value,
         if (env->lab.syscfg & SYSCFG_SNP) {
             raise_exception_err_ra(env, EXCP0D_GPF, 0, retaddr);
         }
-        *(msr == MSR_RMP_BASE ? &env->lab.rmp_base : &env->lab.rmp_end) =
-            value;
+        sev_lab_rmp_range(&base, &end);
+        if (msr == MSR_RMP_BASE) {
+            sev_lab_rmp_place(value, end);
+        } else {
+            sev_lab_rmp_place(base, value);
+        }
         return true;
     default:
         return false;

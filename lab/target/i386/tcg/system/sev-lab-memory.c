@@ -91,8 +91,7 @@ static uint16_t *of_page(GArray *array, hwaddr page)
     return &g_array_index(array, uint16_t, number);
 }
 
-/* The page as the emulator has it; NULL if it is not RAM. */
-static uint8_t *ram_of(hwaddr page)
+uint8_t *sev_lab_ram(hwaddr page)
 {
     MemoryRegion *region;
     hwaddr offset, length = PAGE;
@@ -238,7 +237,7 @@ static View *take_view(uint32_t asid, hwaddr page)
             return view;
         }
     } else {
-        uint8_t *ram = ram_of(page);
+        uint8_t *ram = sev_lab_ram(page);
 
         if (!ram) {
             return NULL;
@@ -301,7 +300,7 @@ void sev_lab_see(CPUX86State *env, hwaddr spa, bool encrypted)
         g_array_index(memory.seen, uint16_t, page / PAGE) == wanted) {
         return;
     }
-    if (!ram_of(page)) {
+    if (!sev_lab_ram(page)) {
         return;
     }
     seen = of_page(memory.seen, page);
@@ -329,7 +328,7 @@ static void see_code(hwaddr page, uint32_t asid)
     uint8_t *ram;
 
     if (*translated != asid) {
-        ram = ram_of(page);
+        ram = sev_lab_ram(page);
         if (ram) {
             ram_addr_t at = qemu_ram_addr_from_host(ram);
 
@@ -358,7 +357,7 @@ void sev_lab_fill(CPUX86State *env, MMUAccessType access, int mmu_idx,
     }
     if (!fetch) {
         *prot &= ~PAGE_EXEC;
-    } else if (ram_of(page)) {
+    } else if (sev_lab_ram(page)) {
         see_code(page, env->lab.asid);
     }
 }
@@ -479,7 +478,7 @@ static bool is_ram(hwaddr spa, size_t len)
 {
     for (hwaddr page = spa & ~(hwaddr)(PAGE - 1); page < spa + len;
          page += PAGE) {
-        if (!ram_of(page)) {
+        if (!sev_lab_ram(page)) {
             return false;
         }
     }
@@ -574,7 +573,7 @@ static void remember(hwaddr spa)
                                        g_free);
     }
     copy = g_malloc(PAGE);
-    memcpy(copy, ram_of(spa), PAGE);
+    memcpy(copy, sev_lab_ram(spa), PAGE);
     g_hash_table_replace(sealed, g_memdup2(&spa, sizeof(spa)), copy);
 }
 
@@ -591,7 +590,7 @@ bool sev_lab_vmsa_seal(const uint8_t vek[SEV_LAB_KEY_SIZE], hwaddr spa,
 bool sev_lab_vmsa_intact(hwaddr spa)
 {
     const uint8_t *copy = sealed ? g_hash_table_lookup(sealed, &spa) : NULL;
-    uint8_t *ram = ram_of(spa);
+    uint8_t *ram = sev_lab_ram(spa);
 
     return copy && ram && !memcmp(copy, ram, PAGE);
 }

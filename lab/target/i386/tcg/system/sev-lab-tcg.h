@@ -6,6 +6,9 @@
 #include "exec/hwaddr.h"
 #include "hw/i386/sev-lab.h"
 
+/* In SYSCFG: the CPU checks the reverse map table. */
+#define SEV_LAB_SYSCFG_SNP (1ULL << 24)
+
 #define SEV_LAB_C_MASK (1ULL << SEV_LAB_C_BIT)
 
 /* sev-lab-memory.c: which view of RAM a guest has. */
@@ -81,6 +84,37 @@ bool sev_lab_wrmsr(CPUX86State *env, uint32_t msr, uint64_t value,
                    uintptr_t retaddr);
 /* WBINVD and WBNOINVD. */
 void sev_lab_wbinvd(CPUX86State *env);
+
+/* sev-lab-rmp.c: the reverse map table. */
+
+/* Where the machine's firmware has put it: of RAM up to and with END. */
+void sev_lab_rmp_place(hwaddr base, hwaddr end);
+
+/* Bits of a nested page fault's exit information. */
+#define SEV_LAB_NPF_RMP         (1ULL << 31)
+#define SEV_LAB_NPF_ENCRYPTED   (1ULL << 34)
+#define SEV_LAB_NPF_SIZE        (1ULL << 35)
+#define SEV_LAB_NPF_VMPL        (1ULL << 36)
+
+/* The error code of #VC for a page that the guest has not validated. */
+#define SEV_LAB_VC_NOT_VALIDATED 0x404
+
+/*
+ * The host's access to a page of SPA, mapped with PAGE_SIZE. Takes away from
+ * PROT what the table forbids; false: ACCESS itself.
+ */
+bool sev_lab_rmp_host(CPUX86State *env, hwaddr spa, int page_size,
+                      MMUAccessType access, int *prot);
+/*
+ * The same for a guest's. False: *NPF says how the host sees the fault, or is
+ * 0 and the guest gets #VC.
+ */
+bool sev_lab_rmp_guest(CPUX86State *env, hwaddr gpa, hwaddr spa,
+                       uint64_t nested_size, MMUAccessType access,
+                       bool encrypted, int *prot, uint64_t *npf);
+
+/* sev-lab-memory.c: the page at SPA as the emulator has it, NULL if no RAM. */
+uint8_t *sev_lab_ram(hwaddr page);
 
 /* What an address that the guest gave names, without the C-bit if it has one. */
 static inline uint64_t sev_lab_address(CPUX86State *env, uint64_t address)

@@ -22,6 +22,8 @@
 #define VMCB_INSN_BYTES     0xd1
 #define VMCB_VMSA           0x108
 
+#define SEV_FEATURES_SNP    (1 << 0)
+
 #define INT_STATE_GUEST_IF  (1 << 1)
 
 #define EXIT_PAUSE          SVM_EXIT_PAUSE
@@ -241,10 +243,18 @@ static bool asid_fits(uint32_t asid, bool es)
            es == (asid <= sev_lab_es_asids());
 }
 
+/* The table guards an SNP guest's VMSA, and says whose it is. */
+static bool is_snp_vmsa(CPUX86State *env, const SevLabRmp *rmp, uint32_t asid)
+{
+    return (env->lab.syscfg & SEV_LAB_SYSCFG_SNP) && rmp->vmsa &&
+           rmp->validated && !rmp->immutable && rmp->asid == asid;
+}
+
 bool sev_lab_vmrun(CPUX86State *env, uint64_t nested_ctl, uint32_t asid)
 {
     SevLabCPU *lab = &env->lab;
-    bool es = nested_ctl & NESTED_CTL_ES;
+    bool es = nested_ctl & NESTED_CTL_ES, snp;
+    SevLabRmp rmp;
     Vmsa *vmsa;
 
     lab->state = env->vm_vmcb;
@@ -260,19 +270,25 @@ bool sev_lab_vmrun(CPUX86State *env, uint64_t nested_ctl, uint32_t asid)
         return true;
     }
     lab->vmsa = x86_ldq_phys(env_cpu(env), env->vm_vmcb + VMCB_VMSA);
-    if (lab->vmsa % SEV_LAB_PAGE || !sev_lab_vmsa_intact(lab->vmsa)) {
+    snp = sev_lab_rmp_get(lab->vmsa, &rmp) && rmp.assigned;
+    if (lab->vmsa % SEV_LAB_PAGE ||
+        !(snp ? is_snp_vmsa(env, &rmp, asid) : sev_lab_vmsa_intact(lab->vmsa))) {
         return false;
     }
     vmsa = sev_lab_vmsa_open(asid, lab->vmsa);
     if (!vmsa) {
         return false;
     }
-    if (!(vmsa->efer & MSR_EFER_SVME) || vmsa->sev_features) {
+    if (!(vmsa->efer & MSR_EFER_SVME) ||
+        vmsa->sev_features != (snp ? SEV_FEATURES_SNP : 0) ||
+        vmsa->vmpl >= ARRAY_SIZE(rmp.perms)) {
         sev_lab_vmsa_close(lab->vmsa, false);
         return false;
     }
     lab->asid = asid;
     lab->es = true;
+    lab->snp = snp;
+    lab->vmpl = vmsa->vmpl;
     lab->features = vmsa->sev_features;
     lab->state = lab->vmsa - offsetof(struct vmcb, save);
     lab->ghcb = x86_ldq_phys(env_cpu(env), env->vm_vmcb + VMCB_GHCB);
@@ -290,7 +306,7 @@ static void leave(CPUX86State *env)
     SevLabCPU *lab = &env->lab;
 
     lab->asid = 0;
-    lab->es = lab->snp = lab->loaded = false;
+    lab->es = lab->snp = lab->loaded = lab->validating = false;
     lab->features = lab->vmsa = lab->ghcb = lab->vmpl = 0;
 }
 
@@ -303,7 +319,7 @@ void sev_lab_vmrun_loaded(CPUX86State *env)
         load_more_segments(env, &vmsa);
         load_registers(env, &vmsa);
         load_fpu(env, &vmsa);
-        sev_lab_vmsa_close(env->lab.vmsa, true);
+        sev_lab_vmsa_close(env->lab.vmsa, !env->lab.snp);
     }
     env->lab.loaded = true;
 }
@@ -346,7 +362,7 @@ void sev_lab_vmexit_saved(CPUX86State *env)
     save_registers(env, &vmsa);
     save_fpu(env, &vmsa);
     cpu_physical_memory_write(env->lab.vmsa, &vmsa, sizeof(vmsa));
-    sev_lab_vmsa_close(env->lab.vmsa, true);
+    sev_lab_vmsa_close(env->lab.vmsa, !env->lab.snp);
 
     /* The host cannot see RFLAGS, and must know whether it may interrupt. */
     if (env->eflags & IF_MASK) {
