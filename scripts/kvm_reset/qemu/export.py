@@ -161,9 +161,9 @@ def mbox_patches(git: Git, scratch: Path) -> dict[str, str]:
 def quilt_patches(git: Git, commits: list[Commit],
           who: tuple[str, str]) -> dict[str, str]:
     made = {}
-    for back, commit in enumerate(commits, 1 - len(commits)):
-        head = f'base~{-back}'
-        diff = git.run('diff', '--no-renames', '--full-index', f'{head}~', head)
+    steps = git.run('rev-list', '--reverse', 'pristine..base').split()
+    for commit, step in zip(commits, steps, strict=True):
+        diff = git.run('diff', '--no-renames', '--full-index', f'{step}~', step)
         made[f'{commit.patch.name}.patch'] = quilt.header(
             commit.patch, '{} <{}>'.format(*who), epoch()) + '\n' + diff
         git.run('apply', '--index', '-', text=diff)
