@@ -48,7 +48,7 @@ IOMMU = ["-device", "intel-iommu,aw-bits=48",
 LAB_KINDS = {"sev": 1, "sev-es": 2, "snp": 3}
 LAB_CPU = ("EPYC-Milan,+svm,+npt,+nrip-save,+lbrv,+flushbyasid,"
            "+decodeassists,-hypervisor,sev-lab=%d")
-LAB_DEVICES: list[str] = []
+LAB_DEVICES = ["-device", "sev-psp"]
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -131,6 +131,9 @@ class Appliance:
                      f"virtserialport,nr={nr},chardev={name},name={name}"]
         if args.iommu:
             line += IOMMU
+        if args.lab == "snp":
+            # Linux has SNP only with an IOMMU that supports it and is used.
+            line += ["-device", "amd-iommu"]
         if args.lab:
             line += LAB_DEVICES
         for nr, path in enumerate(args.rw):
