@@ -39,23 +39,6 @@ Key key_of(const Row &row, ObjectId target, const Argument &arg)
     return key;
 }
 
-bool takes_away(const Row &row, const Argument &arg)
-{
-    uint64_t field = arg.read(row.removal.field);
-
-    switch (row.removal.when) {
-    case Removal::When::FieldIsZero:
-        return field == 0;
-    case Removal::When::FlagIsSet:
-        return field & row.removal.mask;
-    case Removal::When::FieldIs:
-        return field == row.removal.value;
-    case Removal::When::Never:
-        break;
-    }
-    return false;
-}
-
 bool fd_field_present(const FdField &field, const Argument &arg)
 {
     return field.role != FdRole::None &&

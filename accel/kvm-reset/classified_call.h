@@ -32,9 +32,6 @@ Effect effect_of_element(const Row &row, std::span<const uint8_t> element,
 /* What the call is about. */
 Key key_of(const Row &row, ObjectId target, const Argument &arg);
 
-/* Whether an Add takes away. */
-bool takes_away(const Row &row, const Argument &arg);
-
 /* Whether @arg has the fd that @field speaks of. */
 bool fd_field_present(const FdField &field, const Argument &arg);
 

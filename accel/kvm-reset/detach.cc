@@ -51,10 +51,10 @@ Result<void> Rebirth::take_vm_away(Phases &phases)
 {
     Kernel &kernel = recorder_.kernel();
     Ahead &ahead = *ahead_;
-    std::unique_lock frozen = recorder_.freeze();
-    Snapshot snapshot = recorder_.frozen_snapshot();
+    std::optional frozen = recorder_.freeze();
+    Snapshot snapshot = frozen->snapshot();
 
-    Result<void> done = bring_up_to_date(ahead, snapshot);
+    Result<void> done = bring_up_to_date(*frozen, ahead, snapshot);
     if (!done) {
         return done;
     }
@@ -71,13 +71,13 @@ Result<void> Rebirth::take_vm_away(Phases &phases)
     if (!done) {
         return done;
     }
-    recorder_.frozen_set_detached(true);
+    frozen->set_detached(true);
     carried_ = ahead.state.names();
     carried_bytes_ = ahead.state.bytes();
     away_.emplace(Away{std::move(ahead.state), std::move(*features)});
     detached_ = true;
     std::vector<Fd> old = swap.finish();
-    frozen.unlock();
+    frozen.reset();
     /* Who is told that the guest is detached may take KVM away. */
     began = kernel.now();
     reaper_.drain();
@@ -131,11 +131,11 @@ Result<Phases> Rebirth::attempt_attaching()
     Kernel &kernel = recorder_.kernel();
     uint64_t began = kernel.now();
     Exclusion others_wait(*this);
-    std::unique_lock frozen = recorder_.freeze();
-    Snapshot snapshot = recorder_.frozen_snapshot();
+    std::optional frozen = recorder_.freeze();
+    Snapshot snapshot = frozen->snapshot();
     Phases phases;
 
-    Result<void> done = may_commit();
+    Result<void> done = may_commit(*frozen);
     if (done) {
         done = check_features(snapshot);
     }
@@ -163,7 +163,7 @@ Result<Phases> Rebirth::attempt_attaching()
     return phases;
 }
 
-Result<void> Rebirth::put_vm_back(std::unique_lock<std::mutex> &frozen,
+Result<void> Rebirth::put_vm_back(std::optional<Recorder::Frozen> &frozen,
                                   const Snapshot &snapshot, Replica replica,
                                   GuestState &state, Phases &phases)
 {
@@ -176,7 +176,7 @@ Result<void> Rebirth::put_vm_back(std::unique_lock<std::mutex> &frozen,
     if (!done) {
         return done;
     }
-    recorder_.frozen_forget_pending();
+    frozen->forget_pending();
     vm_number_ = number;
     answers_ = std::move(answers);
     swap.finish();

@@ -112,9 +112,10 @@ Result<Phases> Rebirth::attempt_prepared(Change change)
     return phases;
 }
 
-Result<void> Rebirth::bring_up_to_date(Ahead &ahead, const Snapshot &snapshot)
+Result<void> Rebirth::bring_up_to_date(const Recorder::Frozen &frozen,
+                                       Ahead &ahead, const Snapshot &snapshot)
 {
-    Result<void> done = may_commit();
+    Result<void> done = may_commit(frozen);
 
     /* What is gone with its eventfd cannot be taken away: devices stopped. */
     if (done && !ahead.replica.follow(snapshot)) {
@@ -138,10 +139,10 @@ Result<void> Rebirth::bring_up_to_date(Ahead &ahead, const Snapshot &snapshot)
 Result<void> Rebirth::commit_preserving(Phases &phases)
 {
     Ahead &ahead = *ahead_;
-    std::unique_lock frozen = recorder_.freeze();
-    Snapshot snapshot = recorder_.frozen_snapshot();
+    std::optional frozen = recorder_.freeze();
+    Snapshot snapshot = frozen->snapshot();
 
-    Result<void> done = bring_up_to_date(ahead, snapshot);
+    Result<void> done = bring_up_to_date(*frozen, ahead, snapshot);
     if (!done) {
         return done;
     }

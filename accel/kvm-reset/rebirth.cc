@@ -88,9 +88,9 @@ static Result<void> not_blocked(const std::optional<std::string> &why)
     return fail(ENOTSUP, "the VM is not restartable: %s", why->c_str());
 }
 
-Result<void> Rebirth::may_commit() const
+Result<void> Rebirth::may_commit(const Recorder::Frozen &frozen) const
 {
-    return not_blocked(recorder_.frozen_blocker());
+    return not_blocked(frozen.blocker());
 }
 
 Result<void> Rebirth::may_begin()
@@ -156,7 +156,7 @@ std::unexpected<Error> Rebirth::tell_of_abort(Error why, bool preserving)
  * before the recorder is frozen, so that an ioctl of another thread need not
  * wait for that.
  */
-Result<Replica> Rebirth::prepare(std::unique_lock<std::mutex> &frozen,
+Result<Replica> Rebirth::prepare(std::optional<Recorder::Frozen> &frozen,
                                  Snapshot &snapshot, Phases &phases)
 {
     Timer timer(recorder_, "prepare", phases.prepare);
@@ -172,7 +172,7 @@ Result<Replica> Rebirth::prepare(std::unique_lock<std::mutex> &frozen,
         replica.emplace(std::move(*built));
     }
     frozen = recorder_.freeze();
-    snapshot = recorder_.frozen_snapshot();
+    snapshot = frozen->snapshot();
     if (replica->follow(snapshot)) {
         return std::move(*replica);
     }
@@ -194,7 +194,7 @@ Result<void> Rebirth::commit(Phases &phases)
 
 Result<void> Rebirth::try_commit(Phases &phases)
 {
-    std::unique_lock<std::mutex> frozen;
+    std::optional<Recorder::Frozen> frozen;
     Snapshot snapshot;
     Result<Replica> replica = prepare(frozen, snapshot, phases);
 
@@ -202,9 +202,9 @@ Result<void> Rebirth::try_commit(Phases &phases)
         return std::unexpected(replica.error());
     }
     LaunchPlan plan = snapshot.plan.without_owner();
-    Result<void> done = may_commit();
+    Result<void> done = may_commit(*frozen);
     if (done) {
-        done = launch_and_check(*replica, snapshot, plan, phases);
+        done = launch_and_check(*frozen, *replica, snapshot, plan, phases);
     }
     if (!done) {
         return done;
@@ -228,7 +228,7 @@ Result<void> Rebirth::try_commit(Phases &phases)
             return done;
         }
     }
-    recorder_.frozen_set_plan(std::move(plan));
+    frozen->set_plan(std::move(plan));
     keep_old(swap);
     return {};
 }
@@ -242,8 +242,8 @@ void Rebirth::keep_old(Swap &swap)
 }
 
 /* @frozen is held before and after, and not while hooks run. */
-Result<void> Rebirth::swap_in(std::unique_lock<std::mutex> &frozen, Swap &swap,
-                              Phases &phases, bool preserving)
+Result<void> Rebirth::swap_in(std::optional<Recorder::Frozen> &frozen,
+                              Swap &swap, Phases &phases, bool preserving)
 {
     Result<void> done;
     {
@@ -253,7 +253,7 @@ Result<void> Rebirth::swap_in(std::unique_lock<std::mutex> &frozen, Swap &swap,
     phases.state = swap.carrying();
     phases.commit -= phases.state;
     if (done && detached_) {
-        done = recorder_.frozen_deliver(swap.snapshot());
+        done = frozen->deliver_pending(swap.snapshot());
         if (!done) {
             return undo(swap, std::move(done.error()));
         }
@@ -264,17 +264,17 @@ Result<void> Rebirth::swap_in(std::unique_lock<std::mutex> &frozen, Swap &swap,
     bool attaching = detached_;
     if (attaching) {
         /* What is asked from now on goes to the VM that is in place. */
-        recorder_.frozen_set_detached(false);
+        frozen->set_detached(false);
     }
-    frozen.unlock();
+    frozen.reset();
     {
         Timer timer(recorder_, "hooks", phases.hooks);
         done = registry_.run(Phase::NewVm, preserving);
     }
-    frozen.lock();
+    frozen = recorder_.freeze();
     if (!done) {
         if (attaching) {
-            recorder_.frozen_set_detached(true);
+            frozen->set_detached(true);
         }
         return undo(swap, std::move(done.error()));
     }
@@ -310,8 +310,8 @@ Result<void> Rebirth::move_skipped()
         return {};
     }
 
-    std::unique_lock frozen = recorder_.freeze();
-    Snapshot now = recorder_.frozen_snapshot();
+    std::optional frozen = recorder_.freeze();
+    Snapshot now = frozen->snapshot();
     std::set<EntryPtr> live(now.entries.begin(), now.entries.end());
     for (const SkippedEntry &thing : left) {
         if (!live.contains(thing.entry)) {
@@ -347,25 +347,26 @@ void Rebirth::release_old_vm()
 }
 
 /* While the guest is on its old VM: all that can be done of the launch. */
-Result<void> Rebirth::launch_and_check(Replica &replica,
+Result<void> Rebirth::launch_and_check(const Recorder::Frozen &frozen,
+                                       Replica &replica,
                                        const Snapshot &snapshot,
                                        const LaunchPlan &plan, Phases &phases)
 {
     if (replica.measured()) {
-        return check(*replica.measured());
+        return check(frozen, *replica.measured());
     }
     Measuring measuring(recorder_.vm_type(), snapshot);
     Result<void> done;
     if (!plan.in_place()) {
         done = launch(replica, plan, phases);
     }
-    return done ? check(measuring.wait()) : done;
+    return done ? check(frozen, measuring.wait()) : done;
 }
 
-Result<void> Rebirth::check(const Result<LaunchMeasurement> &now)
+Result<void> Rebirth::check(const Recorder::Frozen &frozen,
+                            const Result<LaunchMeasurement> &now)
 {
-    std::optional<LaunchMeasurement> first =
-        recorder_.frozen_first_measurement();
+    std::optional<LaunchMeasurement> first = frozen.first_measurement();
 
     measured_ = now ? std::optional(*now) : std::nullopt;
     if (!first || !same_required_ || measured_ == first) {

@@ -175,17 +175,17 @@ private:
     class Exclusion;
 
     Result<Phases> attempt();
-    Result<Replica> prepare(std::unique_lock<std::mutex> &frozen,
+    Result<Replica> prepare(std::optional<Recorder::Frozen> &frozen,
                             Snapshot &snapshot, Phases &phases);
     Result<void> commit(Phases &phases);
     Result<void> try_commit(Phases &phases);
-    Result<void> swap_in(std::unique_lock<std::mutex> &frozen, Swap &swap,
+    Result<void> swap_in(std::optional<Recorder::Frozen> &frozen, Swap &swap,
                          Phases &phases, bool preserving);
     std::unexpected<Error> undo(Swap &swap, Error why);
     void keep_old(Swap &swap);
     Result<void> may_begin();
     /* With the recorder frozen: it may have seen what it cannot repeat. */
-    Result<void> may_commit() const;
+    Result<void> may_commit(const Recorder::Frozen &frozen) const;
     /* Hooks hear that the guest keeps its VM; @why, and what they said. */
     std::unexpected<Error> tell_of_abort(Error why, bool preserving);
     Result<void> prepare_ahead();
@@ -197,15 +197,17 @@ private:
     Result<void> take_vm_away(Phases &phases);
     Result<Phases> attempt_attaching();
     Result<void> check_features(const Snapshot &snapshot);
-    Result<void> put_vm_back(std::unique_lock<std::mutex> &frozen,
+    Result<void> put_vm_back(std::optional<Recorder::Frozen> &frozen,
                              const Snapshot &snapshot, Replica replica,
                              GuestState &state, Phases &phases);
     void note(const Result<Phases> &outcome);
     void note_failure(const Error &why);
     Result<void> move_skipped();
-    Result<void> launch_and_check(Replica &replica, const Snapshot &snapshot,
+    Result<void> launch_and_check(const Recorder::Frozen &frozen,
+                                  Replica &replica, const Snapshot &snapshot,
                                   const LaunchPlan &plan, Phases &phases);
-    Result<void> check(const Result<LaunchMeasurement> &now);
+    Result<void> check(const Recorder::Frozen &frozen,
+                       const Result<LaunchMeasurement> &now);
     Result<void> launch(Replica &replica, const LaunchPlan &plan,
                         Phases &phases);
     Result<void> launch_in_place(const Snapshot &snapshot,
@@ -230,7 +232,8 @@ private:
     };
     std::optional<Ahead> ahead_;
     /* With the recorder frozen: what changed since, or while it ran. */
-    Result<void> bring_up_to_date(Ahead &ahead, const Snapshot &snapshot);
+    Result<void> bring_up_to_date(const Recorder::Frozen &frozen, Ahead &ahead,
+                                  const Snapshot &snapshot);
     /* Between detach() and attach(). */
     struct Away {
         GuestState state;

@@ -14,6 +14,7 @@
 #include "code_address.h"
 #include "error.h"
 #include "classified_call.h"
+#include "removal.h"
 #include "recorder_call.h"
 
 namespace kvm_reset {
@@ -90,8 +91,8 @@ int Recorder::ioctl(int fd, uint32_t request, uintptr_t arg,
                              : Effect::Foreign;
 
     int ret;
-    if (detached_ && call.target && effect_passes_through(effect)) {
-        ret = refuse_or_wait(call);
+    if (is_detached(call) && effect_passes_through(effect)) {
+        ret = detached_vm_.answer(*call.row, call.target, arg);
         lock.unlock();
     } else if (effect_passes_through(effect)) {
         lock.unlock();
@@ -134,32 +135,10 @@ int Recorder::not_understood(const Call &call)
     return ret;
 }
 
-int Recorder::refuse_or_wait(const Call &call)
+/* The KVM device itself is there all the time. */
+bool Recorder::is_detached(const Call &call) const
 {
-    switch (call.row->detached) {
-    case WhenDetached::Waits:
-        pending_interrupts_.add(*call.row, call.target,
-                                Argument::copy(*call.row, call.arg));
-        return 0;
-    case WhenDetached::Nothing:
-        return -ENOENT;
-    case WhenDetached::Refused:
-        break;
-    }
-    return -ENODEV;
-}
-
-/* What creates an fd cannot be answered without KVM. */
-int Recorder::issue_or_not(const Call &call, Effect effect,
-                           const Argument &copy)
-{
-    if (!detached_ || !call.target) {
-        return kernel_.ioctl(call.fd, call.request, call.arg);
-    }
-    if (effect == Effect::Create) {
-        return -ENODEV;
-    }
-    return call.row->each_element ? int(copy.elements(*call.row)) : 0;
+    return detached_ && call.target;
 }
 
 int Recorder::record(const Call &call, Effect effect)
@@ -167,7 +146,9 @@ int Recorder::record(const Call &call, Effect effect)
     const Row &row = *call.row;
     Argument copy = Argument::copy(row, call.arg);
     Announcer announcer(*this);
-    int ret = issue_or_not(call, effect, copy);
+    int ret = is_detached(call)
+                ? detached_vm_.answer_recorded(row, effect, copy)
+                : kernel_.ioctl(call.fd, call.request, call.arg);
 
     if (ret < 0) {
         return ret;
@@ -248,7 +229,7 @@ void Recorder::apply_one(const Call &call, Argument arg, Effect effect)
         remove_containing(row, call.target, key);
         return;
     }
-    if (effect == Effect::Remove || takes_away(row, arg)) {
+    if (effect == Effect::Remove || is_removal(row, arg)) {
         journal_.remove(key);
         return;
     }
@@ -348,12 +329,6 @@ int Recorder::close(int fd)
     return kernel_.close(fd);
 }
 
-void Recorder::frozen_set_detached(bool detached)
-{
-    detached_ = detached;
-    see_everything(detached);
-}
-
 void Recorder::end_vm()
 {
     journal_.clear();
@@ -412,10 +387,10 @@ void Recorder::drop_stale()
 Snapshot Recorder::snapshot()
 {
     std::unique_lock lock(mutex_);
-    return frozen_snapshot();
+    return current();
 }
 
-Snapshot Recorder::frozen_snapshot()
+Snapshot Recorder::current()
 {
     drop_stale();
     Snapshot snapshot = journal_.snapshot();
@@ -453,6 +428,38 @@ bool Recorder::recording() const
 {
     std::unique_lock lock(mutex_);
     return vm_ != no_object;
+}
+
+Recorder::Frozen Recorder::freeze()
+{
+    return Frozen(*this);
+}
+
+Snapshot Recorder::Frozen::snapshot()
+{
+    return recorder_->current();
+}
+
+void Recorder::Frozen::set_plan(LaunchPlan plan)
+{
+    recorder_->set_plan(std::move(plan));
+}
+
+void Recorder::Frozen::set_detached(bool detached)
+{
+    recorder_->detached_ = detached;
+    see_everything(detached);
+}
+
+Result<void> Recorder::Frozen::deliver_pending(const Snapshot &snapshot)
+{
+    return recorder_->detached_vm_.pending().deliver(recorder_->kernel_,
+                                                     snapshot);
+}
+
+void Recorder::Frozen::forget_pending()
+{
+    recorder_->detached_vm_.pending().clear();
 }
 
 } /* namespace kvm_reset */

@@ -8,8 +8,8 @@
  * journal never says anything but what the kernel was told.  Calls that
  * define nothing are passed on without the lock.
  *
- * While the guest is detached there is no VM behind its fds.  What defines is
- * recorded and not issued, interrupts wait, and the rest is refused (ENODEV).
+ * While the guest is detached there is no VM behind its fds, and DetachedVm
+ * answers in the kernel's place.
  *
  * Fail closed: what the catalogue does not know, or knows that it cannot be
  * replayed, blocks: the VM is then not restartable, and says why.
@@ -26,9 +26,9 @@
 #include <vector>
 
 #include "arch.h"
+#include "detached_vm.h"
 #include "journal.h"
 #include "kernel.h"
-#include "pending_interrupts.h"
 
 namespace kvm_reset {
 
@@ -101,31 +101,14 @@ public:
      */
     std::optional<LaunchMeasurement> first_measurement() const;
 
-    /* With the lock held: @plan is what was done to the VM now in place. */
-    void frozen_set_plan(LaunchPlan plan);
-
-    /* Held by whoever swaps the fds beneath the recorder's feet. */
-    std::unique_lock<std::mutex> freeze() { return std::unique_lock(mutex_); }
-    uint64_t vm_type() const { return vm_type_; }
-    std::optional<LaunchMeasurement> frozen_first_measurement() const
-    {
-        return first_measurement_;
-    }
-    /* With the lock held: the snapshot, and whether a file is still meant. */
-    Snapshot frozen_snapshot();
-    std::optional<std::string> frozen_blocker() const { return blocker_; }
-
     /*
-     * With the lock held: whether the guest is detached from KVM.  What waited
-     * meanwhile is delivered before it is attached, and forgotten then.
+     * Nobody else's ioctl is recorded or issued while that lives: for whoever
+     * swaps the fds beneath the recorder's feet.  Any thread.
      */
-    void frozen_set_detached(bool detached);
-    Result<void> frozen_deliver(const Snapshot &snapshot) const
-    {
-        return pending_interrupts_.deliver(kernel_, snapshot);
-    }
-    void frozen_forget_pending() { pending_interrupts_.clear(); }
+    class Frozen;
+    Frozen freeze();
 
+    uint64_t vm_type() const { return vm_type_; }
     Kernel &kernel() { return kernel_; }
     Observer &observer() { return observer_; }
 
@@ -137,8 +120,7 @@ private:
     ClassifyContext context() const;
     int not_understood(const Call &call);
     int record(const Call &call, Effect effect);
-    int issue_or_not(const Call &call, Effect effect, const Argument &copy);
-    int refuse_or_wait(const Call &call);
+    bool is_detached(const Call &call) const;
     int launch(const Call &call);
     int keep_step(const Call &call, const LaunchCommand &command);
     void set_plan(LaunchPlan plan);
@@ -149,6 +131,7 @@ private:
     void apply_one(const Call &call, Argument arg, Effect effect);
     void remove_containing(const Row &row, ObjectId target, const Key &inner);
     void drop_stale();
+    Snapshot current();
     void block_locked(std::string why);
 
     Kernel &kernel_;
@@ -164,7 +147,39 @@ private:
     std::optional<std::string> blocker_;
     std::function<void()> listener_;
     bool detached_ = false;
-    PendingInterrupts pending_interrupts_;
+    DetachedVm detached_vm_;
+};
+
+class Recorder::Frozen {
+public:
+    /* Drops what userspace closed behind our back, then copies. */
+    Snapshot snapshot();
+    std::optional<std::string> blocker() const { return recorder_->blocker_; }
+    std::optional<LaunchMeasurement> first_measurement() const
+    {
+        return recorder_->first_measurement_;
+    }
+
+    /* @plan is what was done to the VM now in place. */
+    void set_plan(LaunchPlan plan);
+
+    /*
+     * Whether the guest is detached from KVM.  Interrupts that waited
+     * meanwhile are delivered to the VM in place before it is attached, and
+     * forgotten then.
+     */
+    void set_detached(bool detached);
+    Result<void> deliver_pending(const Snapshot &snapshot);
+    void forget_pending();
+
+private:
+    friend Recorder;
+    explicit Frozen(Recorder &recorder)
+        : recorder_(&recorder), lock_(recorder.mutex_)
+    {}
+
+    Recorder *recorder_;
+    std::unique_lock<std::mutex> lock_;
 };
 
 } /* namespace kvm_reset */

@@ -122,9 +122,4 @@ std::optional<LaunchMeasurement> Recorder::first_measurement() const
     return first_measurement_;
 }
 
-void Recorder::frozen_set_plan(LaunchPlan plan)
-{
-    set_plan(std::move(plan));
-}
-
 } /* namespace kvm_reset */

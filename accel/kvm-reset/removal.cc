@@ -1,5 +1,5 @@
 /*
- * The call that takes away what an entry adds
+ * How an entry is taken away again
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -7,6 +7,29 @@
 #include "removal.h"
 
 namespace kvm_reset {
+
+/* What the row's field for that says in a removal, if it says @field now. */
+static std::optional<uint64_t> removing(const Removal &removal, uint64_t field)
+{
+    switch (removal.when) {
+    case Removal::When::FlagIsSet:
+        return field | removal.mask;
+    case Removal::When::FieldIs:
+        return removal.value;
+    case Removal::When::FieldIsZero:
+        return 0;
+    case Removal::When::Never:
+        break;
+    }
+    return std::nullopt;
+}
+
+bool is_removal(const Row &row, const Argument &arg)
+{
+    uint64_t field = arg.read(row.removal.field);
+
+    return removing(row.removal, field) == field;
+}
 
 /* The row of another request that takes away what @row adds. */
 static const Row *remover_of(const Row &row)
@@ -20,24 +43,14 @@ static const Row *remover_of(const Row &row)
     return nullptr;
 }
 
-std::optional<TakingAway> taking_away(const Entry &entry)
+std::optional<RemovalCall> removal_of(const Entry &entry)
 {
     const Removal &removal = entry.row->removal;
-    TakingAway call{entry.row->request, entry.arg};
+    RemovalCall call{entry.row->request, entry.arg};
 
-    switch (removal.when) {
-    case Removal::When::FlagIsSet:
-        call.arg.write(removal.field,
-                       call.arg.read(removal.field) | removal.mask);
+    if (auto field = removing(removal, call.arg.read(removal.field))) {
+        call.arg.write(removal.field, *field);
         return call;
-    case Removal::When::FieldIs:
-        call.arg.write(removal.field, removal.value);
-        return call;
-    case Removal::When::FieldIsZero:
-        call.arg.write(removal.field, 0);
-        return call;
-    case Removal::When::Never:
-        break;
     }
     if (const Row *remover = remover_of(*entry.row)) {
         call.request = remover->request;

@@ -1,5 +1,5 @@
 /*
- * The call that takes away what an entry adds
+ * How an entry is taken away again
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -13,13 +13,19 @@
 
 namespace kvm_reset {
 
-struct TakingAway {
+/* Whether @arg, of an ioctl that adds, says that it takes away. */
+bool is_removal(const Row &row, const Argument &arg);
+
+struct RemovalCall {
     uint32_t request = 0;
     Argument arg;
 };
 
-/* Nothing, if KVM has no way to take it away from a VM. */
-std::optional<TakingAway> taking_away(const Entry &entry);
+/*
+ * The call that takes away what @entry added; nothing, if KVM has no way to
+ * take it away from a VM.
+ */
+std::optional<RemovalCall> removal_of(const Entry &entry);
 
 } /* namespace kvm_reset */
 

@@ -12,7 +12,7 @@
 #include <ranges>
 #include <utility>
 
-#include "recorder.h"
+#include "removal.h"
 
 namespace kvm_reset {
 
@@ -81,7 +81,7 @@ Result<void> issue(Kernel &kernel, const Entry &entry, int fd,
 Result<void> issue_removal(Kernel &kernel, const Entry &entry, int fd,
                            const Replica *objects)
 {
-    std::optional<TakingAway> removal = taking_away(entry);
+    std::optional<RemovalCall> removal = removal_of(entry);
 
     if (!removal) {
         return fail(ESTALE, "%s cannot be taken back", describe(entry).c_str());

@@ -18,7 +18,6 @@
 #include "error.h"
 #include "journal.h"
 #include "kernel.h"
-#include "removal.h"
 
 namespace kvm_reset {
 

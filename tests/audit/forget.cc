@@ -36,6 +36,7 @@
 #include "error.h"
 #include "classified_call.h"
 #include "objects.h"
+#include "removal.h"
 
 #define AUDIT_EXPORT extern "C" __attribute__((visibility("default")))
 
@@ -110,7 +111,7 @@ bool is_wished(const Row &row, const Argument &argument,
     std::pair about(format("%u %s", object.vm, object.label.c_str()),
                     key_of(row, 0, argument));
     bool known = std::ranges::find(forgotten, about) != forgotten.end();
-    if (!known && !takes_away(row, argument) &&
+    if (!known && !is_removal(row, argument) &&
         seen[object.vm]++ == wish().nth.value_or(0)) {
         forgotten.push_back(about);
         return true;

@@ -14,6 +14,7 @@
 #include "json.h"
 #include "classify.h"
 #include "classified_call.h"
+#include "removal.h"
 
 namespace audit {
 
@@ -143,7 +144,7 @@ const char *what_it_takes(const Call &call)
     if (call.row->effect == Effect::Remove) {
         return call.row->removes_containing ? "containing" : "key";
     }
-    return takes_away(*call.row, call.argument) ? "key" : "";
+    return is_removal(*call.row, call.argument) ? "key" : "";
 }
 
 std::string json_files(const Call &call)
