@@ -89,6 +89,19 @@ class Counting(unittest.TestCase):
     def test_a_program_that_died_after_its_last_case_has_failed(self):
         self.assertIn('failed', [r[1] for r in self.of_xml(DIED)])
 
+    def test_the_rate_of_second_tries_is_told_of_those_that_get_one(self):
+        path = self.scratch / 'functional'
+        again = Result('a', 'passed', tries=2)
+        again.second_try_after('it hung')
+        test_results.write(path, [again, Result('b', 'passed', tries=1),
+                                  Result('no try of c', 'passed')])
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            self.assertEqual(test_results.summary([path]), 0)
+        self.assertEqual(out.getvalue().splitlines(), [
+            'Passed, but:', '  a: at the second try; the first: it hung',
+            'Second tries: 1 of 2 functional tests, 50.0 %',
+            '3 passed, 0 failed, 0 skipped'])
+
     def test_results_that_cannot_be_read_are_a_failure(self):
         self.assertEqual(self.of_xml('<testsuites>')[0][1], 'failed')
         missing = test_results.of_junit(self.scratch / 'no.xml', '')
