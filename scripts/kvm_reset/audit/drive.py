@@ -18,9 +18,11 @@ import argparse
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -200,14 +202,21 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> int:
+    """The record is in memory while QEMU runs, since --out may be a file system
+    that is shared with another machine and slow."""
     args = parse()
-    args.out.mkdir(parents=True, exist_ok=True)
-    try:
-        driver = Driver(args)
-        driver.run()
-    except Failed as failed:
-        print(f'audit: error: {failed}', file=sys.stderr)
-        return 2
-    story = json.dumps(asdict(driver.story), indent=1)
-    (args.out / 'story').write_text(story)
-    return 0
+    out, status = args.out, 0
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix='audit.') as scratch:
+        args.out = Path(scratch)
+        try:
+            driver = Driver(args)
+            driver.run()
+            story = json.dumps(asdict(driver.story), indent=1)
+            (args.out / 'story').write_text(story)
+        except Failed as failed:
+            print(f'audit: error: {failed}', file=sys.stderr)
+            status = 2
+        for path in args.out.iterdir():
+            shutil.copy(path, out)
+    return status
