@@ -27,13 +27,13 @@ class Qmp(unittest.TestCase):
                     *answers: list[dict[str, Any]]) -> None:
         """To each command all messages of one answer; then it ends."""
         def qemu() -> None:
-            with channel, channel.makefile('rw') as file:
+            with channel, channel.makefile('r') as file:
                 for messages in ([GREETING], [{'return': {}}], *answers):
                     if messages[0] is not GREETING:
                         self.asked.append(json.loads(file.readline()))
-                    for message in messages:
-                        file.write(json.dumps(message) + '\r\n')
-                    file.flush()
+                    channel.sendall(b''.join(
+                        json.dumps(message).encode() + b'\r\n'
+                        for message in messages))
         self.asked: list[dict[str, Any]] = []
         thread = threading.Thread(target=qemu)
         thread.start()
