@@ -72,7 +72,8 @@ typedef struct QEMU_PACKED Vmsa {
     uint32_t mxcsr;
     uint16_t x87_ftw, x87_fsw, x87_fcw, x87_fop, x87_ds, x87_cs;
     uint64_t x87_rip;
-    uint8_t x87[8][10];
+    uint64_t x87_low[8];        /* of ST(0), ST(1) and so on */
+    uint16_t x87_high[8];
     uint64_t xmm[16][2];
     uint64_t ymm[16][2];
 } Vmsa;
@@ -190,8 +191,8 @@ static void load_fpu(CPUX86State *env, const Vmsa *vmsa)
 
         /* The tag word as FXSAVE has it: a bit for each full register. */
         env->fptags[i] = !((vmsa->x87_ftw >> i) & 1);
-        memcpy(&reg->d.low, vmsa->x87[i], 8);
-        memcpy(&reg->d.high, vmsa->x87[i] + 8, 2);
+        reg->d.low = vmsa->x87_low[i];
+        reg->d.high = vmsa->x87_high[i];
     }
     cpu_set_fpuc(env, vmsa->x87_fcw);
     cpu_set_mxcsr(env, vmsa->mxcsr);
@@ -219,8 +220,8 @@ static void save_fpu(CPUX86State *env, Vmsa *vmsa)
         FPReg *reg = &env->fpregs[(env->fpstt + i) & 7];
 
         vmsa->x87_ftw |= !env->fptags[i] << i;
-        memcpy(vmsa->x87[i], &reg->d.low, 8);
-        memcpy(vmsa->x87[i] + 8, &reg->d.high, 2);
+        vmsa->x87_low[i] = reg->d.low;
+        vmsa->x87_high[i] = reg->d.high;
     }
     update_mxcsr_from_sse_status(env);
     vmsa->mxcsr = env->mxcsr;
