@@ -108,7 +108,7 @@
 
 /* A whole page that the command writes, once SNP is on. */
 #define OUTPUT_PAGE(type, member)                                              \
-    ALIGNED(type, member, PSP_PAGE),                                           \
+    ALIGNED(type, member, 1),                                                  \
     {                                                                          \
         PSP_CHECK_OUTPUT, AT(type, member), PSP_WHOLE_PAGE,                    \
             PSP_INVALID_PAGE_STATE, 0, 0, 0                                    \
