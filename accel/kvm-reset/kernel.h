@@ -14,9 +14,11 @@
 #ifndef KVM_RESET_KERNEL_H
 #define KVM_RESET_KERNEL_H
 
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <utility>
@@ -75,6 +77,26 @@ public:
 
     /* CLOCK_MONOTONIC in nanoseconds. */
     virtual uint64_t now() = 0;
+    /*
+     * Waits until @changed is notified or now() is @until, whichever is first;
+     * may return early.  Threads wait here so that a test knows who waits for
+     * what, and moves the clock there.
+     */
+    virtual void wait(std::condition_variable &changed,
+                      std::unique_lock<std::mutex> &lock, uint64_t until) = 0;
+
+    static constexpr uint64_t forever = UINT64_MAX;
+
+    /* Waits until it is @done, or now() is @until. */
+    template <class Done>
+    void wait_until(std::condition_variable &changed,
+                    std::unique_lock<std::mutex> &lock, Done done,
+                    uint64_t until = forever)
+    {
+        while (!done() && (until == forever || now() < until)) {
+            wait(changed, lock, until);
+        }
+    }
 };
 
 /*

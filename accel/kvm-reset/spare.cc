@@ -6,19 +6,12 @@
 
 #include "spare.h"
 
-#include <chrono>
 #include <functional>
 #include <utility>
 
 #include "measuring.h"
 
 namespace kvm_reset {
-
-using namespace std::chrono_literals;
-
-/* A batch ends when nothing changed for a while, or has become old. */
-constexpr auto gathering_time = 10ms;
-constexpr int most_quiet_times = 10;
 
 const char *to_string(SpareState state)
 {
@@ -97,7 +90,7 @@ std::optional<Replica> Spare::take()
 {
     std::unique_lock lock(mutex_);
 
-    changed_.wait(lock, [this] { return !busy_; });
+    kernel().wait_until(changed_, lock, [this] { return !busy_; });
     resting_ = true;
     if (wanted_) {
         status_.state = SpareState::Preparing;
@@ -130,7 +123,7 @@ SpareStatus Spare::status() const
 void Spare::settle()
 {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] {
+    kernel().wait_until(changed_, lock, [this] {
         return !thread_.joinable() ||
                (!busy_ && !gathering_ && !stale_ &&
                 (wanted_ ? status_.state != SpareState::Preparing : !replica_));
@@ -149,20 +142,22 @@ void Spare::work()
             stale_ = false;
         } else {
             changed_.notify_all();
-            changed_.wait(lock);
+            kernel().wait(changed_, lock, Kernel::forever);
         }
     }
 }
 
 void Spare::let_changes_gather(std::unique_lock<std::mutex> &lock)
 {
-    int rounds = 0;
+    unsigned times = 0;
 
     gathering_ = true;
     do {
         stale_ = false;
-        changed_.wait_for(lock, gathering_time, [this] { return stopping_; });
-    } while (stale_ && !stopping_ && ++rounds < most_quiet_times);
+        kernel().wait_until(
+            changed_, lock, [this] { return stopping_; },
+            kernel().now() + gathering_time);
+    } while (stale_ && !stopping_ && ++times < most_gathering_times);
     stale_ = false;
     gathering_ = false;
 }
@@ -179,9 +174,9 @@ void Spare::work_once(std::unique_lock<std::mutex> &lock)
     bool followed = false;
 
     lock.unlock();
-    uint64_t began = recorder_.kernel().now();
+    uint64_t began = kernel().now();
     Result<Replica> next = prepare(std::move(replica), taken, &followed);
-    uint64_t took = recorder_.kernel().now() - began;
+    uint64_t took = kernel().now() - began;
     lock.lock();
 
     busy_ = false;
@@ -213,8 +208,7 @@ Result<Replica> Spare::prepare(std::optional<Replica> replica, int taken,
     if (!*followed) {
         replica.reset();
         reaper_.drain();
-        Result<Replica> built = Replica::build(recorder_.kernel(), snapshot,
-                                               taken);
+        Result<Replica> built = Replica::build(kernel(), snapshot, taken);
         if (!built) {
             return built;
         }

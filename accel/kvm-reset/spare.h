@@ -48,6 +48,13 @@ struct SpareStatus {
 
 class Spare {
 public:
+    /*
+     * A batch of changes ends when nothing changed for that long, in
+     * nanoseconds, or after so many times that.
+     */
+    static constexpr uint64_t gathering_time = 10'000'000;
+    static constexpr unsigned most_gathering_times = 10;
+
     /* Old VMs that @reaper has go first, so that two are the most. */
     Spare(Recorder &recorder, VmReaper &reaper)
         : recorder_(recorder), reaper_(reaper)
@@ -75,6 +82,7 @@ public:
     void settle();
 
 private:
+    Kernel &kernel() { return recorder_.kernel(); }
     void wake();
     void start_thread();
     void work();

@@ -7,6 +7,7 @@
 #include "kernel.h"
 
 #include <cerrno>
+#include <chrono>
 #include <fcntl.h>
 #include <mutex>
 #include <sys/epoll.h>
@@ -125,6 +126,18 @@ public:
         timespec t;
         clock_gettime(CLOCK_MONOTONIC, &t);
         return uint64_t(t.tv_sec) * 1000000000 + t.tv_nsec;
+    }
+
+    void wait(std::condition_variable &changed,
+              std::unique_lock<std::mutex> &lock, uint64_t until) override
+    {
+        if (until == forever) {
+            changed.wait(lock);
+        } else {
+            /* This clock is CLOCK_MONOTONIC. */
+            changed.wait_until(lock, std::chrono::steady_clock::time_point(
+                                         std::chrono::nanoseconds(until)));
+        }
     }
 
 private:

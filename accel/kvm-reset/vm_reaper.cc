@@ -32,7 +32,8 @@ void VmReaper::retire(std::vector<Fd> fds)
     }
     if (queue_.size() >= bound_) {
         uint64_t began = kernel_.now();
-        changed_.wait(lock, [this] { return queue_.size() < bound_; });
+        kernel_.wait_until(changed_, lock,
+                           [this] { return queue_.size() < bound_; });
         waited_ += kernel_.now() - began;
     }
     queue_.push_back(std::move(fds));
@@ -45,7 +46,8 @@ void VmReaper::drain()
 
     hurried_++;
     changed_.notify_all();
-    changed_.wait(lock, [this] { return queue_.empty() && !busy_; });
+    kernel_.wait_until(changed_, lock,
+                       [this] { return queue_.empty() && !busy_; });
     hurried_--;
 }
 
@@ -54,13 +56,15 @@ void VmReaper::work()
     std::unique_lock lock(mutex_);
 
     while (true) {
-        changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+        kernel_.wait_until(changed_, lock,
+                           [this] { return stopping_ || !queue_.empty(); });
         if (queue_.empty()) {
             return;
         }
-        changed_.wait_for(lock, patience, [this] {
+        auto hurried = [this] {
             return stopping_ || hurried_ || queue_.size() >= bound_;
-        });
+        };
+        kernel_.wait_until(changed_, lock, hurried, kernel_.now() + patience);
         close_first(lock);
     }
 }

@@ -11,7 +11,6 @@
 #ifndef KVM_RESET_VM_REAPER_H
 #define KVM_RESET_VM_REAPER_H
 
-#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -27,9 +26,9 @@ class VmReaper {
 public:
     /*
      * Nobody is in a hurry to see a VM gone, and the guest is about to run:
-     * its end waits that long, unless somebody waits for it.
+     * its end waits that long, in nanoseconds, unless somebody waits for it.
      */
-    static constexpr auto patience = std::chrono::milliseconds(5);
+    static constexpr uint64_t patience = 5'000'000;
 
     explicit VmReaper(Kernel &kernel, size_t bound = 4)
         : kernel_(kernel), bound_(bound)

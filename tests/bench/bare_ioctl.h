@@ -57,6 +57,11 @@ public:
     bool watched(int fd) override { return real_->watched(fd); }
     int ring(int fd) override { return real_->ring(fd); }
     uint64_t now() override { return real_->now(); }
+    void wait(std::condition_variable &changed,
+              std::unique_lock<std::mutex> &lock, uint64_t until) override
+    {
+        real_->wait(changed, lock, until);
+    }
 
 private:
     static int list_feature_msrs(uint32_t *list)

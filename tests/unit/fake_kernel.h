@@ -21,6 +21,7 @@
 #include <string>
 #include <vector>
 
+#include "fake_clock.h"
 #include "fake_state.h"
 #include "kernel.h"
 
@@ -68,7 +69,13 @@ public:
     int watch(int fd) override;
     bool watched(int fd) override;
     int ring(int eventfd) override;
-    uint64_t now() override;
+    uint64_t now() override { return clock.now(); }
+    void wait(std::condition_variable &changed,
+              std::unique_lock<std::mutex> &lock, uint64_t until) override
+    {
+        clock.wait(changed, lock, until);
+    }
+    FakeClock clock;
 
     /* Userspace's own files. */
     int eventfd();
@@ -131,8 +138,9 @@ public:
     /* Calls that could have failed, since the start. */
     unsigned calls() const;
 
-    /* Called before each ioctl, without a lock: may call anything. */
+    /* Called before each of them, without a lock: may call anything. */
     std::function<void(int fd, uint32_t request)> before_ioctl;
+    std::function<void(int fd)> before_close;
 
 private:
     struct File;
@@ -187,7 +195,6 @@ private:
     unsigned calls_ = 0;
     uint64_t serial_ = 100;
     uintptr_t next_address_ = 0x7f0000000000;
-    uint64_t clock_ = 0;
 };
 
 #endif

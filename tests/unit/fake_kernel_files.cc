@@ -1,5 +1,5 @@
 /*
- * The fake kernel: files, mappings and time
+ * The fake kernel: files and mappings
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -142,6 +142,9 @@ int FakeKernel::dup_onto(int from, int onto)
 
 int FakeKernel::close(int fd)
 {
+    if (before_close) {
+        before_close(fd);
+    }
     std::unique_lock lock(mutex_);
     FilePtr file = find(fd);
 
@@ -275,12 +278,6 @@ bool FakeKernel::watched(int fd)
     FilePtr file = find(fd);
 
     return file && watches_.contains({fd, file->serial});
-}
-
-uint64_t FakeKernel::now()
-{
-    std::unique_lock lock(mutex_);
-    return clock_ += 1000;
 }
 
 /* --- What a test may ask -------------------------------------------------- */

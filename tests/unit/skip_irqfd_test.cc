@@ -130,16 +130,16 @@ TEST_F(SkipIrqfdTest, TheNextSpareWaitsForThatToo)
     guest.rebirth.drain();
     size_t built = guest.kernel.times(create_vm);
 
-    bool resetting = true;
-    guest.kernel.before_ioctl = [&](int, uint32_t request) {
-        EXPECT_FALSE(resetting && request == create_vm);
-    };
+    guest.kernel.clock.hold();
+    uint64_t waits = guest.kernel.clock.waits();
     ASSERT_TRUE(guest.rebirth.run());
-    /* The reset of devices changes the definition, and takes a while. */
+    /* The reset of devices changes the definition: its thread sees that. */
     guest.slot(7, 0x1000);
-    struct timespec longer_than_a_batch = {.tv_sec = 0, .tv_nsec = 30000000};
-    nanosleep(&longer_than_a_batch, nullptr);
-    resetting = false;
+    yield_until([&] { return guest.kernel.clock.waits() > waits; });
+    EXPECT_EQ(guest.kernel.clock.next(), Kernel::forever)
+        << "a batch of changes begins";
+    EXPECT_EQ(guest.kernel.times(create_vm), built);
+    guest.kernel.clock.release();
     ASSERT_TRUE(guest.rebirth.before_run());
     guest.rebirth.drain();
     EXPECT_EQ(guest.kernel.times(create_vm), built + 1);

@@ -74,6 +74,32 @@ protected:
         guest.rebirth.drain();
         return guest.rebirth.spare();
     }
+
+    uint64_t batches()
+    {
+        SpareStatus spare = guest.rebirth.spare();
+        return spare.built + spare.followed;
+    }
+
+    /* A change is there, and its batch not yet at its end. */
+    void begin_a_batch()
+    {
+        uint64_t before = batches();
+        guest.kernel.clock.hold();
+        guest.slot(1, 0x2000, 0x100000);
+        await_batch(before);
+        ASSERT_EQ(guest.kernel.clock.next(),
+                  guest.kernel.clock.now() + Spare::gathering_time);
+        ASSERT_EQ(batches(), before);
+    }
+    /* Somebody waits for its end, or it has ended. */
+    void await_batch(uint64_t before)
+    {
+        yield_until([&] {
+            return guest.kernel.clock.next() != Kernel::forever ||
+                   batches() != before;
+        });
+    }
 };
 
 TEST_F(SpareTest, AResetWithASpareBuildsNothing)
@@ -157,17 +183,45 @@ TEST_F(SpareTest, WhatKvmCannotUndoMakesANewOne)
     EXPECT_EQ(guest.ioctls(create_vcpu).size(), 1u);
 }
 
-TEST_F(SpareTest, ABurstOfChangesIsAFewBatches)
+TEST_F(SpareTest, ABurstOfChangesIsOneBatch)
 {
+    uint64_t before = batches();
+    begin_a_batch();
     for (int i = 0; i < 10000; i++) {
-        guest.slot(1, i % 2 ? 0 : 0x1000, 0x100000);
+        guest.slot(1, i % 2 ? 0x1000 : 0, 0x100000);
     }
+    guest.slot(1, 0);
     guest.slot(1, 0x4000, 0x100000);
-    SpareStatus spare = settled();
-    EXPECT_EQ(spare.state, SpareState::Ready);
-    EXPECT_LT(spare.built + spare.followed, 500u);
+    EXPECT_EQ(batches(), before);
+    guest.kernel.clock.release();
+    EXPECT_EQ(settled().state, SpareState::Ready);
+    EXPECT_EQ(batches(), before + 1);
     ASSERT_TRUE(guest.rebirth.run());
     EXPECT_EQ(Net::of(guest).slots.size(), 2u);
+}
+
+TEST_F(SpareTest, ABatchEndsWhenNothingChangedForAWhile)
+{
+    uint64_t before = batches();
+    begin_a_batch();
+    guest.kernel.clock.advance(Spare::gathering_time);
+    await_batch(before);
+    EXPECT_EQ(batches(), before + 1);
+}
+
+TEST_F(SpareTest, ABatchEndsThoughChangesDoNot)
+{
+    uint64_t before = batches();
+    unsigned times = 0;
+    begin_a_batch();
+    for (; batches() == before && times < 1000; times++) {
+        guest.slot(1, times % 2 ? 0x2000 : 0, 0x100000);
+        guest.kernel.clock.advance(Spare::gathering_time);
+        await_batch(before);
+    }
+    EXPECT_EQ(times, Spare::most_gathering_times);
+    guest.kernel.clock.release();
+    EXPECT_EQ(settled().state, SpareState::Ready);
 }
 
 TEST_F(SpareTest, ASpareThatCannotBeBuiltSaysWhyAndIsTriedAgain)

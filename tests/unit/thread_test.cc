@@ -48,16 +48,28 @@ protected:
 TEST_F(ThreadTest, TwoThreadsRecordWhileAThirdTakesSnapshots)
 {
     std::atomic<bool> stop = false;
+    std::atomic<unsigned> taken = 0;
     int vcpu = guest.vcpu(0), fd = guest.kernel.eventfd();
+    /* In the middle of what a thread records. */
+    auto await_snapshot = [&] {
+        unsigned before = taken;
+        yield_until([&] { return taken != before; });
+    };
 
     std::thread slots([&] {
         for (unsigned i = 0; i < 20000; i++) {
+            if (i % 1000 == 500) {
+                await_snapshot();
+            }
             EXPECT_EQ(guest.slot(1 + i / 2 % 8, i % 2 ? 0 : 0x1000), 0);
         }
         guest.slot(3, 0x1000);
     });
     std::thread others([&] {
         for (uint32_t i = 0; i < 20000; i++) {
+            if (i % 1000 == 500) {
+                await_snapshot();
+            }
             EXPECT_EQ(guest.irqfd(fd, 5, i % 2 ? irqfd_deassign : 0), 0);
             Msrs<1> msrs{.msrs = {{.index = 0x10a, .data = i}}};
             EXPECT_EQ(guest.ioctl(vcpu, set_msrs, msrs), 1);
@@ -77,6 +89,7 @@ TEST_F(ThreadTest, TwoThreadsRecordWhileAThirdTakesSnapshots)
             }
             EXPECT_FALSE(guest.recorder.blocker());
             EXPECT_GT(guest.recorder.footprint(), 0u);
+            taken++;
         }
     });
     slots.join();
@@ -90,19 +103,21 @@ TEST_F(ThreadTest, TwoThreadsRecordWhileAThirdTakesSnapshots)
 TEST_F(ThreadTest, TwoThreadsRecordWhileAThirdRebirths)
 {
     std::atomic<bool> stop = false;
-    std::atomic<unsigned> toggles = 0;
+    std::atomic<unsigned> toggles[2] = {};
     guest.define_a_bit_of_everything();
 
-    auto toggle = [&](uint32_t slot) {
+    auto toggle = [&](uint32_t slot, std::atomic<unsigned> &toggled) {
         while (!stop) {
             EXPECT_EQ(guest.slot(slot, 0x1000, 0x1000000ull * slot), 0);
             EXPECT_EQ(guest.slot(slot, 0), 0);
-            toggles++;
+            toggled++;
         }
         EXPECT_EQ(guest.slot(slot, 0x1000, 0x1000000ull * slot), 0);
     };
-    std::thread one(toggle, 40), other(toggle, 41);
-    for (int i = 0; i < 200; i++) {
+    std::thread one(toggle, 40, std::ref(toggles[0]));
+    std::thread other(toggle, 41, std::ref(toggles[1]));
+    /* Until each has met many rebirths. */
+    for (int i = 0; i < 200 || toggles[0] < 200 || toggles[1] < 200; i++) {
         Result<Phases> done = guest.rebirth.run();
         ASSERT_TRUE(done) << done.error().what;
         guest.rebirth.status();
@@ -111,7 +126,6 @@ TEST_F(ThreadTest, TwoThreadsRecordWhileAThirdRebirths)
     one.join();
     other.join();
 
-    EXPECT_GT(toggles, 0u);
     EXPECT_EQ(slots_after_a_rebirth(), (std::vector<uint8_t>{0, 1, 2, 40, 41}));
     guest.rebirth.drain();
     EXPECT_EQ(guest.kernel.vms(), 1u);

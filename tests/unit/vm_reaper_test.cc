@@ -5,9 +5,9 @@
  */
 
 #include <atomic>
-#include <condition_variable>
 #include <mutex>
 #include <thread>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -18,173 +18,166 @@ using namespace kvm_reset;
 
 namespace {
 
-/* Whose closes take as long as the test wants. */
-class SlowKernel final : public Kernel {
-public:
-    int open_kvm() override { return -1; }
-    int placeholder() override { return -1; }
-    int ioctl(int, uint32_t, uintptr_t) override { return 0; }
-    int mmap(void *, size_t, int, int, int, int64_t, void **) override
-    {
-        return 0;
-    }
-    int munmap(void *, size_t) override { return 0; }
-    int read_memory(uint64_t, std::span<uint8_t>) override { return -ENOSYS; }
-    int write_memory(uint64_t, std::span<const uint8_t>) override
-    {
-        return -ENOSYS;
-    }
-    int dup(int) override { return -1; }
-    int dup_onto(int, int) override { return -1; }
-    std::string describe(int) override { return {}; }
-    int watch(int) override { return 0; }
-    bool watched(int) override { return true; }
-    int ring(int) override { return -ENOSYS; }
-    uint64_t now() override { return clock++; }
+constexpr uint64_t ms = 1'000'000;
 
-    int close(int fd) override
-    {
-        std::unique_lock lock(mutex);
-        closing++;
-        changed.notify_all();
-        changed.wait(lock, [this] { return open; });
-        closed.push_back(fd);
-        closer = std::this_thread::get_id();
-        return 0;
-    }
+class VmReaperTest : public ::testing::Test {
+protected:
+    FakeKernel kernel;
 
-    void let_close()
+    std::vector<Fd> fds(std::initializer_list<int> numbers)
     {
-        std::unique_lock lock(mutex);
-        open = true;
-        changed.notify_all();
+        std::vector<Fd> all;
+        for (int number : numbers) {
+            all.emplace_back(kernel, number);
+        }
+        return all;
     }
-
-    void wait_for_closing()
-    {
-        std::unique_lock lock(mutex);
-        changed.wait(lock, [this] { return closing > 0; });
-    }
-
-    std::mutex mutex;
-    std::condition_variable changed;
-    bool open = false;
-    int closing = 0;
-    std::vector<int> closed;
-    std::thread::id closer;
-    std::atomic<uint64_t> clock = 0;
+    std::vector<Fd> an_fd() { return fds({kernel.eventfd()}); }
 };
 
-std::vector<Fd> fds(Kernel &kernel, std::initializer_list<int> numbers)
+TEST_F(VmReaperTest, ItClosesOnAThreadOfItsOwnInOrder)
 {
-    std::vector<Fd> all;
-    for (int number : numbers) {
-        all.emplace_back(kernel, number);
-    }
-    return all;
-}
-
-TEST(VmReaperTest, ItClosesOnAThreadOfItsOwnInOrder)
-{
-    SlowKernel kernel;
-    kernel.open = true;
+    std::vector<int> closed;
+    std::thread::id closer;
+    kernel.before_close = [&](int fd) {
+        closed.push_back(fd);
+        closer = std::this_thread::get_id();
+    };
+    int a = kernel.eventfd(), b = kernel.eventfd(), c = kernel.eventfd();
     VmReaper reaper(kernel);
-    reaper.retire(fds(kernel, {1, 2}));
-    reaper.retire(fds(kernel, {3}));
+    reaper.retire(fds({b, a}));
+    reaper.retire(fds({c}));
     reaper.drain();
-    EXPECT_EQ(kernel.closed, (std::vector<int>{1, 2, 3}));
-    EXPECT_NE(kernel.closer, std::this_thread::get_id());
+    EXPECT_EQ(closed, (std::vector<int>{b, a, c}));
+    EXPECT_NE(closer, std::this_thread::get_id());
     EXPECT_EQ(reaper.waiting(), 0u);
-    EXPECT_GT(reaper.last_duration(), 0u);
+    EXPECT_TRUE(kernel.fds().empty());
 }
 
-TEST(VmReaperTest, NobodyWaitsWhileFewVmsWait)
+TEST_F(VmReaperTest, ItSaysHowLongTheLastOneTook)
 {
-    SlowKernel kernel;
+    kernel.clock.hold();
+    kernel.before_close = [&](int) { kernel.clock.advance(3 * ms); };
+    int a = kernel.eventfd(), b = kernel.eventfd();
+    VmReaper reaper(kernel);
+    reaper.retire(an_fd());
+    reaper.retire(fds({a, b}));
+    reaper.drain();
+    EXPECT_EQ(reaper.last_duration(), 6 * ms);
+}
+
+/* With a kernel that takes a VM down when the test lets it. */
+class SlowVmReaperTest : public VmReaperTest {
+protected:
+    std::atomic<bool> closing = false, may_close = false;
+
+    void SetUp() override
+    {
+        kernel.before_close = [&](int) {
+            closing = true;
+            yield_until([&] { return may_close.load(); });
+        };
+    }
+
+    /* One is under way, and as many as may be wait behind it. */
+    void fill(VmReaper &reaper, int bound)
+    {
+        reaper.retire(an_fd());
+        yield_until([&] { return closing.load(); });
+        for (int i = 0; i < bound; i++) {
+            reaper.retire(an_fd());
+        }
+        ASSERT_EQ(reaper.waiting(), 1u + bound);
+    }
+};
+
+TEST_F(SlowVmReaperTest, NobodyWaitsWhileFewVmsWait)
+{
     VmReaper reaper(kernel, 2);
-    reaper.retire(fds(kernel, {1}));
-    kernel.wait_for_closing();
-    reaper.retire(fds(kernel, {2}));
-    reaper.retire(fds(kernel, {3}));
-    EXPECT_EQ(reaper.waiting(), 3u);
+    fill(reaper, 2);
     EXPECT_EQ(reaper.waited(), 0u);
-    kernel.let_close();
+    EXPECT_EQ(kernel.clock.waiting(), 0u);
+    may_close = true;
     reaper.drain();
 }
 
-TEST(VmReaperTest, AStormWaitsAtTheBound)
+TEST_F(SlowVmReaperTest, AStormWaitsAtTheBound)
 {
-    SlowKernel kernel;
     VmReaper reaper(kernel, 2);
-    reaper.retire(fds(kernel, {1}));
-    kernel.wait_for_closing();
-    reaper.retire(fds(kernel, {2}));
-    reaper.retire(fds(kernel, {3}));
+    fill(reaper, 2);
+    kernel.clock.hold();
 
     std::atomic<bool> went_through = false;
     std::thread storm([&] {
-        reaper.retire(fds(kernel, {4}));
+        reaper.retire(an_fd());
         went_through = true;
     });
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    yield_until([&] { return went_through || kernel.clock.waiting(); });
     EXPECT_FALSE(went_through);
     EXPECT_EQ(reaper.waiting(), 3u);
-    kernel.let_close();
+    kernel.clock.advance(20 * ms);
+    may_close = true;
     storm.join();
-    EXPECT_GT(reaper.waited(), 0u);
+    EXPECT_EQ(reaper.waited(), 20 * ms);
     reaper.drain();
-    EXPECT_EQ(kernel.closed, (std::vector<int>{1, 2, 3, 4}));
+    EXPECT_TRUE(kernel.fds().empty());
 }
 
-TEST(VmReaperTest, WhenItGoesNothingIsLeftOpen)
+TEST_F(VmReaperTest, WhenItGoesNothingIsLeftOpen)
 {
-    SlowKernel kernel;
-    kernel.open = true;
+    kernel.clock.hold();
     {
         VmReaper reaper(kernel);
         for (int i = 0; i < 3; i++) {
-            reaper.retire(fds(kernel, {i}));
+            reaper.retire(an_fd());
         }
     }
-    EXPECT_EQ(kernel.closed, (std::vector<int>{0, 1, 2}));
+    EXPECT_TRUE(kernel.fds().empty());
+    EXPECT_EQ(kernel.clock.now(), 0u) << "and nobody waited for that";
 }
 
-using Clock = std::chrono::steady_clock;
-
-TEST(VmReaperTest, AVmsEndWaitsForAMoment)
+TEST_F(VmReaperTest, AVmsEndWaitsForAMoment)
 {
-    SlowKernel kernel;
+    kernel.clock.hold();
     VmReaper reaper(kernel);
-    Clock::time_point given = Clock::now();
-    reaper.retire(fds(kernel, {1}));
-    kernel.wait_for_closing();
-    EXPECT_GE(Clock::now() - given, VmReaper::patience);
-    kernel.let_close();
+    reaper.retire(an_fd());
+    yield_until([&] {
+        return kernel.clock.next() != Kernel::forever || kernel.fds().empty();
+    });
+    EXPECT_EQ(kernel.clock.next(), VmReaper::patience);
+    EXPECT_EQ(kernel.fds().size(), 1u);
+    kernel.clock.advance(VmReaper::patience);
+    yield_until([&] { return kernel.fds().empty(); });
+}
+
+TEST_F(VmReaperTest, UnlessSomebodyWaitsForIt)
+{
+    kernel.clock.hold();
+    VmReaper reaper(kernel);
+    reaper.retire(an_fd());
+    yield_until([&] { return kernel.clock.next() != Kernel::forever; });
     reaper.drain();
+    EXPECT_TRUE(kernel.fds().empty());
+    EXPECT_EQ(kernel.clock.now(), 0u);
 }
 
-TEST(VmReaperTest, UnlessSomebodyWaitsForIt)
+TEST_F(VmReaperTest, OrSoManyWait)
 {
-    SlowKernel kernel;
-    kernel.open = true;
-    Clock::duration quickest = VmReaper::patience;
-    /* The machine may be busy elsewhere, but not always. */
-    for (int i = 0; i < 50 && quickest >= VmReaper::patience; i++) {
-        VmReaper reaper(kernel);
-        Clock::time_point given = Clock::now();
-        reaper.retire(fds(kernel, {1}));
-        reaper.drain();
-        quickest = std::min(quickest, Clock::now() - given);
-    }
-    EXPECT_LT(quickest, VmReaper::patience);
+    kernel.clock.hold();
+    VmReaper reaper(kernel, 2);
+    reaper.retire(an_fd());
+    yield_until([&] { return kernel.clock.next() != Kernel::forever; });
+    reaper.retire(an_fd());
+    yield_until([&] { return reaper.waiting() < 2; });
+    EXPECT_EQ(kernel.clock.now(), 0u);
 }
 
-TEST(VmReaperTest, UnusedItHasNoThread)
+TEST_F(VmReaperTest, UnusedItHasNoThread)
 {
-    SlowKernel kernel;
     VmReaper reaper(kernel);
     reaper.drain();
     EXPECT_EQ(reaper.waiting(), 0u);
+    EXPECT_EQ(kernel.clock.waits(), 0u);
 }
 
 } /* namespace */
