@@ -57,4 +57,56 @@ void Processor::finish(uint32_t handle)
     EXPECT_EQ(command(LaunchFinish, SevHandle{handle}), PSP_SUCCESS);
 }
 
+void Processor::snp_init()
+{
+    ASSERT_EQ(command(SnpInitialize), PSP_SUCCESS);
+    ASSERT_EQ(command(SnpFlush), PSP_SUCCESS);
+}
+
+void Processor::make_firmware(uint64_t spa)
+{
+    host.rmp(spa) = {};
+    host.rmp(spa).assigned = host.rmp(spa).immutable = true;
+}
+
+void Processor::make_private(uint64_t spa, uint64_t gpa, uint32_t asid)
+{
+    make_firmware(spa);
+    host.rmp(spa).gpa = gpa;
+    host.rmp(spa).asid = asid;
+}
+
+void Processor::snp_context(uint64_t gctx)
+{
+    make_firmware(gctx);
+    ASSERT_EQ(command(SnpGctxCreate, SnpAddress{gctx}), PSP_SUCCESS);
+}
+
+void Processor::snp_start(uint64_t policy, uint32_t asid)
+{
+    SnpLaunchStart start = {};
+    snp_context();
+    start.gctx = gctx_at;
+    start.policy = policy;
+    ASSERT_EQ(command(SnpStart, start), PSP_SUCCESS);
+    ASSERT_EQ(command(SnpActivate_, SnpActivate{gctx_at, asid}), PSP_SUCCESS);
+}
+
+PspStatus Processor::snp_update(SnpPageType type, uint64_t spa, uint64_t gpa)
+{
+    SnpLaunchUpdate update = {};
+    make_private(spa, gpa);
+    update.gctx = gctx_at;
+    update.what = static_cast<uint32_t>(type) << 1;
+    update.address = spa;
+    return command(SnpUpdate, update);
+}
+
+PspStatus Processor::snp_finish()
+{
+    SnpLaunchFinish finish = {};
+    finish.gctx = gctx_at;
+    return command(SnpFinish, finish);
+}
+
 } // namespace lab

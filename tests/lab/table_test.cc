@@ -1,5 +1,5 @@
 /*
- * Each line of the table of SEV's commands, and each check in it, violated
+ * Each line of the table of commands, and each check in it, violated
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
@@ -52,9 +52,11 @@ uint64_t bit_of_table(uint64_t mask)
 
 class Case {
 public:
-    explicit Case(const PspCommand &command, uint32_t policy = SEV_POLICY_ES)
-        : command_(command), policy_(policy)
+    explicit Case(const PspCommand &command)
+        : command_(command),
+          policy_(psp_is_snp(&command) ? snp_policy : SEV_POLICY_ES)
     {}
+    void take_policy(uint64_t policy) { policy_ = policy; }
 
     /* Everything before the command, and its argument. */
     void arrange(bool snp = false);
@@ -72,14 +74,18 @@ public:
 private:
     uint32_t own_asid() const
     {
-        return policy_ & SEV_POLICY_ES ? es_asid : sev_asid;
+        return psp_is_snp(&command_) || policy_ & SEV_POLICY_ES ? es_asid
+                                                                : sev_asid;
     }
+    void arrange_guest();
+    void arrange_snp_guest();
+    Argument valid_snp_argument() const;
     bool has_check(PspCheckKind kind) const;
     Argument valid_argument();
     void turn_snp_on();
 
     const PspCommand &command_;
-    uint32_t policy_;
+    uint64_t policy_;
 };
 
 bool Case::has_check(PspCheckKind kind) const
@@ -113,7 +119,7 @@ Argument Case::valid_argument()
             SevPdhCertExport{buffer_at, 0x824, 0, other_at, 3 * 0x824});
     case LaunchStart: {
         SevLaunchStart start = {};
-        start.policy = policy_;
+        start.policy = static_cast<uint32_t>(policy_);
         return Argument::of(start);
     }
     case Activate:
@@ -148,30 +154,100 @@ void Case::turn_snp_on()
     }
 }
 
+Argument Case::valid_snp_argument() const
+{
+    switch (command_.number) {
+    case SnpInitializeEx:
+        return Argument::of(SnpInitEx{SNP_INIT_RMP, 0, 0, {}});
+    case SnpShutdownEx_:
+        return Argument::of(SnpShutdownEx{sizeof(SnpShutdownEx), 1});
+    case SnpGctxCreate:
+    case SnpGetPlatformStatus:
+    case SnpReclaim:
+        return Argument::of(SnpAddress{buffer_at});
+    case SnpActivate_:
+        return Argument::of(SnpActivate{gctx_at, es_asid});
+    case SnpGetGuestStatus:
+        return Argument::of(SnpGuestStatus{gctx_at, buffer_at});
+    case SnpRequest:
+        return Argument::of(SnpGuestRequest{gctx_at, third_at, buffer_at});
+    case SnpStart:
+        return Argument::of(SnpLaunchStart{gctx_at, policy_, 0, 0, 0, {}});
+    case SnpUpdate:
+        return Argument::of(SnpLaunchUpdate{
+            gctx_at, SNP_PAGE_NORMAL << 1, 0, guest_at, 0, {}, 0});
+    case SnpDbgDecrypt:
+        return Argument::of(SnpDebug{gctx_at, guest_at, buffer_at});
+    case SnpDbgEncrypt:
+        return Argument::of(SnpDebug{gctx_at, buffer_at, guest_at});
+    case SnpSetState:
+        return Argument::of(
+            SnpPageSetState{sizeof(SnpPageSetState), 0, third_at});
+    case SnpConfigure:
+        return Argument::of(SnpConfig{PSP_TCB, 0, {}});
+    case SnpCommit_:
+        return Argument::of(SnpCommit{sizeof(SnpCommit)});
+    case SnpFeatures:
+        return Argument::of(
+            SnpFeatureInfo{sizeof(SnpFeatureInfo), 0, buffer_at});
+    default:
+        return Argument::of(SnpAddress{gctx_at});
+    }
+}
+
+void Case::arrange_guest()
+{
+    handle = processor.start_inactive(static_cast<uint32_t>(policy_));
+    if (!has_check(PSP_CHECK_INACTIVE)) {
+        ASSERT_EQ(processor.command(Activate, SevActivate{handle, own_asid()}),
+                  PSP_SUCCESS);
+    }
+    if (command_.guests & 1u << PSP_GUEST_LUPDATE) {
+        return;
+    }
+    processor.measure(handle);
+    if (command_.guests & 1u << PSP_GUEST_RUNNING) {
+        ASSERT_EQ(processor.command(LaunchFinish, SevHandle{handle}),
+                  PSP_SUCCESS);
+    }
+}
+
+void Case::arrange_snp_guest()
+{
+    processor.snp_context();
+    if (command_.guests & 1u << PSP_SNP_INIT) {
+        return;
+    }
+    ASSERT_EQ(processor.command(SnpStart,
+                                SnpLaunchStart{gctx_at, policy_, 0, 0, 0, {}}),
+              PSP_SUCCESS);
+    if (!has_check(PSP_CHECK_INACTIVE)) {
+        ASSERT_EQ(
+            processor.command(SnpActivate_, SnpActivate{gctx_at, es_asid}),
+            PSP_SUCCESS);
+    }
+    if (!(command_.guests & 1u << PSP_SNP_LAUNCH)) {
+        ASSERT_EQ(processor.snp_finish(), PSP_SUCCESS);
+    }
+    processor.make_private(guest_at, guest_at);
+}
+
 void Case::arrange(bool snp)
 {
-    if (snp) {
+    bool is_snp = psp_is_snp(&command_);
+    if (is_snp && (snp || !(command_.states & 1u << PSP_UNINIT))) {
+        processor.snp_init();
+        processor.make_firmware(buffer_at);
+    } else if (snp) {
         turn_snp_on();
     }
-    if (!(command_.states & 1u << PSP_UNINIT)) {
+    if (!is_snp && !(command_.states & 1u << PSP_UNINIT)) {
         processor.init();
     }
     if (command_.guests) {
-        handle = processor.start_inactive(policy_);
-        if (!has_check(PSP_CHECK_INACTIVE)) {
-            ASSERT_EQ(
-                processor.command(Activate, SevActivate{handle, own_asid()}),
-                PSP_SUCCESS);
-        }
-        if (!(command_.guests & 1u << PSP_GUEST_LUPDATE)) {
-            processor.measure(handle);
-            if (command_.guests & 1u << PSP_GUEST_RUNNING) {
-                ASSERT_EQ(processor.command(LaunchFinish, SevHandle{handle}),
-                          PSP_SUCCESS);
-            }
-        }
+        is_snp ? arrange_snp_guest() : arrange_guest();
     }
-    argument = valid_argument();
+    argument = is_snp ? valid_snp_argument() : valid_argument();
 }
 
 void Case::violate(const PspCheck &check)
@@ -196,19 +272,45 @@ void Case::violate(const PspCheck &check)
     case PSP_CHECK_RAM:
         argument.set(check, ram_size);
         break;
+    case PSP_CHECK_PAGE:
+        processor.host.rmp(field) = {};
+        break;
     case PSP_CHECK_ACTIVE:
+        if (psp_is_snp(&command_)) {
+            /* There is no way back but the end of the guest. */
+            processor.command(SnpDecommission, SnpAddress{gctx_at});
+            processor.snp_context();
+            processor.command(SnpStart,
+                              SnpLaunchStart{gctx_at, policy_, 0, 0, 0, {}});
+            break;
+        }
         ASSERT_EQ(processor.command(Deactivate, SevHandle{handle}),
                   PSP_SUCCESS);
         break;
     case PSP_CHECK_INACTIVE:
+        if (psp_is_snp(&command_)) {
+            ASSERT_EQ(issue(), PSP_SUCCESS);
+            break;
+        }
         ASSERT_EQ(processor.command(Activate, SevActivate{handle, own_asid()}),
                   PSP_SUCCESS);
         break;
     case PSP_CHECK_ASID:
-        argument.set(check, policy_ & SEV_POLICY_ES ? sev_asid : es_asid);
+        argument.set(check, own_asid() == es_asid ? sev_asid : es_asid);
         break;
     case PSP_CHECK_ASID_FREE:
-        processor.start(policy_, own_asid());
+        if (psp_is_snp(&command_)) {
+            processor.snp_context(gctx_at + PSP_PAGE);
+            processor.command(
+                SnpStart,
+                SnpLaunchStart{gctx_at + PSP_PAGE, policy_, 0, 0, 0, {}});
+            ASSERT_EQ(
+                processor.command(SnpActivate_,
+                                  SnpActivate{gctx_at + PSP_PAGE, es_asid}),
+                PSP_SUCCESS);
+            break;
+        }
+        processor.start(static_cast<uint32_t>(policy_), own_asid());
         break;
     case PSP_CHECK_FLUSHED:
         processor.host.dirty.insert(own_asid());
@@ -226,15 +328,9 @@ std::string name_of(const testing::TestParamInfo<PspCommand> &info)
     return info.param.name;
 }
 
-std::vector<PspCommand> sev_commands()
+std::vector<PspCommand> all_commands()
 {
-    std::vector<PspCommand> commands;
-    for (size_t i = 0; i < psp_command_count; i++) {
-        if (psp_commands[i].number < 0x80) {
-            commands.push_back(psp_commands[i]);
-        }
-    }
-    return commands;
+    return {psp_commands, psp_commands + psp_command_count};
 }
 
 } // namespace
@@ -247,15 +343,15 @@ static void PrintTo(const PspCommand &command, std::ostream *out)
 
 namespace {
 
-class SevCommandTest : public testing::TestWithParam<PspCommand> {};
-INSTANTIATE_TEST_SUITE_P(, SevCommandTest, testing::ValuesIn(sev_commands()),
+class CommandTest : public testing::TestWithParam<PspCommand> {};
+INSTANTIATE_TEST_SUITE_P(, CommandTest, testing::ValuesIn(all_commands()),
                          name_of);
 
 /* Those that want more than a well-formed argument; others test them. */
 bool wants_content(const PspCommand &command)
 {
     return command.number == PekCertImport ||
-           command.number == LaunchUpdateSecret;
+           command.number == LaunchUpdateSecret || command.number == SnpRequest;
 }
 
 bool reachable(const PspCommand &command)
@@ -265,7 +361,7 @@ bool reachable(const PspCommand &command)
     return !command.guests || command.guests & ~moving;
 }
 
-TEST_P(SevCommandTest, IsAcceptedWhereItBelongs)
+TEST_P(CommandTest, IsAcceptedWhereItBelongs)
 {
     Case good(GetParam());
     if (!reachable(GetParam()) || wants_content(GetParam())) {
@@ -276,18 +372,19 @@ TEST_P(SevCommandTest, IsAcceptedWhereItBelongs)
     EXPECT_EQ(good.issue(), GetParam().execute ? PSP_SUCCESS : PSP_UNSUPPORTED);
 }
 
-TEST_P(SevCommandTest, IsRefusedInEachOtherStateOfThePlatform)
+TEST_P(CommandTest, IsRefusedInEachOtherStateOfThePlatform)
 {
+    bool snp = psp_is_snp(&GetParam());
     for (unsigned state = PSP_UNINIT; state <= PSP_WORKING; state++) {
         Processor processor;
         if (GetParam().states & 1u << state) {
             continue;
         }
         if (state != PSP_UNINIT) {
-            processor.init();
+            snp ? processor.snp_init() : processor.init();
         }
         if (state == PSP_WORKING) {
-            processor.start_inactive(0);
+            snp ? processor.snp_context() : void(processor.start_inactive(0));
         }
         EXPECT_EQ(processor.command(GetParam().number),
                   PSP_INVALID_PLATFORM_STATE)
@@ -295,7 +392,7 @@ TEST_P(SevCommandTest, IsRefusedInEachOtherStateOfThePlatform)
     }
 }
 
-TEST_P(SevCommandTest, IsRefusedWithAnArgumentThatIsNotInRam)
+TEST_P(CommandTest, IsRefusedWithAnArgumentThatIsNotInRam)
 {
     Case good(GetParam());
     good.arrange();
@@ -305,58 +402,86 @@ TEST_P(SevCommandTest, IsRefusedWithAnArgumentThatIsNotInRam)
     }
 }
 
-TEST_P(SevCommandTest, IsRefusedForAGuestThatIsNot)
+TEST_P(CommandTest, IsRefusedForAGuestThatIsNot)
 {
-    if (GetParam().finds != PSP_BY_HANDLE) {
-        return;
-    }
     Processor processor;
-    processor.init();
-    uint32_t handle = processor.start_inactive(0);
-    EXPECT_EQ(processor.command(GetParam().number, SevHandle{handle + 1}),
-              PSP_INVALID_GUEST);
+    if (GetParam().finds == PSP_BY_HANDLE) {
+        processor.init();
+        uint32_t handle = processor.start_inactive(0);
+        EXPECT_EQ(processor.command(GetParam().number, SevHandle{handle + 1}),
+                  PSP_INVALID_GUEST);
+    } else if (GetParam().finds == PSP_BY_GCTX) {
+        processor.snp_init();
+        processor.snp_context();
+        EXPECT_EQ(processor.command(GetParam().number, SnpAddress{buffer_at}),
+                  PSP_INVALID_GUEST);
+        EXPECT_EQ(
+            processor.command(GetParam().number, SnpAddress{gctx_at + 16}),
+            PSP_INVALID_ADDRESS);
+    }
 }
 
-TEST_P(SevCommandTest, IsRefusedInEachOtherStateOfTheGuest)
+/* A guest in this state; its handle. */
+uint32_t bring_guest_to(Processor &processor, unsigned state)
 {
-    if (GetParam().finds != PSP_BY_HANDLE) {
+    if (state >= PSP_SNP_INIT) {
+        processor.snp_init();
+        state == PSP_SNP_INIT ? processor.snp_context() : processor.snp_start();
+        if (state == PSP_SNP_RUNNING) {
+            EXPECT_EQ(processor.snp_finish(), PSP_SUCCESS);
+        }
+        return 0;
+    }
+    processor.init();
+    uint32_t handle = processor.start(0, sev_asid);
+    if (state >= PSP_GUEST_LSECRET) {
+        processor.measure(handle);
+    }
+    if (state == PSP_GUEST_RUNNING) {
+        processor.command(LaunchFinish, SevHandle{handle});
+    }
+    return handle;
+}
+
+TEST_P(CommandTest, IsRefusedInEachOtherStateOfTheGuest)
+{
+    bool snp = GetParam().finds == PSP_BY_GCTX;
+    if (GetParam().finds == PSP_NO_GUEST) {
         return;
     }
-    for (unsigned state = PSP_GUEST_LUPDATE; state <= PSP_GUEST_RUNNING;
-         state++) {
+    unsigned first = snp ? PSP_SNP_INIT : PSP_GUEST_LUPDATE;
+    unsigned last = snp ? PSP_SNP_RUNNING : PSP_GUEST_RUNNING;
+    for (unsigned state = first; state <= last; state++) {
         if (GetParam().guests & 1u << state) {
             continue;
         }
         Processor processor;
-        processor.init();
-        uint32_t handle = processor.start(0, sev_asid);
-        if (state >= PSP_GUEST_LSECRET) {
-            processor.measure(handle);
-        }
-        if (state == PSP_GUEST_RUNNING) {
-            processor.command(LaunchFinish, SevHandle{handle});
-        }
-        EXPECT_EQ(processor.command(GetParam().number, SevHandle{handle}),
-                  PSP_INVALID_GUEST_STATE)
+        uint32_t handle = bring_guest_to(processor, state);
+        EXPECT_EQ(
+            snp ? processor.command(GetParam().number, SnpAddress{gctx_at})
+                : processor.command(GetParam().number, SevHandle{handle}),
+            PSP_INVALID_GUEST_STATE)
             << "state " << state;
     }
 }
 
-TEST_P(SevCommandTest, AnswersEachViolatedCheckWithItsStatus)
+TEST_P(CommandTest, AnswersEachViolatedCheckWithItsStatus)
 {
     for (const PspCheck &check : GetParam().checks) {
         if (check.kind == PSP_CHECK_END || !reachable(GetParam())) {
             break;
         }
-        /* The guest is one that the check lets pass, or the opposite. */
-        uint32_t policy = check.kind == PSP_CHECK_POLICY_NO
-                            ? static_cast<uint32_t>(check.value)
-                        : check.kind == PSP_CHECK_POLICY ? 0
-                                                         : SEV_POLICY_ES;
-        Case bad(GetParam(), policy);
+        Case bad(GetParam());
+        /* A guest whose policy the check refuses, or another violation. */
+        bool of_policy = check.kind == PSP_CHECK_POLICY_NO ||
+                         check.kind == PSP_CHECK_POLICY;
+        if (of_policy) {
+            uint64_t least = psp_is_snp(&GetParam()) ? SNP_POLICY_ONE : 0;
+            bad.take_policy(check.kind == PSP_CHECK_POLICY ? least
+                                                           : check.value);
+        }
         bad.arrange(check.kind == PSP_CHECK_OUTPUT);
-        if (check.kind != PSP_CHECK_POLICY_NO &&
-            check.kind != PSP_CHECK_POLICY) {
+        if (!of_policy) {
             bad.violate(check);
         }
         EXPECT_EQ(bad.issue(), check.status)

@@ -106,9 +106,9 @@
         ALIGNED(SevDebug, source, 16), ALIGNED(SevDebug, target, 16),          \
         OUTPUT(SevDebug, target, length)
 
-/* A whole page that the command writes, once SNP is on. */
+/* A page that the command writes. Before SNP is on, Linux 7.3 gives any buffer
+ * of the right size. */
 #define OUTPUT_PAGE(type, member)                                              \
-    ALIGNED(type, member, 1),                                                  \
     {                                                                          \
         PSP_CHECK_OUTPUT, AT(type, member), PSP_WHOLE_PAGE,                    \
             PSP_INVALID_PAGE_STATE, 0, 0, 0                                    \
@@ -259,7 +259,7 @@ const PspCommand psp_commands[] = {
      false, snp_gctx_create, SNP, {FIRMWARE_PAGE(SnpAddress, address)}},
     {0x94, "SNP_GUEST_REQUEST", W, SNP_RUNS, PSP_BY_GCTX,
      sizeof(SnpGuestRequest), false, snp_guest_request, SNP,
-     {IS_ACTIVE, ALIGNED(SnpGuestRequest, request, PSP_PAGE),
+     {ALIGNED(SnpGuestRequest, request, PSP_PAGE),
       FIRMWARE_PAGE(SnpGuestRequest, response)}},
     {0x95, "SNP_ACTIVATE_EX", W, SNP_STARTED, PSP_BY_GCTX, sizeof(SnpAddress),
      false, NULL, SNP, {}},
