@@ -4,7 +4,7 @@
 
 static void lowers_cr8(void)
 {
-    asm volatile("movq %0, %%cr8; sti; nop; nop; vmmcall" :: "r" (0ULL));
+    asm volatile("movq %0, %%cr8; sti; nop; nop; vmmcall" ::"r"(0ULL));
 }
 
 void test(void)

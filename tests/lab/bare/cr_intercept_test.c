@@ -20,8 +20,8 @@ void test(void)
     check_equal(guest_run(vmcb), EXIT_READ_CR0,
                 "a guest that reads CR0 exits as one that reads CR0");
     check_equal(*(uint8_t *)VMCB_U64(vmcb, VMCB_RIP) == 0x0f &&
-                ((uint8_t *)VMCB_U64(vmcb, VMCB_RIP))[2] == 0xc0, true,
-                "and does so at CR0, not where it read CR4");
+                    ((uint8_t *)VMCB_U64(vmcb, VMCB_RIP))[2] == 0xc0,
+                true, "and does so at CR0, not where it read CR4");
 
     vmcb = guest_new(reads_cr4_then_cr0);
     check_equal(guest_run(vmcb), EXIT_VMMCALL,
