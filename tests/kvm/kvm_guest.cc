@@ -179,6 +179,15 @@ int KvmGuest::slot(uint32_t id, uint64_t gpa, uint64_t size,
     return ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region);
 }
 
+bool KvmGuest::raised(unsigned line)
+{
+    kvm_irqchip chip = {};
+
+    chip.chip_id = KVM_IRQCHIP_PIC_MASTER;
+    EXPECT_EQ(ioctl(vm, KVM_GET_IRQCHIP, &chip), 0);
+    return chip.chip.pic.irr & 1 << line;
+}
+
 int KvmGuest::irqfd(int fd, uint32_t gsi, uint32_t flags)
 {
     kvm_irqfd what = {};

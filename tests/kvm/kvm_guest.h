@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "guest_code.h"
@@ -127,6 +128,8 @@ public:
     int slot(uint32_t id, uint64_t gpa, uint64_t size, const uint8_t *host,
              uint32_t flags = 0);
     int irqfd(int fd, uint32_t gsi, uint32_t flags = 0);
+    /* Whether the first PIC has been told of interrupt @line. */
+    bool raised(unsigned line);
     int ioeventfd(int fd, uint64_t addr, uint32_t len, uint32_t flags = 0,
                   uint64_t match = 0);
     int route(const std::vector<kvm_irq_routing_entry> &routes);
@@ -136,7 +139,7 @@ public:
     /* Runs @code from its start in real mode, until it leaves the kernel. */
     uint32_t run(Vcpu &vcpu, const Code &code);
     /* Goes on after an exit. */
-    uint32_t go_on(Vcpu &vcpu);
+    uint32_t resume(Vcpu &vcpu);
     /* Runs @code, which must reach its end: what it reported there. */
     uint32_t report(Vcpu &vcpu, const Code &code);
 
@@ -174,6 +177,17 @@ Readings read_back(KvmGuest &guest);
 
 /* KVM's list of MSRs that define a CPU. */
 std::vector<uint32_t> feature_msrs(KvmGuest &guest);
+
+/*
+ * For what a worker of the kernel does, however long it takes: the time that
+ * a test may take ends a wait for what never comes.
+ */
+template <class Condition> void yield_until(Condition condition)
+{
+    while (!condition()) {
+        std::this_thread::yield();
+    }
+}
 
 /* How many fds the process has open. */
 size_t open_fds();

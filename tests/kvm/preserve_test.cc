@@ -377,15 +377,7 @@ TEST_F(PreserveRealTest, AnInterruptThatComesMeanwhileIsNotLost)
         Result<Phases> done = guest.rebirth.run_preserving();
         guest.kernel.before_ioctl = nullptr;
         ASSERT_TRUE(done) << done.error().what;
-        bool raised = false;
-        for (int i = 0; i < 1000 && !raised; i++) {
-            usleep(1000);
-            kvm_irqchip now = {};
-            now.chip_id = KVM_IRQCHIP_PIC_MASTER;
-            ASSERT_EQ(guest.ioctl(guest.vm, KVM_GET_IRQCHIP, &now), 0);
-            raised = now.chip.pic.irr & 1 << 5;
-        }
-        EXPECT_TRUE(raised);
+        yield_until([&] { return guest.raised(5) || HasFailure(); });
         guest.rebirth.release_old_vm();
     }
 }

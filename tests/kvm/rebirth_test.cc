@@ -53,20 +53,11 @@ struct Whole {
         guest.report(vcpu, Code().store(0xd0000, 1).end());
         EXPECT_EQ(door.rung(), 1u);
 
-        auto irr = [&] {
-            kvm_irqchip chip = {};
-            chip.chip_id = KVM_IRQCHIP_PIC_MASTER;
-            guest.ioctl(guest.vm, KVM_GET_IRQCHIP, &chip);
-            return chip.chip.pic.irr & 1 << 5;
-        };
         kvm_irqchip clear = {};
         clear.chip_id = KVM_IRQCHIP_PIC_MASTER;
         EXPECT_EQ(guest.ioctl(guest.vm, KVM_SET_IRQCHIP, &clear), 0);
         irq.ring();
-        for (int i = 0; i < 1000 && !irr(); i++) {
-            usleep(1000);
-        }
-        EXPECT_TRUE(irr());
+        yield_until([&] { return guest.raised(5); });
     }
 };
 

@@ -40,19 +40,6 @@ protected:
         }
         guest.rebirth.drain();
     }
-
-    /* Injection may be done by a worker of the kernel. */
-    template <class Condition> static bool soon(Condition condition)
-    {
-        for (int i = 0; i < 2000; i++) {
-            if (condition()) {
-                return true;
-            }
-            timespec ms = {.tv_sec = 0, .tv_nsec = 1000000};
-            nanosleep(&ms, nullptr);
-        }
-        return false;
-    }
 };
 
 #define SKIP_UNLESS(guest, cap)                                                \
@@ -72,15 +59,9 @@ TEST_F(UseTest, AnIrqfdRaisesItsInterrupt)
     ASSERT_EQ(guest.irqfd(bell.fd(), 4), 0);
 
     on_each_vm(guest, [&] {
-        auto raised = [&] {
-            kvm_irqchip chip = {};
-            chip.chip_id = KVM_IRQCHIP_PIC_MASTER;
-            EXPECT_EQ(guest.ioctl(guest.vm, KVM_GET_IRQCHIP, &chip), 0);
-            return (chip.chip.pic.irr & 1 << 4) != 0;
-        };
-        EXPECT_FALSE(raised());
+        EXPECT_FALSE(guest.raised(4));
         bell.ring();
-        EXPECT_TRUE(soon(raised));
+        yield_until([&] { return guest.raised(4); });
         EXPECT_EQ(bell.rung(), 0u) << "nobody took it";
     });
 }
@@ -101,12 +82,7 @@ TEST_F(UseTest, AnInterruptThatWaitsInAnIrqfdAtTheSwapIsNotLost)
     };
     ASSERT_NO_FATAL_FAILURE(guest.reborn());
     EXPECT_FALSE(once);
-    EXPECT_TRUE(soon([&] {
-        kvm_irqchip chip = {};
-        chip.chip_id = KVM_IRQCHIP_PIC_MASTER;
-        guest.ioctl(guest.vm, KVM_GET_IRQCHIP, &chip);
-        return (chip.chip.pic.irr & 1 << 4) != 0;
-    }));
+    yield_until([&] { return guest.raised(4); });
 }
 
 TEST_F(UseTest, ARouteLeadsAnIrqfdToItsVector)
@@ -140,7 +116,7 @@ TEST_F(UseTest, ARouteLeadsAnIrqfdToItsVector)
         };
         EXPECT_FALSE(requested());
         bell.ring();
-        EXPECT_TRUE(soon(requested));
+        yield_until(requested);
     });
 }
 
