@@ -8,7 +8,8 @@
  * should wait for nothing.
  */
 
-#include "sysemu/kvm-reset.h"
+#include "c_api.h"
+#include "system/kvm-reset.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -60,12 +61,21 @@ public:
     }
 };
 
+/*
+ * By itself, since hooks are registered before the first ioctl, and also where
+ * there is none.
+ */
+Registry &registry()
+{
+    static Registry *only = new Registry;
+    return *only;
+}
+
 struct Instance {
     std::unique_ptr<Kernel> kernel = make_system_kernel(device);
     TraceObserver observer;
     Recorder recorder{*kernel, observer};
-    Registry registry;
-    Rebirth rebirth{recorder, registry};
+    Rebirth rebirth{recorder, registry()};
 };
 
 } /* namespace */
@@ -91,12 +101,15 @@ static char *copy_out(const std::string &text)
     return text.empty() ? nullptr : strdup(text.c_str());
 }
 
-static int answer(const Error &error, char **why)
+template <class T> static bool answer(const Result<T> &done, ::Error **errp)
 {
-    if (why) {
-        *why = copy_out(error.what);
+    if (!done) {
+        const std::string &hint = done.error().hint;
+
+        kvm_reset_error_set(errp, done.error().what.c_str(),
+                            hint.empty() ? nullptr : hint.c_str());
     }
-    return error.code ? error.code : EIO;
+    return done.has_value();
 }
 
 int kvm_reset_ioctl_recorded(int fd, unsigned long request, void *arg,
@@ -132,23 +145,29 @@ void kvm_reset_block(const char *why)
 
 static Result<void> run_c_hook(const KvmResetHook &hook, Phase phase)
 {
-    char *why = nullptr;
-    int code = hook.run(hook.opaque, KvmResetPhase(phase), &why);
-    std::string what = why ? why : "no reason given";
+    ::Error *err = nullptr;
 
-    free(why);
-    if (code) {
-        return std::unexpected(Error{code, std::move(what)});
+    if (hook.run(hook.opaque, KvmResetPhase(phase), &err)) {
+        return {};
     }
-    return {};
+    if (!err) {
+        return refuse(EIO, "no reason given");
+    }
+    char *what = kvm_reset_error_take(err);
+    auto failed = refuse(EIO, "%s", what);
+    free(what);
+    return failed;
 }
 
-int kvm_reset_add_hook(const KvmResetHook *c_hook, char **why)
+bool kvm_reset_add_hook(const void *owner, const char *owner_name,
+                        const KvmResetHook *c_hook, ::Error **errp)
 {
     Hook hook;
 
     static_assert(int(Phase::Aborted) == KVM_RESET_PHASE_ABORTED);
     hook.name = c_hook->name ? c_hook->name : "";
+    hook.owner = owner;
+    hook.owner_name = owner_name ? owner_name : "";
     hook.preserves = c_hook->preserves;
     for (auto name = c_hook->after; name && *name; name++) {
         hook.after.push_back(*name);
@@ -168,20 +187,24 @@ int kvm_reset_add_hook(const KvmResetHook *c_hook, char **why)
             copy.undo(copy.opaque, KvmResetPhase(phase));
         };
     }
-    Result<void> added = instance().registry.add(std::move(hook));
-    return added ? 0 : answer(added.error(), why);
+    return answer(registry().add(std::move(hook)), errp);
 }
 
-bool kvm_reset_remove_hook(const char *name)
+bool kvm_reset_remove_hooks(const void *owner)
 {
-    return instance().registry.remove(name);
+    return registry().remove_owned(owner);
 }
 
 const char *kvm_reset_hook_name(unsigned index)
 {
-    const std::vector<Hook> &hooks = instance().registry.hooks();
+    static std::string borrowed;
+    const std::vector<Hook> &hooks = registry().hooks();
 
-    return index < hooks.size() ? hooks[index].name.c_str() : nullptr;
+    if (index >= hooks.size()) {
+        return nullptr;
+    }
+    borrowed = hooks[index].full_name();
+    return borrowed.c_str();
 }
 
 void kvm_reset_skip_irqfd(int eventfd)
@@ -194,16 +217,14 @@ void kvm_reset_exclude_with(void (*begin)(void), void (*end)(void))
     instance().rebirth.exclude_with(begin, end);
 }
 
-int kvm_reset_rebirth(char **why)
+bool kvm_reset_rebirth(::Error **errp)
 {
-    Result<Phases> done = instance().rebirth.run();
-    return done ? 0 : answer(done.error(), why);
+    return answer(instance().rebirth.run(), errp);
 }
 
-int kvm_reset_preserve_prepare(char **why)
+bool kvm_reset_preserve_prepare(::Error **errp)
 {
-    Result<void> done = instance().rebirth.prepare_preserving();
-    return done ? 0 : answer(done.error(), why);
+    return answer(instance().rebirth.prepare_preserving(), errp);
 }
 
 void kvm_reset_preserve_end(void)
@@ -211,10 +232,11 @@ void kvm_reset_preserve_end(void)
     instance().rebirth.release_old_vm();
 }
 
-static int answer(const Result<Phases> &done, KvmResetPause *pause, char **why)
+static bool answer(const Result<Phases> &done, KvmResetPause *pause,
+                   ::Error **errp)
 {
-    if (!done) {
-        return answer(done.error(), why);
+    if (!answer(done, errp)) {
+        return false;
     }
     const Phases &phases = *done;
     *pause = {.prepare = phases.prepare,
@@ -225,12 +247,12 @@ static int answer(const Result<Phases> &done, KvmResetPause *pause, char **why)
               .retire = phases.retire,
               .used_spare = phases.spare,
               .bytes = instance().rebirth.carried_bytes()};
-    return 0;
+    return true;
 }
 
-int kvm_reset_preserve(KvmResetPause *pause, char **why)
+bool kvm_reset_preserve(KvmResetPause *pause, ::Error **errp)
 {
-    return answer(instance().rebirth.run_preserving(), pause, why);
+    return answer(instance().rebirth.run_preserving(), pause, errp);
 }
 
 void kvm_reset_preserve_cancel(void)
@@ -238,14 +260,14 @@ void kvm_reset_preserve_cancel(void)
     instance().rebirth.cancel_preserving();
 }
 
-int kvm_reset_detach(KvmResetPause *pause, char **why)
+bool kvm_reset_detach(KvmResetPause *pause, ::Error **errp)
 {
-    return answer(instance().rebirth.detach(), pause, why);
+    return answer(instance().rebirth.detach(), pause, errp);
 }
 
-int kvm_reset_attach(KvmResetPause *pause, char **why)
+bool kvm_reset_attach(KvmResetPause *pause, ::Error **errp)
 {
-    return answer(instance().rebirth.attach(), pause, why);
+    return answer(instance().rebirth.attach(), pause, errp);
 }
 
 bool kvm_reset_detached(void)
@@ -259,10 +281,9 @@ const char *kvm_reset_preserved(unsigned index)
     return index < names.size() ? names[index].c_str() : nullptr;
 }
 
-int kvm_reset_before_run(char **why)
+bool kvm_reset_before_run(::Error **errp)
 {
-    Result<void> done = instance().rebirth.before_run();
-    return done ? 0 : answer(done.error(), why);
+    return answer(instance().rebirth.before_run(), errp);
 }
 
 void kvm_reset_status(KvmResetStatus *out, char **why_not, char **last_error,

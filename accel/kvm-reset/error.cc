@@ -56,4 +56,10 @@ std::unexpected<Error> refuse(int code, const char *fmt, ...)
     return std::unexpected(Error{code, std::move(text)});
 }
 
+std::unexpected<Error> with_hint(std::unexpected<Error> error, std::string hint)
+{
+    error.error().hint = std::move(hint);
+    return error;
+}
+
 } /* namespace kvm_reset */

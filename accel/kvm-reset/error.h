@@ -1,5 +1,5 @@
 /*
- * Errors of the core: a number for machines, a sentence for people
+ * Errors of the core: a number for machines, sentences for people
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -13,8 +13,9 @@
 namespace kvm_reset {
 
 struct Error {
-    int code = 0;     /* a positive errno */
-    std::string what; /* what failed, on what, and why: a whole sentence */
+    int code = 0;       /* a positive errno */
+    std::string what;   /* what failed, on what, and why: a whole sentence */
+    std::string hint{}; /* what to do, where that does not go without saying */
 };
 
 template <class T> using Result = std::expected<T, Error>;
@@ -32,6 +33,10 @@ fail(int code, const char *fmt, ...);
  */
 __attribute__((format(printf, 2, 3))) std::unexpected<Error>
 refuse(int code, const char *fmt, ...);
+
+/* @error with what to do. */
+std::unexpected<Error> with_hint(std::unexpected<Error> error,
+                                 std::string hint);
 
 } /* namespace kvm_reset */
 

@@ -26,6 +26,11 @@ const char *to_string(Phase phase)
     return "unknown";
 }
 
+std::string Hook::full_name() const
+{
+    return owner_name.empty() ? name : name + " (" + owner_name + ")";
+}
+
 static bool wants(const Hook &hook, Phase phase, bool preserving)
 {
     return std::ranges::find(hook.phases, phase) != hook.phases.end() &&
@@ -64,17 +69,22 @@ static std::vector<Hook> put_in_order(std::vector<Hook> &waiting)
 Result<void> Registry::add(Hook hook)
 {
     if (hook.name.empty() || hook.phases.empty() || !hook.run) {
-        return fail(EINVAL,
-                    "hook '%s' has no name, no phase or nothing to "
-                    "run",
-                    hook.name.c_str());
+        return with_hint(fail(EINVAL,
+                              "hook '%s' has no name, no phase or nothing to "
+                              "run",
+                              hook.full_name().c_str()),
+                         "Fill in all three members of the hook.");
     }
-    if (std::ranges::find(hooks_, hook.name, &Hook::name) != hooks_.end()) {
-        return fail(EEXIST, "hook '%s' is registered already",
-                    hook.name.c_str());
+    if (std::ranges::any_of(hooks_, [&hook](const Hook &other) {
+            return other.name == hook.name && other.owner == hook.owner;
+        })) {
+        return with_hint(fail(EEXIST, "hook '%s' is registered already",
+                              hook.full_name().c_str()),
+                         "Register it once, or give the second one another "
+                         "name or owner.");
     }
 
-    std::string name = hook.name;
+    std::string name = hook.full_name();
     std::vector<Hook> waiting = hooks_;
     waiting.push_back(std::move(hook));
     std::vector<Hook> ordered = put_in_order(waiting);
@@ -82,10 +92,12 @@ Result<void> Registry::add(Hook hook)
     if (!waiting.empty()) {
         std::string cycle;
         for (const Hook &stuck : waiting) {
-            cycle += (cycle.empty() ? "" : ", ") + stuck.name;
+            cycle += (cycle.empty() ? "" : ", ") + stuck.full_name();
         }
-        return fail(ELOOP, "hook '%s' would wait for itself, among: %s",
-                    name.c_str(), cycle.c_str());
+        return with_hint(fail(ELOOP,
+                              "hook '%s' would wait for itself, among: %s",
+                              name.c_str(), cycle.c_str()),
+                         "Take a name out of the `after` of one of them.");
     }
     hooks_ = std::move(ordered);
     return {};
@@ -97,13 +109,19 @@ bool Registry::remove(const std::string &name)
         hooks_, [&name](const Hook &hook) { return hook.name == name; });
 }
 
+bool Registry::remove_owned(const void *owner)
+{
+    return std::erase_if(
+        hooks_, [owner](const Hook &hook) { return hook.owner == owner; });
+}
+
 Result<void> Registry::run_one(const Hook &hook, Phase phase)
 {
     Result<void> done = hook.run(phase);
 
     if (!done) {
         done.error().what = format("hook '%s' failed in phase %s: %s",
-                                   hook.name.c_str(), to_string(phase),
+                                   hook.full_name().c_str(), to_string(phase),
                                    done.error().what.c_str());
     }
     return done;

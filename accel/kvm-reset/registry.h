@@ -4,9 +4,9 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A hook names itself, the phases it wants and the hooks it must come after.
- * It returns an error, it does not exit: a failing hook aborts the rebirth,
- * and those that have run are undone in reverse.
+ * A hook names itself, its owner, the phases it wants and the hooks it must
+ * come after.  It returns an error, it does not exit: a failing hook aborts the
+ * rebirth, and those that have run are undone in reverse.
  */
 
 #ifndef KVM_RESET_REGISTRY_H
@@ -32,7 +32,10 @@ constexpr unsigned phase_count = 4;
 const char *to_string(Phase phase);
 
 struct Hook {
-    std::string name;
+    std::string name; /* unique for each owner */
+    /* Whose it is, compared and not looked into, and what to call that. */
+    const void *owner = nullptr;
+    std::string owner_name{};
     std::vector<std::string> after{};
     std::vector<Phase> phases{};
     /*
@@ -43,20 +46,24 @@ struct Hook {
     std::function<Result<void>(Phase)> run;
     /* Puts back what run() did in that phase; may be empty. */
     std::function<void(Phase)> undo{};
+
+    /* Its name, and the owner's. */
+    std::string full_name() const;
 };
 
 /* Used under QEMU's big lock, or by one thread. */
 class Registry {
 public:
     /*
-     * EINVAL: no name, no phase or nothing to run; EEXIST: the name is
-     * taken; ELOOP: the hooks could not be put in order, and @hook is not
-     * added.  A name in @after that nobody has is no error: that subsystem
+     * EINVAL: no name, no phase or nothing to run; EEXIST: its owner has one
+     * of that name; ELOOP: the hooks could not be put in order, and @hook is
+     * not added.  A name in @after that nobody has is no error: that subsystem
      * is not there.
      */
     Result<void> add(Hook hook);
     /* Whether there was one. */
     bool remove(const std::string &name);
+    bool remove_owned(const void *owner);
 
     /*
      * Runs the hooks of @phase in order.  On failure those of this phase

@@ -18,7 +18,7 @@
 /* The header's inline function, around bare_ioctl(). */
 #define ioctl bare_ioctl
 #define kvm_reset_ioctl kvm_reset_bare_ioctl
-#include "sysemu/kvm-reset.h"
+#include "system/kvm-reset.h"
 #undef ioctl
 #undef kvm_reset_ioctl
 

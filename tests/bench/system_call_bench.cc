@@ -7,7 +7,7 @@
  */
 
 #include "measure.h"
-#include "sysemu/kvm-reset.h"
+#include "system/kvm-reset.h"
 
 namespace {
 

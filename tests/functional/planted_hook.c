@@ -10,11 +10,12 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "sysemu/kvm-reset.h"
+#include "accel/kvm-reset/c_api.h"
 
 enum {
     FAILS_BEFORE,
@@ -25,14 +26,17 @@ enum {
 
 char kvm_reset_planted_why[500];
 static int undone;
+static __typeof__(kvm_reset_error_set) *set_error;
 
-static int run(void *opaque, KvmResetPhase phase, char **why)
+static bool run(void *opaque, KvmResetPhase phase, struct Error **errp)
 {
-    if (!opaque) {
-        return 0;
+    char why[100];
+
+    if (opaque) {
+        snprintf(why, sizeof(why), "its card is on fire (%d undone)", undone);
+        set_error(errp, why, NULL);
     }
-    return asprintf(why, "its card is on fire (%d undone)", undone) < 0 ? ENOMEM
-                                                                        : EIO;
+    return !opaque;
 }
 
 static void undo(void *opaque, KvmResetPhase phase)
@@ -42,25 +46,29 @@ static void undo(void *opaque, KvmResetPhase phase)
     undone++;
 }
 
-/* What the registration came to. */
-int kvm_reset_plant(int (*add)(const KvmResetHook *hook, char **why), int what)
+/* Whether both hooks were registered. */
+bool kvm_reset_plant(__typeof__(kvm_reset_add_hook) *add,
+                     __typeof__(kvm_reset_error_set) *set,
+                     __typeof__(kvm_reset_error_take) *take, int what)
 {
     static const char *const after_b[] = {"b", NULL};
     static const char *const after_a[] = {"a", NULL};
     KvmResetHook good = {.name = "planted-good", .run = run, .undo = undo};
     KvmResetHook hook = {.name = "planted", .run = run, .opaque = &undone};
+    const KvmResetHook *second = &hook;
+    struct Error *err = NULL;
     char *why = NULL;
-    int ret;
+    bool done;
 
+    set_error = set;
     switch (what) {
     case FAILS_BEFORE:
     case FAILS_ON_NEW_VM:
         good.phases = hook.phases = 1u << what;
-        ret = add(&good, &why) ?: add(&hook, &why);
         break;
     case TWICE:
         good.phases = 1u << KVM_RESET_PHASE_NEW_VM;
-        ret = add(&good, &why) ?: add(&good, &why);
+        second = &good;
         break;
     default:
         good.phases = hook.phases = 1u << KVM_RESET_PHASE_NEW_VM;
@@ -69,12 +77,16 @@ int kvm_reset_plant(int (*add)(const KvmResetHook *hook, char **why), int what)
         hook.name = "b";
         hook.after = after_a;
         hook.opaque = NULL;
-        ret = add(&good, &why) ?: add(&hook, &why);
         break;
+    }
+    done = add(NULL, NULL, &good, &err) && add(NULL, NULL, second, &err);
+    if (err) {
+        why = take(err);
     }
     snprintf(kvm_reset_planted_why, sizeof(kvm_reset_planted_why), "%s",
              why ?: "");
-    return ret;
+    free(why);
+    return done;
 }
 
 /*

@@ -1,5 +1,5 @@
 /*
- * Forced into the compilation of accel/kvm-reset/qemu/hooks.c: a QEMU that
+ * Forced into the compilation of accel/kvm-reset/qemu/register.c: a QEMU that
  * registers every hook but KVM_RESET_WITHOUT
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -8,13 +8,14 @@
 #ifndef KVM_RESET_WITHOUT_H
 #define KVM_RESET_WITHOUT_H
 
-#include "sysemu/kvm-reset.h"
+#include "accel/kvm-reset/c_api.h"
 
-static inline int kvm_reset_add_hook_but(const KvmResetHook *hook, char **why)
+static inline bool kvm_reset_add_hook_but(const void *owner, const char *name,
+                                          const KvmResetHook *hook,
+                                          struct Error **errp)
 {
-    return __builtin_strcmp(hook->name, KVM_RESET_WITHOUT)
-             ? kvm_reset_add_hook(hook, why)
-             : 0;
+    return !__builtin_strcmp(hook->name, KVM_RESET_WITHOUT) ||
+           kvm_reset_add_hook(owner, name, hook, errp);
 }
 
 #define kvm_reset_add_hook kvm_reset_add_hook_but

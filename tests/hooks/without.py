@@ -16,7 +16,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 PROGRAM = 'qemu-system-x86_64'
 # All hooks are registered through a function in there.
-SOURCE = 'accel/kvm-reset/qemu/hooks.c'
+SOURCE = 'accel/kvm-reset/qemu/register.c'
 
 
 class Failed(Exception):

@@ -15,7 +15,9 @@
 #include <gtest/gtest.h>
 
 #include "kvm_guest.h"
-#include "sysemu/kvm-reset.h"
+#include "c_api.h"
+#include "standalone_error.h"
+#include "system/kvm-reset.h"
 
 using namespace kvm_reset;
 
@@ -177,8 +179,8 @@ TEST_F(RealRebirthTest, TheCSurfaceGivesTheGuestANewVm)
         EXPECT_EQ(run->exit_reason, uint32_t(KVM_EXIT_IO));
         EXPECT_EQ(run->io.port, 0x99);
 
-        char *why = nullptr;
-        ASSERT_EQ(kvm_reset_rebirth(&why), 0) << why;
+        ::Error *err = nullptr;
+        ASSERT_TRUE(kvm_reset_rebirth(&err)) << err->what;
     }
     kvm_reset_drain();
 

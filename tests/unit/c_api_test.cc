@@ -19,8 +19,10 @@
 
 #include <gtest/gtest.h>
 
+#include "c_api.h"
 #include "kvm_abi.h"
-#include "sysemu/kvm-reset.h"
+#include "standalone_error.h"
+#include "system/kvm-reset.h"
 
 namespace {
 
@@ -31,19 +33,25 @@ std::string take(char *text)
     return copy;
 }
 
+/* @err's sentence; it is freed. */
+std::string take(Error *err)
+{
+    return err ? take(kvm_reset_error_take(err)) : "";
+}
+
 struct Counter {
     std::vector<KvmResetPhase> ran, undone;
-    int fails = 0;
+    bool fails = false;
     const char *why = nullptr;
 
-    static int run(void *opaque, KvmResetPhase phase, char **why)
+    static bool run(void *opaque, KvmResetPhase phase, Error **errp)
     {
         auto self = static_cast<Counter *>(opaque);
         self->ran.push_back(phase);
         if (self->fails && self->why) {
-            *why = strdup(self->why);
+            kvm_reset_error_set(errp, self->why, nullptr);
         }
-        return self->fails;
+        return !self->fails;
     }
 
     static void undo(void *opaque, KvmResetPhase phase)
@@ -68,22 +76,28 @@ constexpr unsigned before_run = 1u << KVM_RESET_PHASE_BEFORE_RUN;
 /* Removes a hook at the end, so that tests do not see one another's. */
 class Added {
 public:
-    explicit Added(KvmResetHook hook) : name_(hook.name)
+    /* Owned by itself, if by nobody else. */
+    explicit Added(KvmResetHook hook, const void *owner = nullptr,
+                   const char *owner_name = nullptr)
+        : owner_(owner ? owner : this)
     {
-        code = kvm_reset_add_hook(&hook, &why);
+        Error *err = nullptr;
+        done = kvm_reset_add_hook(owner_, owner_name, &hook, &err);
+        hint = err ? err->hint : "";
+        why = take(err);
+        EXPECT_EQ(done, why.empty());
     }
     ~Added()
     {
-        free(why);
-        if (!code) {
-            EXPECT_TRUE(kvm_reset_remove_hook(name_.c_str()));
+        if (done) {
+            EXPECT_TRUE(kvm_reset_remove_hooks(owner_));
         }
     }
-    int code;
-    char *why = nullptr;
+    bool done;
+    std::string why, hint;
 
 private:
-    std::string name_;
+    const void *owner_;
 };
 
 TEST(CApiTest, AnIoctlReturnsAndSetsErrnoAsIoctlDoes)
@@ -130,10 +144,10 @@ TEST(CApiTest, MmapMunmapAndCloseWorkOnAnyFile)
 
 TEST(CApiTest, WithoutAVmThereIsNothingToRestart)
 {
-    char *why = nullptr;
-    EXPECT_EQ(kvm_reset_rebirth(&why), ENODEV);
-    EXPECT_NE(take(why).find("no VM was recorded"), std::string::npos);
-    EXPECT_EQ(kvm_reset_rebirth(nullptr), ENODEV);
+    Error *err = nullptr;
+    EXPECT_FALSE(kvm_reset_rebirth(&err));
+    EXPECT_EQ(take(err), "no VM was recorded: No such device (ENODEV)");
+    EXPECT_FALSE(kvm_reset_rebirth(nullptr));
 
     KvmResetStatus status;
     char *why_not, *last_error;
@@ -152,14 +166,17 @@ TEST(CApiTest, AHookIsAddedOnceAndRunsOnceInItsPhase)
 {
     Counter counter;
     KvmResetHook hook = counter.hook("once", before_run);
-    Added first(hook), second(hook);
+    Added first(hook, &counter), second(hook, &counter);
     EXPECT_STREQ(kvm_reset_hook_name(0), "once");
     EXPECT_EQ(kvm_reset_hook_name(1), nullptr);
-    EXPECT_EQ(first.code, 0);
-    EXPECT_EQ(second.code, EEXIST);
-    EXPECT_NE(std::string(second.why).find("once"), std::string::npos);
+    EXPECT_TRUE(first.done);
+    EXPECT_FALSE(second.done);
+    EXPECT_NE(second.why.find("hook 'once' is registered already"),
+              std::string::npos);
+    EXPECT_NE(second.why.find("(EEXIST)"), std::string::npos);
+    EXPECT_NE(second.hint.find("another name or owner"), std::string::npos);
 
-    EXPECT_EQ(kvm_reset_before_run(nullptr), 0);
+    EXPECT_TRUE(kvm_reset_before_run(nullptr));
     EXPECT_EQ(counter.ran,
               std::vector<KvmResetPhase>{KVM_RESET_PHASE_BEFORE_RUN});
     EXPECT_TRUE(counter.undone.empty());
@@ -168,14 +185,39 @@ TEST(CApiTest, AHookIsAddedOnceAndRunsOnceInItsPhase)
 TEST(CApiTest, AnIncompleteHookIsRefused)
 {
     Counter counter;
-    EXPECT_EQ(Added(counter.hook("", before_run)).code, EINVAL);
-    EXPECT_EQ(Added(counter.hook("a", 0)).code, EINVAL);
-    KvmResetHook hook = counter.hook("a", before_run);
-    hook.run = nullptr;
-    EXPECT_EQ(kvm_reset_add_hook(&hook, nullptr), EINVAL);
-    hook.name = nullptr;
-    EXPECT_EQ(kvm_reset_add_hook(&hook, nullptr), EINVAL);
-    EXPECT_FALSE(kvm_reset_remove_hook("a"));
+    KvmResetHook idle = counter.hook("a", before_run);
+    idle.run = nullptr;
+    KvmResetHook nameless = counter.hook(nullptr, before_run);
+    for (KvmResetHook hook :
+         {counter.hook("", before_run), counter.hook("a", 0), idle, nameless}) {
+        Added added(hook);
+        EXPECT_FALSE(added.done);
+        EXPECT_NE(added.why.find("(EINVAL)"), std::string::npos);
+        EXPECT_NE(added.hint, "");
+    }
+    EXPECT_FALSE(kvm_reset_add_hook(nullptr, nullptr, &idle, nullptr));
+    EXPECT_EQ(kvm_reset_hook_name(0), nullptr);
+}
+
+TEST(CApiTest, AHookIsNamedForItsOwnerAndGoesWithIt)
+{
+    Counter counter, here, there;
+    KvmResetHook hook = counter.hook("card", before_run);
+    Added other(counter.hook("other", before_run));
+    {
+        Added first(hook, &here, "/here"), second(hook, &there, "/there");
+        EXPECT_TRUE(first.done && second.done);
+        EXPECT_STREQ(kvm_reset_hook_name(1), "card (/here)");
+        EXPECT_STREQ(kvm_reset_hook_name(2), "card (/there)");
+        counter.fails = true;
+        Error *err = nullptr;
+        EXPECT_FALSE(kvm_reset_before_run(&err));
+        EXPECT_NE(take(err).find("hook 'other' failed"), std::string::npos);
+        counter.fails = false;
+    }
+    EXPECT_FALSE(kvm_reset_remove_hooks(&here));
+    EXPECT_STREQ(kvm_reset_hook_name(0), "other");
+    EXPECT_EQ(kvm_reset_hook_name(1), nullptr);
 }
 
 TEST(CApiTest, AHookThatWaitsForItselfIsRefused)
@@ -187,28 +229,30 @@ TEST(CApiTest, AHookThatWaitsForItselfIsRefused)
     a.after = after_b;
     b.after = after_a;
     Added first(a), second(b);
-    EXPECT_EQ(first.code, 0);
-    EXPECT_EQ(second.code, ELOOP);
+    EXPECT_TRUE(first.done);
+    EXPECT_FALSE(second.done);
+    EXPECT_NE(second.why.find("(ELOOP)"), std::string::npos);
+    EXPECT_NE(second.hint.find("`after`"), std::string::npos);
 }
 
-TEST(CApiTest, AHooksNumberAndWordsReachTheCaller)
+TEST(CApiTest, AHooksWordsReachTheCaller)
 {
     Counter good, bad;
-    bad.fails = EPERM;
+    bad.fails = true;
     bad.why = "not today";
     Added first(good.hook("good", before_run));
     Added second(bad.hook("bad", before_run));
-    char *why = nullptr;
-    EXPECT_EQ(kvm_reset_before_run(&why), EPERM);
-    std::string words = take(why);
-    EXPECT_NE(words.find("'bad'"), std::string::npos) << words;
-    EXPECT_NE(words.find("not today"), std::string::npos) << words;
+    Error *err = nullptr;
+    EXPECT_FALSE(kvm_reset_before_run(&err));
+    EXPECT_EQ(take(err), "hook 'bad' failed in phase before-run: not today");
     EXPECT_EQ(good.undone,
               std::vector<KvmResetPhase>{KVM_RESET_PHASE_BEFORE_RUN});
 
     bad.why = nullptr;
-    EXPECT_EQ(kvm_reset_before_run(&why), EPERM);
-    EXPECT_NE(take(why).find("no reason given"), std::string::npos);
+    err = nullptr;
+    EXPECT_FALSE(kvm_reset_before_run(&err));
+    EXPECT_NE(take(err).find("no reason given"), std::string::npos);
+    EXPECT_FALSE(kvm_reset_before_run(nullptr));
 }
 
 TEST(CApiTest, TheTableOfQuietRequestsHoldsNoneThatRecords)
@@ -232,9 +276,11 @@ TEST(CApiTest, WhatAnotherPartOfTheProgramBlocksStaysBlocked)
     kvm_reset_status(&status, &why_not, nullptr, nullptr);
     EXPECT_FALSE(status.restartable);
     EXPECT_EQ(take(why_not), "a reason of its own");
-    char *why = nullptr;
-    EXPECT_EQ(kvm_reset_rebirth(&why), ENOTSUP);
-    EXPECT_NE(take(why).find("a reason of its own"), std::string::npos);
+    Error *err = nullptr;
+    EXPECT_FALSE(kvm_reset_rebirth(&err));
+    std::string why = take(err);
+    EXPECT_NE(why.find("a reason of its own"), std::string::npos);
+    EXPECT_NE(why.find("(EOPNOTSUPP)"), std::string::npos) << why;
 }
 
 } /* namespace */

@@ -17,7 +17,7 @@
 #include "system/cpus.h"
 #include "system/kvm.h"
 #include "system/runstate.h"
-#include "sysemu/kvm-reset.h"
+#include "system/kvm-reset.h"
 #include "internal.h"
 
 static Error *blocker;
@@ -127,20 +127,20 @@ static bool block_migration(Error **errp)
 }
 
 /* The vCPUs' registers are also QEMU's, so that they can be looked at. */
-static int take_away(KvmResetPause *pause, char **why)
+static bool take_away(KvmResetPause *pause, Error **errp)
 {
-    int ret;
+    bool detached;
 
     cpu_synchronize_all_states();
     kvm_reset_preserving = true;
-    ret = kvm_reset_detach(pause, why);
+    detached = kvm_reset_detach(pause, errp);
     kvm_reset_preserving = false;
-    return ret;
+    return detached;
 }
 
 KvmDetachTimes *qmp_kvm_detach(bool has_check, bool check, Error **errp)
 {
-    g_autofree char *why = NULL;
+    Error *err = NULL;
     KvmDetachTimes *answer;
     KvmResetPause pause;
     int64_t began = get_clock(), stopped, end;
@@ -152,9 +152,9 @@ KvmDetachTimes *qmp_kvm_detach(bool has_check, bool check, Error **errp)
     if (!kvm_reset_may_preserve(errp) || !block_migration(errp)) {
         return NULL;
     }
-    if (kvm_reset_preserve_prepare(&why)) {
+    if (!kvm_reset_preserve_prepare(&err)) {
         migrate_del_blocker(&blocker);
-        error_setg(errp, "%s; the guest keeps its VM", why);
+        kvm_reset_error_end(errp, err, "the guest keeps its VM");
         return NULL;
     }
     if (check) {
@@ -170,13 +170,13 @@ KvmDetachTimes *qmp_kvm_detach(bool has_check, bool check, Error **errp)
         vm_stop(RUN_STATE_PAUSED);
     }
     stopped = get_clock();
-    if (take_away(&pause, &why)) {
+    if (!take_away(&pause, &err)) {
         migrate_del_blocker(&blocker);
         kvm_reset_preserve_end();
         if (runstate_is_live(state_before)) {
             vm_start();
         }
-        error_setg(errp, "%s; the guest keeps its VM", why);
+        kvm_reset_error_end(errp, err, "the guest keeps its VM");
         return NULL;
     }
     stopped_at = began;
@@ -198,21 +198,20 @@ KvmDetachTimes *qmp_kvm_detach(bool has_check, bool check, Error **errp)
 
 KvmAttachTimes *qmp_kvm_attach(Error **errp)
 {
-    g_autofree char *why = NULL;
+    Error *err = NULL;
     KvmAttachTimes *answer;
     KvmResetPause pause;
     int64_t began = get_clock(), end;
-    int ret;
 
     if (!kvm_reset_is_detached()) {
         error_setg(errp, "the guest is not detached from KVM");
         return NULL;
     }
     kvm_reset_preserving = true;
-    ret = kvm_reset_attach(&pause, &why);
+    kvm_reset_attach(&pause, &err);
     kvm_reset_preserving = false;
-    if (ret) {
-        error_setg(errp, "%s; the guest stays detached", why);
+    if (err) {
+        kvm_reset_error_end(errp, err, "the guest stays detached");
         return NULL;
     }
     migrate_del_blocker(&blocker);

@@ -11,17 +11,17 @@
 #include "exec/memory.h"
 #endif
 #include "hw/core/cpu.h"
-#include "qemu/error-report.h"
+#include "qapi/error.h"
+#include "qemu/module.h"
 #include "system/kvm.h"
-#include "sysemu/kvm-reset.h"
+#include "system/kvm-reset-hook.h"
 #include "internal.h"
-#include CONFIG_DEVICES
 
 /* The ring lies in the first vCPU's pages, which the new VM brings empty. */
-static int drain_coalesced(void *opaque, KvmResetPhase phase, char **why)
+static bool drain_coalesced(void *opaque, KvmResetPhase phase, Error **errp)
 {
     kvm_flush_coalesced_mmio_buffer();
-    return 0;
+    return true;
 }
 
 void kvm_reset_collect_dirty_pages(void)
@@ -48,19 +48,19 @@ static void collect_dirty_pages_of(void)
  * What the old VM knows to be dirty goes with it, so it is collected first.
  * The new rings begin at their first slot.
  */
-static int carry_dirty_pages(void *opaque, KvmResetPhase phase, char **why)
+static bool carry_dirty_pages(void *opaque, KvmResetPhase phase, Error **errp)
 {
     CPUState *cpu;
 
     if (phase == KVM_RESET_PHASE_QUIESCE) {
         collect_dirty_pages_of();
-        return 0;
+        return true;
     }
     CPU_FOREACH(cpu)
     {
         cpu->kvm_fetch_index = 0;
     }
-    return 0;
+    return true;
 }
 
 static const KvmResetHook hooks[] = {
@@ -72,34 +72,19 @@ static const KvmResetHook hooks[] = {
     },
     {
         .name = "dirty-pages",
-        .phases = 1u << KVM_RESET_PHASE_QUIESCE |
-                  1u << KVM_RESET_PHASE_NEW_VM,
+        /* A coalesced write may have its device dirty memory. */
+        .after = (const char *const[]){"coalesced-mmio", NULL},
+        .phases = 1u << KVM_RESET_PHASE_QUIESCE | 1u << KVM_RESET_PHASE_NEW_VM,
         .run = carry_dirty_pages,
         .preserves = true,
     },
 };
 
-void kvm_reset_add_hooks(const KvmResetHook *hooks, int count)
+static void register_hooks(void)
 {
-    for (int i = 0; i < count; i++) {
-        char *why = NULL;
-
-        if (kvm_reset_add_hook(&hooks[i], &why)) {
-            warn_report("kvm-reset: %s", why);
-            free(why);
-        }
+    for (int i = 0; i < ARRAY_SIZE(hooks); i++) {
+        kvm_reset_register_hook(NULL, &hooks[i], &error_abort);
     }
 }
 
-/* Unless the target has some. */
-__attribute__((weak)) void kvm_reset_add_target_hooks(void)
-{}
-
-void kvm_reset_add_qemu_hooks(void)
-{
-    kvm_reset_add_hooks(hooks, ARRAY_SIZE(hooks));
-#ifdef CONFIG_VIRTIO
-    kvm_reset_add_hooks(&kvm_reset_virtio_hook, 1);
-#endif
-    kvm_reset_add_target_hooks();
-}
+type_init(register_hooks)

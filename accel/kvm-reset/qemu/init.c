@@ -13,7 +13,7 @@
 #include "system/accel-blocker.h"
 #include "system/kvm.h"
 #include "system/system.h"
-#include "sysemu/kvm-reset.h"
+#include "system/kvm-reset.h"
 #include "internal.h"
 #include "accel/kvm-reset/trace.h"
 
@@ -50,7 +50,6 @@ void kvm_reset_init(const char *device)
     kvm_reset_set_device(device);
     kvm_reset_set_trace(&trace);
     kvm_reset_exclude_with(accel_ioctl_inhibit_begin, accel_ioctl_inhibit_end);
-    kvm_reset_add_qemu_hooks();
 }
 
 static int spare_wanted = KVM_RESET_SPARE_POLICY_AUTO;

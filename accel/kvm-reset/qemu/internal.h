@@ -7,7 +7,7 @@
 #ifndef KVM_RESET_QEMU_INTERNAL_H
 #define KVM_RESET_QEMU_INTERNAL_H
 
-#include "sysemu/kvm-reset.h"
+#include "accel/kvm-reset/c_api.h"
 
 /* x-change-vmfd-on-reset: an ordinary guest wants a new VM at each reset. */
 extern bool kvm_reset_wanted;
@@ -16,8 +16,11 @@ extern bool kvm_reset_wanted;
 extern bool kvm_reset_preserving;
 
 /* Whether the guest can be asked for its state now. */
-struct Error;
 bool kvm_reset_may_preserve(struct Error **errp);
+
+/* Hands on @err with what has become of the guest. */
+void kvm_reset_error_end(struct Error **errp, struct Error *err,
+                         const char *guest);
 
 /* The names of the pieces of state that were carried last; the caller's. */
 struct strList;
@@ -26,23 +29,11 @@ struct strList *kvm_reset_qapi_pieces(void);
 /* Without KVM for a while; in a QEMU that may have never had it. */
 bool kvm_reset_is_detached(void);
 
-/* Registers what QEMU itself caches of the kernel's state. */
-void kvm_reset_add_qemu_hooks(void);
-
-/* Only there if QEMU has virtio devices. */
-extern const KvmResetHook kvm_reset_virtio_hook;
-
 /* Into QEMU's own bitmaps, before something goes that knows of them. */
 void kvm_reset_collect_dirty_pages(void);
-
-/* Registers hooks, and warns of one that cannot be. */
-void kvm_reset_add_hooks(const KvmResetHook *hooks, int count);
 
 /* NULL if nothing was measured; the caller's. */
 struct KvmResetMeasurement;
 struct KvmResetMeasurement *kvm_reset_qapi_measurement(void);
-
-/* The target's own (target/ARCH/kvm-reset/). */
-void kvm_reset_add_target_hooks(void);
 
 #endif

@@ -12,7 +12,7 @@
 #include "monitor/monitor.h"
 #include "system/kvm.h"
 #include "system/kvm-reset-failures.h"
-#include "sysemu/kvm-reset.h"
+#include "system/kvm-reset.h"
 #include "internal.h"
 
 static KvmRebirthPhases *phases_of(const KvmResetStatus *status)

@@ -17,7 +17,7 @@
 #include "system/cpus.h"
 #include "system/kvm.h"
 #include "system/runstate.h"
-#include "sysemu/kvm-reset.h"
+#include "system/kvm-reset.h"
 #include "internal.h"
 
 bool kvm_reset_preserving;
@@ -42,6 +42,12 @@ bool kvm_reset_may_preserve(Error **errp)
     return true;
 }
 
+void kvm_reset_error_end(Error **errp, Error *err, const char *guest)
+{
+    error_setg(errp, "%s; %s", error_get_pretty(err), guest);
+    error_free(err);
+}
+
 static uint64_t us(int64_t ns)
 {
     return ns / 1000;
@@ -59,23 +65,19 @@ strList *kvm_reset_qapi_pieces(void)
 }
 
 /* With the vCPUs stopped. */
-static int move(KvmResetPause *pause, char **why)
+static void move(KvmResetPause *pause, Error **errp)
 {
-    int ret;
-
     kvm_reset_preserving = true;
-    ret = kvm_reset_preserve(pause, why);
+    kvm_reset_preserve(pause, errp);
     kvm_reset_preserving = false;
-    return ret;
 }
 
 KvmRebirthPause *qmp_kvm_rebirth(bool preserve, Error **errp)
 {
-    g_autofree char *why = NULL;
+    Error *err = NULL;
     KvmRebirthPause *answer;
     KvmResetPause pause;
     int64_t began, stopped, moved, resumed;
-    int ret;
 
     if (!preserve) {
         error_setg(errp, "a guest that runs can only have a new VM with all "
@@ -85,20 +87,20 @@ KvmRebirthPause *qmp_kvm_rebirth(bool preserve, Error **errp)
     if (!kvm_reset_may_preserve(errp)) {
         return NULL;
     }
-    if (kvm_reset_preserve_prepare(&why)) {
-        error_setg(errp, "%s; the guest keeps its VM", why);
+    if (!kvm_reset_preserve_prepare(&err)) {
+        kvm_reset_error_end(errp, err, "the guest keeps its VM");
         return NULL;
     }
     began = get_clock();
     pause_all_vcpus();
     stopped = get_clock();
-    ret = move(&pause, &why);
+    move(&pause, &err);
     moved = get_clock();
     resume_all_vcpus();
     resumed = get_clock();
     kvm_reset_preserve_end();
-    if (ret) {
-        error_setg(errp, "%s; the guest keeps its VM", why);
+    if (err) {
+        kvm_reset_error_end(errp, err, "the guest keeps its VM");
         return NULL;
     }
 

@@ -13,7 +13,7 @@
 #include "system/kvm.h"
 #include "system/kvm-reset-failures.h"
 #include "system/runstate.h"
-#include "sysemu/kvm-reset.h"
+#include "system/kvm-reset.h"
 #include "internal.h"
 
 bool kvm_reset_wanted;
@@ -52,10 +52,10 @@ bool kvm_reset_refused(void)
 
 KvmResetOutcome kvm_reset_begin(int cause)
 {
-    g_autofree char *why = NULL;
+    g_autoptr(Error) err = NULL;
     KvmResetStatus status;
     bool needed, possible;
-    int ret;
+    const char *why;
 
     refused = false;
     if (kvm_reset_is_detached()) {
@@ -84,23 +84,22 @@ KvmResetOutcome kvm_reset_begin(int cause)
     }
 
     possible = status.restartable;
-    ret = kvm_reset_rebirth(&why);
-
-    if (ret == 0) {
+    if (kvm_reset_rebirth(&err)) {
         send_event(KVM_REBIRTH_OUTCOME_COMPLETED, NULL);
         return KVM_RESET_REBORN;
     }
 
+    why = error_get_pretty(err);
     kvm_reset_status(&status, NULL, NULL, NULL);
     send_event(!possible     ? KVM_REBIRTH_OUTCOME_REFUSED
                : status.lost ? KVM_REBIRTH_OUTCOME_LOST
                              : KVM_REBIRTH_OUTCOME_FAILED,
                why);
     if (status.lost) {
+        kvm_reset_set_failure(why, 0);
         error_report("kvm-reset: %s; the guest cannot go on, but may be "
                      "reset again",
                      why);
-        kvm_reset_set_failure(why, 0);
         return KVM_RESET_REFUSED;
     }
     if (needed) {
@@ -134,7 +133,7 @@ static void put_full_state(CPUState *cpu, run_on_cpu_data unused)
 
 void kvm_reset_finish(void)
 {
-    g_autofree char *why = NULL;
+    Error *err = NULL;
     KvmResetStatus status;
     CPUState *cpu;
 
@@ -144,9 +143,9 @@ void kvm_reset_finish(void)
             run_on_cpu(cpu, put_full_state, RUN_ON_CPU_NULL);
         }
     }
-    if (kvm_reset_before_run(&why)) {
-        error_report("kvm-reset: %s", why);
-        kvm_reset_set_failure(why, 0);
+    if (!kvm_reset_before_run(&err)) {
+        kvm_reset_set_failure(error_get_pretty(err), 0);
+        error_reportf_err(err, "kvm-reset: ");
         return;
     }
     kvm_reset_status(&status, NULL, NULL, NULL);

@@ -9,7 +9,8 @@
 #include "qapi/qapi-commands-kvm-reset.h"
 #include "monitor/hmp.h"
 #include "monitor/monitor.h"
-#include "sysemu/kvm-reset.h"
+#include "system/kvm-reset.h"
+#include "system/kvm-reset-hook.h"
 
 void kvm_reset_add_machine_properties(struct ObjectClass *machine_class)
 {}
@@ -33,6 +34,18 @@ void kvm_reset_finish(void)
 {
     g_assert_not_reached();
 }
+
+bool kvm_reset_register_hook(Object *owner, const KvmResetHook *hook,
+                             Error **errp)
+{
+    return true;
+}
+
+void kvm_reset_skip_irqfd(int eventfd)
+{}
+
+void kvm_reset_block(const char *why)
+{}
 
 int kvm_reset_close(int fd)
 {

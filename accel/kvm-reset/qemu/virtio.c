@@ -8,9 +8,10 @@
 #include "hw/qdev-core.h"
 #include "hw/sysbus.h"
 #include "hw/virtio/virtio.h"
+#include "qapi/error.h"
 #include "qemu/event_notifier.h"
-#include "sysemu/kvm-reset.h"
-#include "internal.h"
+#include "qemu/module.h"
+#include "system/kvm-reset-hook.h"
 
 static void skip_irqfd(EventNotifier *notifier)
 {
@@ -44,15 +45,22 @@ static int leave_guest_notifiers(DeviceState *dev, void *opaque)
  * each queue and vCPU.  The reset of a virtio device takes them away and
  * closes their eventfds, so they need not move to the new VM first.
  */
-static int leave_irqfds(void *opaque, KvmResetPhase phase, char **why)
+static bool leave_irqfds(void *opaque, KvmResetPhase phase, Error **errp)
 {
     qbus_walk_children(sysbus_get_default(), leave_guest_notifiers, NULL, NULL,
                        NULL, NULL);
-    return 0;
+    return true;
 }
 
-const KvmResetHook kvm_reset_virtio_hook = {
+static const KvmResetHook hook = {
     .name = "virtio",
     .phases = 1u << KVM_RESET_PHASE_QUIESCE,
     .run = leave_irqfds,
 };
+
+static void register_hook(void)
+{
+    kvm_reset_register_hook(NULL, &hook, &error_abort);
+}
+
+type_init(register_hook)

@@ -19,11 +19,12 @@
 #endif
 #include "exec/target_page.h"
 #include "hw/boards.h"
+#include "qapi/error.h"
 #include "qemu/error-report.h"
+#include "qemu/module.h"
 #include "system/kvm.h"
-#include "sysemu/kvm-reset.h"
-#include "accel/kvm-reset/qemu/internal.h"
-#include "preserve.h"
+#include "system/kvm-reset-hook.h"
+#include "accel/kvm-reset/c_api.h"
 #include "sev.h"
 
 /*
@@ -77,29 +78,30 @@ static void tell_sev(bool finished)
 #endif
 }
 
-static int begin_anew(void *opaque, KvmResetPhase phase, char **why)
+static bool begin_anew(void *opaque, KvmResetPhase phase, Error **errp)
 {
     KvmResetStatus status;
 
     kvm_reset_status(&status, NULL, NULL, NULL);
     if (!status.launching && !status.launched) {
-        return 0;
+        return true;
     }
     qemu_ram_foreach_block(forget_shared, NULL);
     if (sev_enabled() && !sev_snp_enabled()) {
         tell_sev(status.launched);
     }
-    return 0;
+    return true;
 }
 
-void kvm_reset_add_target_hooks(void)
+static const KvmResetHook hook = {
+    .name = "confidential-guest",
+    .phases = 1u << KVM_RESET_PHASE_BEFORE_RUN,
+    .run = begin_anew,
+};
+
+static void register_hook(void)
 {
-    static const KvmResetHook hook = {
-        .name = "confidential-guest",
-        .phases = 1u << KVM_RESET_PHASE_BEFORE_RUN,
-        .run = begin_anew,
-    };
-
-    kvm_reset_add_hooks(&hook, 1);
-    kvm_reset_add_hooks(&kvm_reset_vcpu_hook, 1);
+    kvm_reset_register_hook(NULL, &hook, &error_abort);
 }
+
+type_init(register_hook)

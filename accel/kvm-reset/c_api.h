@@ -1,0 +1,280 @@
+/*
+ * The core's functions for QEMU's C code in qemu/ and target/ARCH/kvm-reset/
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Nobody else includes it: the funnels and the reset path have
+ * system/kvm-reset.h, devices have system/kvm-reset-hook.h.  No type of KVM's
+ * or of C++ is in it, and no exception crosses it.
+ *
+ * A function with an errp returns true, or false with *@errp set.  Strings
+ * that a function returns through `char **` are the caller's, to be freed with
+ * free().
+ */
+
+#ifndef KVM_RESET_C_API_H
+#define KVM_RESET_C_API_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "system/kvm-reset-hook.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* --- Errors -------------------------------------------------------------- */
+
+/*
+ * QEMU's Error is known to QEMU's C code alone, and the core is also built
+ * without it.  So qemu/error.c has these two there, and in the build without
+ * QEMU tests/standalone/.
+ */
+
+/**
+ * kvm_reset_error_set - sets *@errp, if @errp is not NULL
+ * @what: what failed, on what: a sentence
+ * @hint: what to do: a sentence, or NULL
+ */
+void kvm_reset_error_set(struct Error **errp, const char *what,
+                         const char *hint);
+
+/* kvm_reset_error_take - what @err says, to be freed with free(); frees @err */
+char *kvm_reset_error_take(struct Error *err);
+
+/* --- Hooks --------------------------------------------------------------- */
+
+/**
+ * kvm_reset_add_hook - adds a hook to the registry; it is copied
+ * @owner: whose it is, only to be compared; or NULL
+ * @owner_name: for messages, copied; or NULL
+ *
+ * Devices call kvm_reset_register_hook().  Fails as that does.
+ */
+bool kvm_reset_add_hook(const void *owner, const char *owner_name,
+                        const KvmResetHook *hook, struct Error **errp);
+
+/* kvm_reset_remove_hooks - all of @owner's; whether there was one */
+bool kvm_reset_remove_hooks(const void *owner);
+
+/**
+ * kvm_reset_hook_name - the hooks that there are, in the order of their run
+ * @index: from 0
+ *
+ * With the owner's name in brackets, if it has one.  Returns NULL behind the
+ * last.  Borrowed until a hook is added or removed.
+ */
+const char *kvm_reset_hook_name(unsigned index);
+
+/* --- Rebirth ------------------------------------------------------------- */
+
+/**
+ * kvm_reset_exclude_with - how other threads are kept from issuing ioctls
+ * @begin: returns when none of them issues one; those to come wait
+ * @end: lets them go on
+ *
+ * Called in pairs by kvm_reset_rebirth() and kvm_reset_preserve(), after the
+ * hooks of KVM_RESET_PHASE_QUIESCE, on the same thread.
+ */
+void kvm_reset_exclude_with(void (*begin)(void), void (*end)(void));
+
+/**
+ * kvm_reset_rebirth - gives the guest a new VM
+ *
+ * vCPUs are stopped.  On failure the guest is on its old VM, as it was, and it
+ * may be asked again.  Under the big lock.
+ *
+ * A confidential guest is launched again.  Where its memory is encrypted in
+ * place (SEV, SEV-ES) the old VM must go before that; if the launch fails
+ * then, the guest cannot go on: `lost` in its status says so.
+ */
+bool kvm_reset_rebirth(struct Error **errp);
+
+/**
+ * kvm_reset_before_run - runs the last hooks, when devices are reset
+ */
+bool kvm_reset_before_run(struct Error **errp);
+
+/**
+ * KvmResetPause - what a rebirth that preserved the guest took; nanoseconds
+ */
+typedef struct KvmResetPause {
+    uint64_t prepare; /* building the VM, or bringing it up to date: before */
+    uint64_t quiesce; /* hooks before anything is touched */
+    uint64_t state;   /* reading the guest's state and putting it */
+    uint64_t commit;  /* the swap */
+    uint64_t hooks;   /* hooks on the new VM */
+    uint64_t retire;  /* closing the old VM, of a guest that is detached */
+    bool used_spare;
+    uint64_t bytes; /* of state */
+} KvmResetPause;
+
+/**
+ * kvm_reset_preserve_prepare - a new VM for a guest that is to go on
+ *
+ * While the guest runs: builds the VM and finds out what state there is to
+ * carry.  Fails if there is some that cannot be.  Under the big lock.
+ */
+bool kvm_reset_preserve_prepare(struct Error **errp);
+
+/**
+ * kvm_reset_preserve - puts it in place with all of the guest's state
+ *
+ * After kvm_reset_preserve_prepare(), with the vCPUs stopped and none of them
+ * inside of an I/O instruction.  On failure the guest is on its old VM, as it
+ * was.  Under the big lock.
+ */
+bool kvm_reset_preserve(KvmResetPause *pause, struct Error **errp);
+
+/* kvm_reset_preserve_cancel - instead: it was only to be seen if it can be done */
+void kvm_reset_preserve_cancel(void);
+
+/* kvm_reset_preserve_end - the guest runs: the old VM may be taken down */
+void kvm_reset_preserve_end(void);
+
+/**
+ * kvm_reset_detach - takes the guest's state into memory and lets go of KVM
+ *
+ * After kvm_reset_preserve_prepare(), as kvm_reset_preserve(), and the vCPUs
+ * may not run until kvm_reset_attach().  When it returns true, no fd or mapping
+ * of KVM's is left; each number and address is kept.  What defines the VM is
+ * recorded meanwhile, interrupts wait, all else that is asked of KVM fails
+ * (ENODEV).  On failure the guest is on its VM, as it was.  Under the big lock.
+ */
+bool kvm_reset_detach(KvmResetPause *pause, struct Error **errp);
+
+/**
+ * kvm_reset_attach - opens KVM again, and gives the guest a VM with its state
+ *
+ * As kvm_reset_preserve().  Fails if this KVM lacks what the guest needs.  On
+ * failure the guest stays detached, and it may be asked again.
+ */
+bool kvm_reset_attach(KvmResetPause *pause, struct Error **errp);
+
+/* kvm_reset_detached - whether the guest is; any thread */
+bool kvm_reset_detached(void);
+
+/**
+ * kvm_reset_preserved - the name of a piece of state that was carried
+ *
+ * The last time, number @index from 0 on; NULL behind the last.  Borrowed.
+ */
+const char *kvm_reset_preserved(unsigned index);
+
+/* Durations are in nanoseconds. */
+typedef struct KvmResetStatus {
+    bool restartable;
+    uint64_t generation; /* VMs before this one */
+    uint64_t aborted;    /* rebirths that failed */
+    uint64_t entries;    /* in the journal */
+    uint64_t bytes;      /* that the journal takes */
+    uint64_t quiesce;    /* phases of the last rebirth */
+    uint64_t prepare;
+    uint64_t commit;
+    uint64_t launch;
+    uint64_t hooks;
+    uint64_t total;
+    bool used_spare;         /* the last one had been prepared before */
+    uint64_t retire;         /* taking the last old VM down */
+    uint64_t retiring;       /* old VMs that are not down yet */
+    uint64_t waited;         /* resets, for old VMs to go: all together */
+    const char *spare;       /* "off", "preparing", "ready" or "failed" */
+    uint64_t spare_fds;      /* that the spare holds */
+    uint64_t spare_bytes;    /* of this process's memory that it takes */
+    uint64_t spare_duration; /* building the last one */
+    bool spare_launched;     /* it is launched already */
+    bool launching;          /* confidential, and not locked yet */
+    bool launched;           /* confidential, and locked */
+    bool lost; /* the last rebirth failed when the old VM was gone already:
+                  the guest cannot go on, but may be reset again */
+    uint64_t launch_steps; /* to take again; 0 for an ordinary guest */
+    uint64_t launch_bytes; /* that they take */
+} KvmResetStatus;
+
+/**
+ * kvm_reset_status - how things stand; any thread
+ * @why_not: set to the reason when the VM is not restartable, else to NULL
+ * @last_error: set to why the last rebirth failed, or to NULL
+ * @spare_error: set to why there is no spare, or to NULL
+ * Each may be NULL.
+ */
+void kvm_reset_status(KvmResetStatus *status, char **why_not, char **last_error,
+                      char **spare_error);
+
+/**
+ * kvm_reset_keep_spare - whether the next VM is prepared ahead of need
+ *
+ * It is not, at first.  It is built and kept up to date on a thread of its
+ * own, and costs a second VM's fds and kernel memory.  With @launched, a
+ * confidential guest is launched on it as well, where two of it can be.  Any
+ * thread.
+ */
+void kvm_reset_keep_spare(bool wanted, bool launched);
+
+/**
+ * kvm_reset_measurements - what was measured at launches, as computed
+ * @tee: "sev", "sev-es", "snp" or "tdx"
+ * @first: when the guest was launched first, in hexadecimal
+ * @last: at the last rebirth
+ *
+ * Each is set to NULL where there is none, and is the caller's.  Any thread.
+ */
+void kvm_reset_measurements(char **tee, char **first, char **last);
+
+/**
+ * kvm_reset_require_same_measurement - whether a launch that would be measured
+ * otherwise than the first one is refused; it is, at first
+ */
+void kvm_reset_require_same_measurement(bool required);
+
+/**
+ * kvm_reset_launch_answer - what the platform said at the last rebirth
+ * @command: a sub-command of KVM_MEMORY_ENCRYPT_OP, as in <asm/kvm.h>
+ * @pointed: of what its argument points to, not of the argument itself
+ * @out: where up to @room bytes go
+ *
+ * Returns how many bytes there are, or 0 if that command was not issued.
+ * Under the big lock.
+ */
+size_t kvm_reset_launch_answer(const char *command, bool pointed, void *out,
+                               size_t room);
+
+/**
+ * kvm_reset_drain - waits until the old VMs are taken down and the spare is
+ * ready or has failed; any thread
+ */
+void kvm_reset_drain(void);
+
+/* --- Traces -------------------------------------------------------------- */
+
+/**
+ * KvmResetTrace - told what happens; each may be NULL
+ *
+ * Called on the thread that did it, perhaps with locks held: only to be
+ * handed on to a trace.
+ */
+typedef struct KvmResetTrace {
+    void (*seen)(int fd, uint32_t request, const char *name, const char *effect,
+                 int ret);
+    void (*blocked)(const char *why);
+    void (*stale)(const char *what);
+    void (*step)(const char *name, const char *what, uint64_t ns);
+} KvmResetTrace;
+
+/* @trace has static storage; set before the first ioctl. */
+void kvm_reset_set_trace(const KvmResetTrace *trace);
+
+/**
+ * kvm_reset_set_device - the path of the KVM device; "/dev/kvm" if not set
+ *
+ * Copied.  Before the first ioctl.
+ */
+void kvm_reset_set_device(const char *path);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
