@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from . import new_appliances
-from .results import FAILED, Result, count_line, read, second_tries, write
+from .results import (FAILED, Result, count_line, rate_line, read,
+                      second_tries, write)
 
 RUN = Path(__file__).resolve().parents[2] / 'tests/functional/run.py'
 # Of a run's tests that may need a second try, and one always may. The emulator
@@ -135,10 +136,7 @@ class Functional:
             if path:
                 path.unlink(missing_ok=True)
                 write(path, results)
-        tried, again = second_tries(results)
-        if tried:
-            print(f'second tries: {again} of {tried} tests, '
-                  f'{100 * again / tried:.1f} %')
+        print(rate_line(results))
         print(count_line(results), flush=True)
         return 1 if self.failed() else self.status
 

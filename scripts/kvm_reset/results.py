@@ -166,6 +166,12 @@ def second_tries(results: Iterable[Result]) -> tuple[int, int]:
     return len(tries), sum(number > 1 for number in tries)
 
 
+def rate_line(results: Iterable[Result]) -> str:
+    tried, again = second_tries(results)
+    return (f"Second tries: {again} of {tried} functional tests, "
+            f"{100 * again / max(tried, 1):.1f} %")
+
+
 def count_line(results: list[Result]) -> str:
     return ", ".join(f"{sum(r.outcome == outcome for r in results)} {outcome}"
                      for outcome in OUTCOMES)
@@ -183,10 +189,8 @@ def summary(paths: list[Path]) -> int:
             print(f"  {result.name}: {result.reason or 'no reason given'}")
     if not results:
         print("Nothing ran.")
-    tried, again = second_tries(results)
-    if tried:
-        print(f"Second tries: {again} of {tried} functional tests, "
-              f"{100 * again / tried:.1f} %")
+    if second_tries(results)[0]:
+        print(rate_line(results))
     print(count_line(results), flush=True)
     outcomes = {result.outcome for result in results}
     return 0 if PASSED in outcomes and FAILED not in outcomes else 1

@@ -86,14 +86,16 @@ class Functional(unittest.TestCase):
 
     def test_what_passes_at_once_needs_no_second_try(self) -> None:
         self.assertEqual(self.run_it({'a.x': []}, more=3), 0)
-        self.assertEqual(self.said[-2:], ['second tries: 0 of 4 tests, 0.0 %',
-                                          '4 passed, 0 failed, 0 skipped'])
+        self.assertEqual(self.said[-2:], [
+            'Second tries: 0 of 4 functional tests, 0.0 %',
+            '4 passed, 0 failed, 0 skipped'])
 
     def test_a_failure_that_passes_then_is_told(self) -> None:
         self.assertEqual(self.run_it({'a.x': ['failed']}, more=3), 0)
         self.assertEqual(self.results['a.x'].reason,
                          'at the second try; the first: why')
-        self.assertEqual(self.said[-2], 'second tries: 1 of 4 tests, 25.0 %')
+        self.assertEqual(self.said[-2],
+                         'Second tries: 1 of 4 functional tests, 25.0 %')
         self.assertTrue((self.out / 'a.x.first-try').is_dir())
 
     def test_twice_in_a_row_is_no_accident(self) -> None:
@@ -104,19 +106,22 @@ class Functional(unittest.TestCase):
     def test_more_failures_than_the_share_get_no_second_try(self) -> None:
         plan = {f'a.x{number}': ['failed'] for number in range(3)}
         self.assertEqual(self.run_it(plan, more=146), 1)
-        self.assertEqual(self.said[-2], 'second tries: 0 of 149 tests, 0.0 %')
+        self.assertEqual(self.said[-2],
+                         'Second tries: 0 of 149 functional tests, 0.0 %')
 
     def test_as_many_as_the_share_get_one(self) -> None:
         plan = {f'a.x{number}': ['failed'] for number in range(3)}
         self.assertEqual(self.run_it(plan, more=147), 0)
-        self.assertEqual(self.said[-2], 'second tries: 3 of 150 tests, 2.0 %')
+        self.assertEqual(self.said[-2],
+                         'Second tries: 3 of 150 functional tests, 2.0 %')
 
     def test_who_wants_none_gets_none(self) -> None:
         self.assertEqual(self.run_it({'a.x': ['failed']}, '--again', '0'), 1)
 
     def test_an_appliance_that_fails_is_a_second_try(self) -> None:
         self.assertEqual(self.run_it({'a.x': ['dies']}, more=3), 0)
-        self.assertEqual(self.said[-2], 'second tries: 1 of 4 tests, 25.0 %')
+        self.assertEqual(self.said[-2],
+                         'Second tries: 1 of 4 functional tests, 25.0 %')
 
     def test_above_the_share_the_run_has_failed(self) -> None:
         self.assertEqual(self.run_it({'a.x': ['dies'], 'a.y': ['failed']},
