@@ -15,22 +15,15 @@
 #include <string>
 #include <vector>
 
+#include "definition.h"
 #include "error.h"
 #include "kernel.h"
 #include "launch_command.h"
+#include "launch_measurement.h"
 #include "host_features.h"
 #include "state_piece.h"
 
 namespace kvm_reset {
-
-struct Snapshot;
-
-/* What the platform measures while a guest is launched. */
-struct LaunchMeasurement {
-    std::string tee;    /* "sev", "sev-es", "snp", "tdx" */
-    std::string digest; /* in hexadecimal */
-    bool operator==(const LaunchMeasurement &) const = default;
-};
 
 struct Arch {
     const char *name;
@@ -47,11 +40,10 @@ struct Arch {
     const LaunchCommand *(*launch_command)(uint64_t vm_type, FdClass on,
                                            uint32_t id);
     /*
-     * What the platform measures when @snapshot's plan is taken on a VM of
-     * its definition.  Takes milliseconds for megabytes.
+     * What the platform measures when such a guest is launched.  Takes
+     * milliseconds for megabytes.
      */
-    Result<LaunchMeasurement> (*measure)(uint64_t vm_type,
-                                         const Snapshot &snapshot);
+    Result<LaunchMeasurement> (*measure)(const Definition &definition);
     /* A guest's volatile state, in the order in which it is put. */
     std::span<const StatePiece> (*state_pieces)();
     /* What the KVM device that is open at @system offers. */

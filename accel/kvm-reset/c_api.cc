@@ -17,10 +17,13 @@
 #include <cstring>
 #include <sys/mman.h>
 
+#include "detach.h"
+#include "generations.h"
 #include "kernel.h"
-#include "rebirth.h"
+#include "preserve.h"
 #include "recorder.h"
 #include "registry.h"
+#include "reset.h"
 
 using namespace kvm_reset;
 
@@ -75,7 +78,9 @@ struct Instance {
     std::unique_ptr<Kernel> kernel = make_system_kernel(device);
     TraceObserver observer;
     Recorder recorder{*kernel, observer};
-    Rebirth rebirth{recorder, registry()};
+    Generations generations{recorder, registry()};
+    Preserve preserve{generations};
+    Detach detach{generations, preserve};
 };
 
 } /* namespace */
@@ -209,27 +214,27 @@ const char *kvm_reset_hook_name(unsigned index)
 
 void kvm_reset_skip_irqfd(int eventfd)
 {
-    instance().rebirth.skip_irqfd(eventfd);
+    instance().generations.skip_irqfd(eventfd);
 }
 
 void kvm_reset_exclude_with(void (*begin)(void), void (*end)(void))
 {
-    instance().rebirth.exclude_with(begin, end);
+    instance().generations.exclude_with(begin, end);
 }
 
 bool kvm_reset_rebirth(::Error **errp)
 {
-    return answer(instance().rebirth.run(), errp);
+    return answer(reset(instance().generations), errp);
 }
 
 bool kvm_reset_preserve_prepare(::Error **errp)
 {
-    return answer(instance().rebirth.prepare_preserving(), errp);
+    return answer(instance().preserve.prepare(), errp);
 }
 
 void kvm_reset_preserve_end(void)
 {
-    instance().rebirth.release_old_vm();
+    instance().generations.release_old_vm();
 }
 
 static bool answer(const Result<Phases> &done, KvmResetPause *pause,
@@ -246,52 +251,52 @@ static bool answer(const Result<Phases> &done, KvmResetPause *pause,
               .hooks = phases.hooks,
               .retire = phases.retire,
               .used_spare = phases.spare,
-              .bytes = instance().rebirth.carried_bytes()};
+              .bytes = instance().generations.carried().bytes};
     return true;
 }
 
 bool kvm_reset_preserve(KvmResetPause *pause, ::Error **errp)
 {
-    return answer(instance().rebirth.run_preserving(), pause, errp);
+    return answer(instance().preserve.run(), pause, errp);
 }
 
 void kvm_reset_preserve_cancel(void)
 {
-    instance().rebirth.cancel_preserving();
+    instance().preserve.cancel();
 }
 
 bool kvm_reset_detach(KvmResetPause *pause, ::Error **errp)
 {
-    return answer(instance().rebirth.detach(), pause, errp);
+    return answer(instance().detach.detach(), pause, errp);
 }
 
 bool kvm_reset_attach(KvmResetPause *pause, ::Error **errp)
 {
-    return answer(instance().rebirth.attach(), pause, errp);
+    return answer(instance().detach.attach(), pause, errp);
 }
 
 bool kvm_reset_detached(void)
 {
-    return instance().rebirth.detached();
+    return instance().generations.detached();
 }
 
 const char *kvm_reset_preserved(unsigned index)
 {
-    const auto &names = instance().rebirth.carried();
+    const auto &names = instance().generations.carried().names;
     return index < names.size() ? names[index].c_str() : nullptr;
 }
 
 bool kvm_reset_before_run(::Error **errp)
 {
-    return answer(instance().rebirth.before_run(), errp);
+    return answer(instance().generations.before_run(), errp);
 }
 
 void kvm_reset_status(KvmResetStatus *out, char **why_not, char **last_error,
                       char **spare_error)
 {
-    SpareStatus spare = instance().rebirth.spare();
+    SpareStatus spare = instance().generations.spare();
     Recorder &recorder = instance().recorder;
-    Status status = instance().rebirth.status();
+    Status status = instance().generations.status();
     LaunchPlan plan = recorder.plan();
     std::optional<std::string> blocker = recorder.blocker();
 
@@ -338,13 +343,13 @@ void kvm_reset_status(KvmResetStatus *out, char **why_not, char **last_error,
 
 void kvm_reset_keep_spare(bool wanted, bool launched)
 {
-    instance().rebirth.keep_spare(wanted, launched);
+    instance().generations.keep_spare(wanted, launched);
 }
 
 void kvm_reset_measurements(char **tee, char **first, char **last)
 {
     auto measured = instance().recorder.first_measurement();
-    auto again = instance().rebirth.status().measurement;
+    auto again = instance().generations.status().measurement;
 
     *tee = measured ? copy_out(measured->tee) : nullptr;
     *first = measured ? copy_out(measured->digest) : nullptr;
@@ -353,7 +358,7 @@ void kvm_reset_measurements(char **tee, char **first, char **last)
 
 void kvm_reset_require_same_measurement(bool required)
 {
-    instance().rebirth.require_same_measurement(required);
+    instance().generations.require_same_measurement(required);
 }
 
 void kvm_reset_measurement_told(void)
@@ -364,8 +369,8 @@ void kvm_reset_measurement_told(void)
 size_t kvm_reset_launch_answer(const char *command, bool pointed, void *out,
                                size_t room)
 {
-    for (const LaunchAnswer &answer : instance().rebirth.answers()) {
-        if (!answer.command || strcmp(answer.command->name, command)) {
+    for (const Answer &answer : instance().generations.answers()) {
+        if (!answer.name || strcmp(answer.name, command)) {
             continue;
         }
         std::span<const uint8_t> bytes = pointed ? answer.pointed[0].bytes()
@@ -378,7 +383,7 @@ size_t kvm_reset_launch_answer(const char *command, bool pointed, void *out,
 
 void kvm_reset_drain(void)
 {
-    instance().rebirth.drain();
+    instance().generations.drain();
 }
 
 void kvm_reset_set_trace(const KvmResetTrace *observer)

@@ -2,16 +2,13 @@
  * A guest is detached from KVM, and attached again
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
- *
- * Detached, it is its definition in the journal, its state in memory, and fds
- * and addresses that are kept for it.  What is attached is a new VM of that
- * definition with that state: a rebirth that preserves, with a pause between
- * its halves.
  */
+
+#include "detach.h"
 
 #include <cerrno>
 
-#include "rebirth.h"
+#include "arch.h"
 
 namespace kvm_reset {
 
@@ -23,16 +20,6 @@ static std::string listed(const std::vector<std::string> &things)
         text += (text.empty() ? "" : ", ") + thing;
     }
     return text;
-}
-
-Result<Phases> Rebirth::detach()
-{
-    Result<Phases> outcome = use_prepared(&Rebirth::take_vm_away);
-
-    if (!outcome) {
-        note_failure(outcome.error());
-    }
-    return outcome;
 }
 
 /* What the KVM in use offers, to be compared with the next. */
@@ -47,65 +34,63 @@ static Result<HostFeatures> features_in_use(Kernel &kernel,
     return HostFeatures();
 }
 
-Result<void> Rebirth::take_vm_away(Phases &phases)
+Result<Phases> Detach::detach()
 {
-    Kernel &kernel = recorder_.kernel();
-    Ahead &ahead = *ahead_;
-    std::optional frozen = recorder_.freeze();
-    Snapshot snapshot = frozen->snapshot();
+    Result<Phases> outcome = attempt_detaching(preserve_.take());
 
-    Result<void> done = bring_up_to_date(*frozen, ahead, snapshot);
-    if (!done) {
-        return done;
+    if (!outcome) {
+        generations_.note_failure(outcome.error());
     }
-    Result<HostFeatures> features = features_in_use(kernel, snapshot);
-    if (!features) {
-        return std::unexpected(features.error());
-    }
-    Swap swap(kernel, snapshot, std::move(ahead.replica), {}, &ahead.state,
-              SwapWay::TakeAway);
-    uint64_t began = kernel.now();
-    done = swap.perform();
-    phases.state = swap.carrying();
-    phases.commit = kernel.now() - began - phases.state;
-    if (!done) {
-        return done;
-    }
-    frozen->set_detached(true);
-    carried_ = ahead.state.names();
-    carried_bytes_ = ahead.state.bytes();
-    away_.emplace(Away{std::move(ahead.state), std::move(*features)});
-    detached_ = true;
-    std::vector<Fd> old = swap.finish();
-    frozen.reset();
-    /* Who is told that the guest is detached may take KVM away. */
-    began = kernel.now();
-    reaper_.drain();
-    old.clear();
-    phases.retire = kernel.now() - began;
-    return {};
+    return outcome;
 }
 
-Result<Phases> Rebirth::attach()
+Result<Phases>
+Detach::attempt_detaching(std::unique_ptr<Transaction> transaction)
 {
-    if (!detached_) {
+    if (!transaction) {
+        return fail(EINVAL, "nothing was prepared");
+    }
+    Kernel &kernel = generations_.recorder().kernel();
+    Result<HostFeatures> features;
+    Result<void> done = stop_and_follow(*transaction);
+    if (done) {
+        features = features_in_use(kernel, transaction->definition());
+        done = features ? transaction->swap(SwapWay::TakeAway)
+                        : std::unexpected(features.error());
+    }
+    if (!done) {
+        return transaction->abort(std::move(done.error()));
+    }
+    OldVm old = transaction->settle();
+    away_.emplace(Away{std::move(transaction->state()), std::move(*features)});
+    transaction->thaw();
+    /* Who is told that the guest is detached may take KVM away. */
+    uint64_t began = kernel.now();
+    generations_.reaper().drain();
+    old.fds.clear();
+    transaction->timing().retire = kernel.now() - began;
+    return transaction->timing();
+}
+
+Result<Phases> Detach::attach()
+{
+    if (!generations_.detached()) {
         return refuse(EINVAL, "the guest is not detached from KVM");
     }
     Result<Phases> outcome = attempt_attaching();
 
     if (outcome) {
         away_.reset();
-        detached_ = false;
-        spare_.renew(vm_number_);
+        generations_.renew_spare();
     }
-    note(outcome);
+    generations_.note(outcome);
     return outcome;
 }
 
 /* First of all, since a lack of it would be told in other words later. */
-Result<void> Rebirth::check_features(const Snapshot &snapshot)
+Result<void> Detach::check_features(const Snapshot &snapshot)
 {
-    Kernel &kernel = recorder_.kernel();
+    Kernel &kernel = generations_.recorder().kernel();
     Fd system(kernel, kernel.open_kvm());
 
     if (!system) {
@@ -126,61 +111,40 @@ Result<void> Rebirth::check_features(const Snapshot &snapshot)
     return {};
 }
 
-Result<Phases> Rebirth::attempt_attaching()
+/* Nothing runs that could wait: the recorder is frozen all the time. */
+Result<void> Detach::build(Transaction &transaction)
 {
-    Kernel &kernel = recorder_.kernel();
-    uint64_t began = kernel.now();
-    Exclusion others_wait(*this);
-    std::optional frozen = recorder_.freeze();
-    Snapshot snapshot = frozen->snapshot();
-    Phases phases;
+    Timer timer(generations_.recorder(), "prepare",
+                transaction.timing().prepare);
+    transaction.exclude();
+    Result<void> done = transaction.freeze();
 
-    Result<void> done = may_commit(*frozen);
     if (done) {
-        done = check_features(snapshot);
+        done = check_features(transaction.definition());
     }
-    if (!done) {
-        return std::unexpected(done.error());
-    }
-    Result<Replica> replica = Replica::build(kernel, snapshot, vm_number_);
-    if (!replica) {
-        return std::unexpected(replica.error());
-    }
-    GuestState state(kernel, arch()->state_pieces());
-    done = state.survey(snapshot, *replica);
     if (done) {
-        done = state.adopt(away_->state, snapshot);
+        done = transaction.bring_up_to_date();
     }
-    if (!done) {
-        return std::unexpected(done.error());
+    if (done) {
+        done = transaction.state().adopt(away_->state,
+                                         transaction.definition());
     }
-    phases.prepare = kernel.now() - began;
-    done = put_vm_back(frozen, snapshot, std::move(*replica), state, phases);
-    if (!done) {
-        return std::unexpected(done.error());
-    }
-    phases.total = kernel.now() - began;
-    return phases;
+    return done;
 }
 
-Result<void> Rebirth::put_vm_back(std::optional<Recorder::Frozen> &frozen,
-                                  const Snapshot &snapshot, Replica replica,
-                                  GuestState &state, Phases &phases)
+Result<Phases> Detach::attempt_attaching()
 {
-    int number = replica.vm_number();
-    std::vector<LaunchAnswer> answers = replica.take_answers();
-    Swap swap(recorder_.kernel(), snapshot, std::move(replica), {}, &state,
-              SwapWay::PutBack);
+    Transaction transaction(generations_, Transaction::Kind::Preserves);
+    Result<void> done = build(transaction);
 
-    Result<void> done = swap_in(frozen, swap, phases, true);
-    if (!done) {
-        return done;
+    if (done) {
+        done = transaction.swap(SwapWay::PutBack);
     }
-    frozen->forget_pending();
-    vm_number_ = number;
-    answers_ = std::move(answers);
-    swap.finish();
-    return {};
+    if (!done) {
+        return transaction.abort(std::move(done.error()));
+    }
+    transaction.settle();
+    return transaction.timing();
 }
 
 } /* namespace kvm_reset */

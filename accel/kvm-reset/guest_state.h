@@ -16,9 +16,8 @@
 #include <string>
 #include <vector>
 
+#include "definition.h"
 #include "error.h"
-#include "replica.h"
-#include "journal.h"
 #include "kernel.h"
 #include "state_piece.h"
 
@@ -32,16 +31,16 @@ public:
     {}
 
     /*
-     * Which pieces this VM has, as its replica shows.  ENOTSUP if it has state
-     * that cannot be carried.  The guest may run.
+     * Which pieces this VM has, as a new one of that definition shows.
+     * ENOTSUP if it has state that cannot be carried.  The guest may run.
      */
-    Result<void> survey(const Snapshot &snapshot, const Replica &replica);
+    Result<void> survey(const Definition &definition, const FdOf &fresh);
     /* Whether that is still so. */
     bool surveyed(const Snapshot &snapshot) const;
 
     /* From the VM in use, whose vCPUs are stopped. */
     Result<void> read(const Snapshot &snapshot);
-    Result<void> put(const Replica &replica) const;
+    Result<void> put(const FdOf &fd_of) const;
     /* The VM in use stays in use: what was stopped to be read goes on. */
     Result<void> resume(const Snapshot &snapshot);
     /*
@@ -53,8 +52,6 @@ public:
     /* Behind the mapping of a vCPU's fd: what its run page said. */
     Result<void> put_page(const Object &vcpu) const;
 
-    /* For tests: carries everything but this. */
-    void leave_out(std::string name) { left_out_ = std::move(name); }
     /* The names of what is carried, each once. */
     std::vector<std::string> names() const;
     size_t bytes() const;
@@ -77,7 +74,7 @@ private:
     };
 
     Result<void> survey_group(std::span<const StatePiece> group,
-                              const Snapshot &snapshot, const Replica &replica,
+                              const Snapshot &snapshot, const FdOf &fresh,
                               int system, int vm);
     Result<bool> survey_item(const StatePiece &piece, ObjectId object, int fd,
                              int system, int vm);
@@ -104,7 +101,6 @@ private:
     uint64_t version_ = 0;
     std::vector<Item> items_; /* in the order of putting */
     std::vector<Page> pages_;
-    std::string left_out_;
 };
 
 } /* namespace kvm_reset */

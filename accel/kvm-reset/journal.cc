@@ -32,10 +32,18 @@ const Object *Snapshot::object(ObjectId id) const
     return found != objects.end() && found->id == id ? &*found : nullptr;
 }
 
+FdOf Snapshot::fd_of() const
+{
+    return [this](ObjectId id) {
+        const Object *known = object(id);
+        return known ? known->fd : -1;
+    };
+}
+
 static size_t footprint_of(const Entry &entry)
 {
     return sizeof(Entry) + entry.arg.footprint() +
-           (entry.step ? entry.step->footprint() : 0);
+           (entry.sub_command ? entry.sub_command->footprint() : 0);
 }
 
 EntryPtr Journal::put(const Key &key, Entry entry)
@@ -46,7 +54,7 @@ EntryPtr Journal::put(const Key &key, Entry entry)
         const EntryPtr &old = by_order_.at(known->second);
         if (old->row == entry.row && old->arg == entry.arg &&
             old->files == entry.files && old->objects == entry.objects &&
-            !entry.held && !entry.step &&
+            !entry.held && !entry.sub_command &&
             (!entry.row->latest || is_last(*old))) {
             return old;
         }

@@ -18,6 +18,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -27,7 +28,7 @@
 #include "argument.h"
 #include "catalogue.h"
 #include "file_watch.h"
-#include "launch_plan.h"
+#include "sub_command.h"
 
 namespace kvm_reset {
 
@@ -38,6 +39,9 @@ namespace kvm_reset {
 using ObjectId = uint64_t;
 
 constexpr ObjectId no_object = 0;
+
+/* The fd of an object in one VM or another; -1: it has none. */
+using FdOf = std::function<int(ObjectId)>;
 
 struct Mapping {
     void *address = nullptr;
@@ -62,7 +66,7 @@ struct Entry {
     std::array<FileId, 2> files{};     /* for the row's Eventfd fields */
     std::array<ObjectId, 2> objects{}; /* for the row's Object fields */
     std::shared_ptr<Fd> held{};        /* for a Held field */
-    LaunchStepPtr step{};              /* of a sub-command; has the argument */
+    SubCommandPtr sub_command{};       /* has the argument then */
     uint64_t order = 0;
     uint64_t version = 0;
 };
@@ -87,9 +91,10 @@ struct Snapshot {
     uint64_t version = 0;
     std::vector<EntryPtr> entries;
     std::vector<Object> objects;
-    LaunchPlan plan; /* goes last */
 
     const Object *object(ObjectId id) const;
+    /* The numbers that userspace knows.  The snapshot is borrowed. */
+    FdOf fd_of() const;
 };
 
 class Journal {

@@ -69,7 +69,7 @@ LaunchPlan LaunchPlan::without_owner() const
 
 Result<void> LaunchPlan::take(Kernel &kernel,
                               const std::function<int(uint64_t)> &fd_of,
-                              std::vector<LaunchAnswer> &answers) const
+                              std::vector<Answer> &answers) const
 {
     size_t number = 0;
 

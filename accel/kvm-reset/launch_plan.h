@@ -69,7 +69,7 @@ public:
      * taken on.  Stops at the first that fails.
      */
     Result<void> take(Kernel &kernel, const std::function<int(uint64_t)> &fd_of,
-                      std::vector<LaunchAnswer> &answers) const;
+                      std::vector<Answer> &answers) const;
 
     size_t footprint() const;
 

@@ -198,8 +198,7 @@ Result<void> LaunchStep::restore(Kernel &kernel) const
     return {};
 }
 
-Result<void> LaunchStep::take(Kernel &kernel, int fd,
-                              LaunchAnswer *answer) const
+Result<void> LaunchStep::take(Kernel &kernel, int fd, Answer *answer) const
 {
     std::array<uint8_t, launch_header_size> header = header_;
     SecretMemory argument = SecretMemory::copy(argument_.bytes().data(),
@@ -254,7 +253,7 @@ Result<void> LaunchStep::take(Kernel &kernel, int fd,
                         : fail(-ret, "%s", name());
     }
     if (answer) {
-        *answer = {command_, std::move(argument), std::move(written)};
+        *answer = {name(), std::move(argument), std::move(written)};
     }
     return {};
 }

@@ -17,17 +17,11 @@
 #include "kernel.h"
 #include "launch_command.h"
 #include "secret_memory.h"
+#include "sub_command.h"
 
 namespace kvm_reset {
 
-/* What the kernel answered to a step that was taken again. */
-struct LaunchAnswer {
-    const LaunchCommand *command = nullptr;
-    SecretMemory argument;                 /* as the kernel left it */
-    std::array<SecretMemory, 2> pointed{}; /* … where it wrote */
-};
-
-class LaunchStep {
+class LaunchStep final : public SubCommand {
 public:
     /*
      * Copies what @command says that lies at @arg, the third argument of the
@@ -57,18 +51,10 @@ public:
     /* The command's own fields: @flags of a TDX command. */
     uint64_t read_header(Field field) const;
 
-    /*
-     * Takes the step on @fd, the VM or vCPU that stands for the one it was
-     * taken on.  What is encrypted in place is put back there first.
-     * Nothing is copied out for @answer unless it is there.
-     */
-    Result<void> take(Kernel &kernel, int fd, LaunchAnswer *answer) const;
-
-    /* "KVM_SEV_SNP_LAUNCH_UPDATE": for people. */
-    const char *name() const { return command_->name; }
-
-    /* Bytes of memory held. */
-    size_t footprint() const;
+    /* What is encrypted in place is put back there first. */
+    Result<void> take(Kernel &kernel, int fd, Answer *answer) const override;
+    const char *name() const override { return command_->name; }
+    size_t footprint() const override;
 
 private:
     explicit LaunchStep(const LaunchCommand &command) : command_(&command) {}

@@ -8,13 +8,15 @@
 
 #include <cerrno>
 
+#include "arch.h"
+
 namespace kvm_reset {
 
-Measuring::Measuring(uint64_t vm_type, Snapshot snapshot)
-    : vm_type_(vm_type), snapshot_(std::move(snapshot)),
+Measuring::Measuring(Definition definition)
+    : definition_(std::move(definition)),
       outcome_(fail(ENODATA, "nothing was launched"))
 {
-    if (snapshot_.plan.state() != LaunchState::Finished || !arch()) {
+    if (definition_.plan.state() != LaunchState::Finished || !arch()) {
         return;
     }
     /* A thread that cannot be had is no reason for a reset to fail. */
@@ -30,7 +32,7 @@ Measuring::~Measuring()
 
 void Measuring::run()
 {
-    outcome_ = arch()->measure(vm_type_, snapshot_);
+    outcome_ = arch()->measure(definition_);
 }
 
 const Result<LaunchMeasurement> &Measuring::wait()

@@ -10,8 +10,8 @@
 #ifndef KVM_RESET_MEASURING_H
 #define KVM_RESET_MEASURING_H
 
-#include "arch.h"
-#include "journal.h"
+#include "definition.h"
+#include "launch_measurement.h"
 #include "masked_thread.h"
 
 namespace kvm_reset {
@@ -19,7 +19,7 @@ namespace kvm_reset {
 class Measuring {
 public:
     /* Begins, on a thread of its own if there can be one. */
-    Measuring(uint64_t vm_type, Snapshot snapshot);
+    explicit Measuring(Definition definition);
     Measuring(const Measuring &) = delete;
     ~Measuring();
 
@@ -28,8 +28,7 @@ public:
 private:
     void run();
 
-    const uint64_t vm_type_;
-    const Snapshot snapshot_;
+    const Definition definition_;
     Result<LaunchMeasurement> outcome_;
     MaskedThread thread_;
 };

@@ -1,165 +1,78 @@
 /*
- * Rebirth of a guest that goes on: its state comes along
+ * A guest that goes on gets a new VM
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
- *
- * All that takes long is done while the guest runs.  While it is stopped its
- * state is read and put into the replica, which then takes the old VM's place;
- * nothing is done to the old VM that cannot be undone.
  */
+
+#include "preserve.h"
 
 #include <cerrno>
 
-#include "rebirth.h"
+#include "arch.h"
 
 namespace kvm_reset {
 
-Result<void> Rebirth::prepare_preserving()
+Result<void> Preserve::prepare()
 {
-    lost_ = false;
-    ahead_.reset();
-    Result<void> done = may_begin();
+    cancel();
+    Result<void> done = attempt_preparing();
 
-    if (done) {
-        done = prepare_ahead();
-        if (!done) {
-            spare_.renew(vm_number_);
-        }
-    }
     if (!done) {
-        note(std::unexpected(done.error()));
+        cancel();
+        generations_.note(std::unexpected(done.error()));
     }
     return done;
 }
 
-void Rebirth::cancel_preserving()
+Result<void> Preserve::attempt_preparing()
 {
-    ahead_.reset();
-    spare_.renew(vm_number_);
-}
-
-Result<void> Rebirth::prepare_ahead()
-{
-    Kernel &kernel = recorder_.kernel();
-    Phases phases;
-    uint64_t began = kernel.now();
-
+    if (Result<void> may = generations_.may_begin(); !may) {
+        return may;
+    }
     if (!arch() || !arch()->state_pieces) {
         return refuse(ENOTSUP, "what the state of a guest is on this "
                                "architecture is not known");
     }
-    std::optional<Replica> replica = spare_.take();
-    Snapshot snapshot = recorder_.snapshot();
-    phases.spare = replica && replica->follow(snapshot);
-    if (!phases.spare) {
-        Result<Replica> built = Replica::build(kernel, snapshot, vm_number_);
-        if (!built) {
-            return std::unexpected(built.error());
-        }
-        replica.emplace(std::move(*built));
-    }
-    GuestState state(kernel, arch()->state_pieces());
-    state.leave_out(left_out_);
-    Result<void> done = state.survey(snapshot, *replica);
-    if (!done) {
-        return done;
-    }
-    phases.prepare = kernel.now() - began;
-    ahead_.emplace(Ahead{std::move(*replica), std::move(state), phases});
-    return {};
+    prepared_ = std::make_unique<Transaction>(generations_,
+                                              Transaction::Kind::Preserves);
+    Timer timer(generations_.recorder(), "prepare",
+                prepared_->timing().prepare);
+    return prepared_->prepare();
 }
 
-Result<Phases> Rebirth::run_preserving()
+Result<void> stop_and_follow(Transaction &transaction)
 {
-    Result<Phases> outcome = use_prepared(&Rebirth::commit_preserving);
+    Result<void> done = transaction.quiesce();
 
-    note(outcome);
-    return outcome;
-}
-
-Result<Phases> Rebirth::use_prepared(Change change)
-{
-    Result<Phases> outcome = attempt_prepared(change);
-
-    ahead_.reset();
-    if (!outcome) {
-        spare_.renew(vm_number_);
+    if (done) {
+        done = transaction.freeze();
     }
-    return outcome;
+    return done ? transaction.bring_up_to_date() : done;
 }
 
-Result<Phases> Rebirth::attempt_prepared(Change change)
+static Result<Phases> attempt(Generations &generations,
+                              std::unique_ptr<Transaction> transaction)
 {
-    if (!ahead_) {
+    if (!transaction) {
         return fail(EINVAL, "nothing was prepared");
     }
-    Phases phases = ahead_->phases;
-    uint64_t began = recorder_.kernel().now();
-    Result<void> done = registry_.run(Phase::Quiesce, true);
-
-    phases.quiesce = recorder_.kernel().now() - began;
-    Exclusion others_wait(*this);
+    Result<void> done = stop_and_follow(*transaction);
     if (done) {
-        done = (this->*change)(phases);
-        if (!done) {
-            registry_.undo(Phase::Quiesce, true);
-        }
+        done = transaction->swap(SwapWay::Exchange);
     }
     if (!done) {
-        return tell_of_abort(std::move(done.error()), true);
+        return transaction->abort(std::move(done.error()));
     }
-    phases.total = recorder_.kernel().now() - began;
-    return phases;
+    generations.hold(transaction->settle());
+    return transaction->timing();
 }
 
-Result<void> Rebirth::bring_up_to_date(const Recorder::Frozen &frozen,
-                                       Ahead &ahead, const Snapshot &snapshot)
+Result<Phases> Preserve::run()
 {
-    Result<void> done = may_commit(frozen);
+    Result<Phases> outcome = attempt(generations_, take());
 
-    /* What is gone with its eventfd cannot be taken away: devices stopped. */
-    if (done && !ahead.replica.follow(snapshot)) {
-        ahead.replica.close();
-        Result<Replica> built = Replica::build(recorder_.kernel(), snapshot,
-                                               vm_number_);
-        if (built) {
-            ahead.replica = std::move(*built);
-            ahead.phases.spare = false;
-            done = ahead.state.survey(snapshot, ahead.replica);
-        } else {
-            done = std::unexpected(built.error());
-        }
-    }
-    if (done && !ahead.state.surveyed(snapshot)) {
-        done = ahead.state.survey(snapshot, ahead.replica);
-    }
-    return done;
-}
-
-Result<void> Rebirth::commit_preserving(Phases &phases)
-{
-    Ahead &ahead = *ahead_;
-    std::optional frozen = recorder_.freeze();
-    Snapshot snapshot = frozen->snapshot();
-
-    Result<void> done = bring_up_to_date(*frozen, ahead, snapshot);
-    if (!done) {
-        return done;
-    }
-    int number = ahead.replica.vm_number();
-    std::vector<LaunchAnswer> answers = ahead.replica.take_answers();
-    Swap swap(recorder_.kernel(), snapshot, std::move(ahead.replica), {},
-              &ahead.state);
-    done = swap_in(frozen, swap, phases, true);
-    if (!done) {
-        return done;
-    }
-    vm_number_ = number;
-    answers_ = std::move(answers);
-    carried_ = ahead.state.names();
-    carried_bytes_ = ahead.state.bytes();
-    keep_old(swap);
-    return {};
+    generations_.note(outcome);
+    return outcome;
 }
 
 } /* namespace kvm_reset */

@@ -384,26 +384,27 @@ void Recorder::drop_stale()
     }
 }
 
-Snapshot Recorder::snapshot()
+Definition Recorder::definition() const
+{
+    return {journal_.snapshot(), vm_type_, plan_};
+}
+
+Definition Recorder::current()
+{
+    drop_stale();
+    return definition();
+}
+
+Definition Recorder::snapshot()
 {
     std::unique_lock lock(mutex_);
     return current();
 }
 
-Snapshot Recorder::current()
-{
-    drop_stale();
-    Snapshot snapshot = journal_.snapshot();
-    snapshot.plan = plan_;
-    return snapshot;
-}
-
-Snapshot Recorder::quick_snapshot() const
+Definition Recorder::quick_snapshot() const
 {
     std::unique_lock lock(mutex_);
-    Snapshot snapshot = journal_.snapshot();
-    snapshot.plan = plan_;
-    return snapshot;
+    return definition();
 }
 
 void Recorder::on_change(std::function<void()> listener)
@@ -435,7 +436,7 @@ Recorder::Frozen Recorder::freeze()
     return Frozen(*this);
 }
 
-Snapshot Recorder::Frozen::snapshot()
+Definition Recorder::Frozen::snapshot()
 {
     return recorder_->current();
 }

@@ -25,10 +25,10 @@
 #include <string>
 #include <vector>
 
-#include "arch.h"
+#include "definition.h"
 #include "detached_vm.h"
-#include "journal.h"
 #include "kernel.h"
+#include "launch_measurement.h"
 
 namespace kvm_reset {
 
@@ -73,10 +73,10 @@ public:
     void block(std::string why);
 
     /* Drops what userspace closed behind our back, then copies.  Any thread. */
-    Snapshot snapshot();
+    Definition snapshot();
 
     /* The copy alone: for who looks again before it matters.  Any thread. */
-    Snapshot quick_snapshot() const;
+    Definition quick_snapshot() const;
 
     /*
      * @listener is called after each change of the definition, on the thread
@@ -108,7 +108,6 @@ public:
     class Frozen;
     Frozen freeze();
 
-    uint64_t vm_type() const { return vm_type_; }
     Kernel &kernel() { return kernel_; }
     Observer &observer() { return observer_; }
 
@@ -131,7 +130,8 @@ private:
     void apply_one(const Call &call, Argument arg, Effect effect);
     void remove_containing(const Row &row, ObjectId target, const Key &inner);
     void drop_stale();
-    Snapshot current();
+    Definition current();
+    Definition definition() const;
     void block_locked(std::string why);
 
     Kernel &kernel_;
@@ -153,7 +153,7 @@ private:
 class Recorder::Frozen {
 public:
     /* Drops what userspace closed behind our back, then copies. */
-    Snapshot snapshot();
+    Definition snapshot();
     std::optional<std::string> blocker() const { return recorder_->blocker_; }
     std::optional<LaunchMeasurement> first_measurement() const
     {

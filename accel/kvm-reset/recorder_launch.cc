@@ -72,7 +72,7 @@ int Recorder::keep_step(const Call &call, const LaunchCommand &command)
         key.fields[0] = command.id;
         journal_.put(key, {.row = call.row,
                            .target = call.target,
-                           .step = std::make_shared<const LaunchStep>(
+                           .sub_command = std::make_shared<const LaunchStep>(
                                std::move(*step))});
     } else {
         plan.add(call.target, std::move(*step));
@@ -80,9 +80,7 @@ int Recorder::keep_step(const Call &call, const LaunchCommand &command)
     }
     set_plan(std::move(plan));
     if (command.effect == LaunchEffect::Finish && !first_measurement_) {
-        Snapshot whole = journal_.snapshot();
-        whole.plan = plan_;
-        if (auto measured = arch()->measure(vm_type_, whole)) {
+        if (auto measured = arch()->measure(definition())) {
             first_measurement_ = *measured;
         }
     }

@@ -19,7 +19,7 @@ namespace kvm_reset {
 std::string describe(const Entry &entry)
 {
     const Row &row = *entry.row;
-    std::string text = entry.step ? entry.step->name() : row.name;
+    std::string text = entry.sub_command ? entry.sub_command->name() : row.name;
 
     if (row.value_is_key) {
         text += format(" %#llx", (unsigned long long)entry.arg.value());
@@ -155,21 +155,13 @@ Result<void> Replica::replay(const Entry &entry)
     return issue(*kernel_, entry, fd(entry.target), this);
 }
 
-Result<void> Replica::define_launch(const Entry &entry)
+Result<void> Replica::take_sub_command(const Entry &entry)
 {
-    LaunchAnswer answer;
-    Result<void> done = entry.step->take(*kernel_, fd(entry.target), &answer);
+    Answer answer;
+    Result<void> done = entry.sub_command->take(*kernel_, fd(entry.target),
+                                                &answer);
 
     answers_.push_back(std::move(answer));
-    return done;
-}
-
-Result<void> Replica::launch(const LaunchPlan &plan)
-{
-    Result<void> done = plan.take(
-        *kernel_, [this](uint64_t object) { return fd(object); }, answers_);
-
-    launched_ = done && plan.state() != LaunchState::None;
     return done;
 }
 
@@ -221,8 +213,8 @@ Result<void> Replica::apply(const Entry &entry)
     if (entry.row->effect == Effect::Create) {
         return create(entry);
     }
-    if (entry.step) {
-        return define_launch(entry);
+    if (entry.sub_command) {
+        return take_sub_command(entry);
     }
     return entry.row->exclusive ? Result<void>() : replay(entry);
 }

@@ -12,9 +12,8 @@
 #define KVM_RESET_REPLICA_H
 
 #include <map>
-#include <optional>
+#include <vector>
 
-#include "arch.h"
 #include "error.h"
 #include "journal.h"
 #include "kernel.h"
@@ -44,6 +43,10 @@ public:
 
     /* Borrowed; -1 for an object that the replica does not have. */
     int fd(ObjectId object) const;
+    FdOf fd_of() const
+    {
+        return [this](ObjectId object) { return fd(object); };
+    }
     size_t fds() const { return fds_.size(); }
     /*
      * About how many bytes of this process's memory it takes.  Its entries are
@@ -58,23 +61,8 @@ public:
     Result<void> replay(const Entry &entry);
     Result<void> take_away(const Entry &entry);
 
-    /*
-     * Launches the guest that the replica is: takes every step of @plan.  What
-     * the kernel answered, to that and to the definitions, is in answers().
-     */
-    Result<void> launch(const LaunchPlan &plan);
-    bool launched() const { return launched_; }
-
-    /* What is measured at its launch; for who finds that out ahead of need. */
-    void set_measured(Result<LaunchMeasurement> measured)
-    {
-        measured_ = std::move(measured);
-    }
-    const std::optional<Result<LaunchMeasurement>> &measured() const
-    {
-        return measured_;
-    }
-    std::vector<LaunchAnswer> take_answers() { return std::move(answers_); }
+    /* What KVM answered to the sub-commands among the entries. */
+    std::vector<Answer> take_answers() { return std::move(answers_); }
 
     /* Closes what is left of it now, not when it goes. */
     void close() { fds_.clear(); }
@@ -86,7 +74,7 @@ private:
     Result<void> forget(const Entry &entry);
     Result<void> apply(const Entry &entry);
     Result<void> create(const Entry &entry);
-    Result<void> define_launch(const Entry &entry);
+    Result<void> take_sub_command(const Entry &entry);
     int issue_create(const Entry &entry, LiveArgument &arg);
 
     Kernel *kernel_;
@@ -95,9 +83,7 @@ private:
     int vm_number_ = -1;
     std::map<ObjectId, Fd> fds_;
     std::vector<EntryPtr> applied_; /* in replay order */
-    std::vector<LaunchAnswer> answers_;
-    bool launched_ = false;
-    std::optional<Result<LaunchMeasurement>> measured_;
+    std::vector<Answer> answers_;
 };
 
 /*

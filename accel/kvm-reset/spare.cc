@@ -86,7 +86,7 @@ void Spare::wake()
     }
 }
 
-std::optional<Replica> Spare::take()
+std::optional<PreparedVm> Spare::take()
 {
     std::unique_lock lock(mutex_);
 
@@ -95,7 +95,7 @@ std::optional<Replica> Spare::take()
     if (wanted_) {
         status_.state = SpareState::Preparing;
     }
-    return std::exchange(replica_, std::nullopt);
+    return std::exchange(vm_, std::nullopt);
 }
 
 void Spare::renew(int taken)
@@ -114,9 +114,9 @@ SpareStatus Spare::status() const
     std::unique_lock lock(mutex_);
     SpareStatus status = status_;
 
-    status.fds = replica_ ? replica_->fds() : 0;
-    status.bytes = replica_ ? replica_->footprint() : 0;
-    status.launched = replica_ && replica_->launched();
+    status.fds = vm_ ? vm_->replica.fds() : 0;
+    status.bytes = vm_ ? vm_->replica.footprint() : 0;
+    status.launched = vm_ && vm_->launched();
     return status;
 }
 
@@ -126,7 +126,7 @@ void Spare::settle()
     kernel().wait_until(changed_, lock, [this] {
         return !thread_.joinable() ||
                (!busy_ && !gathering_ && !stale_ &&
-                (wanted_ ? status_.state != SpareState::Preparing : !replica_));
+                (wanted_ ? status_.state != SpareState::Preparing : !vm_));
     });
 }
 
@@ -137,8 +137,8 @@ void Spare::work()
     while (!stopping_) {
         if (wanted_ && stale_ && !resting_) {
             work_once(lock);
-        } else if (!wanted_ && (stale_ || replica_)) {
-            replica_.reset();
+        } else if (!wanted_ && (stale_ || vm_)) {
+            vm_.reset();
             stale_ = false;
         } else {
             changed_.notify_all();
@@ -169,20 +169,20 @@ void Spare::work_once(std::unique_lock<std::mutex> &lock)
         return;
     }
     busy_ = true;
-    std::optional<Replica> replica = std::exchange(replica_, std::nullopt);
+    std::optional<PreparedVm> vm = std::exchange(vm_, std::nullopt);
     int taken = taken_;
     bool followed = false;
 
     lock.unlock();
     uint64_t began = kernel().now();
-    Result<Replica> next = prepare(std::move(replica), taken, &followed);
+    Result<PreparedVm> next = prepare(std::move(vm), taken, &followed);
     uint64_t took = kernel().now() - began;
     lock.lock();
 
     busy_ = false;
     status_.error.clear();
     if (next) {
-        replica_.emplace(std::move(*next));
+        vm_.emplace(std::move(*next));
         status_.state = SpareState::Ready;
         (followed ? status_.followed : status_.built)++;
         status_.duration = followed ? status_.duration : took;
@@ -194,50 +194,50 @@ void Spare::work_once(std::unique_lock<std::mutex> &lock)
                               took);
 }
 
-Result<Replica> Spare::prepare(std::optional<Replica> replica, int taken,
-                               bool *followed)
+Result<PreparedVm> Spare::prepare(std::optional<PreparedVm> vm, int taken,
+                                  bool *followed)
 {
     if (auto why = recorder_.blocker()) {
         return fail(ENOTSUP, "%s", why->c_str());
     }
-    Snapshot snapshot = recorder_.quick_snapshot();
-    if (snapshot.entries.empty()) {
+    Definition definition = recorder_.quick_snapshot();
+    if (definition.entries.empty()) {
         return fail(ENODEV, "no VM was recorded");
     }
-    *followed = replica && replica->follow(snapshot);
+    *followed = vm && vm->replica.follow(definition);
     if (!*followed) {
-        replica.reset();
+        vm.reset();
         reaper_.drain();
-        Result<Replica> built = Replica::build(kernel(), snapshot, taken);
+        Result<Replica> built = Replica::build(kernel(), definition, taken);
         if (!built) {
-            return built;
+            return std::unexpected(built.error());
         }
-        replica.emplace(std::move(*built));
+        vm.emplace(std::move(*built));
     }
-    if (Result<void> done = do_ahead(*replica, snapshot); !done) {
+    if (Result<void> done = do_ahead(*vm, definition); !done) {
         return std::unexpected(done.error());
     }
-    return std::move(*replica);
+    return std::move(*vm);
 }
 
 /*
  * A launch in place cannot be done ahead, and its measurement is computed
  * before the guest loses its old VM: that much is done here.
  */
-Result<void> Spare::do_ahead(Replica &replica, const Snapshot &snapshot)
+Result<void> Spare::do_ahead(PreparedVm &vm, const Definition &definition)
 {
-    const LaunchPlan &plan = snapshot.plan;
+    const LaunchPlan &plan = definition.plan;
 
-    if (plan.state() != LaunchState::Finished || replica.measured() ||
+    if (plan.state() != LaunchState::Finished || vm.measured() ||
         !(plan.in_place() || wanted_launched_)) {
         return {};
     }
-    Measuring measuring(recorder_.vm_type(), snapshot);
+    Measuring measuring(definition);
     Result<void> done;
     if (!plan.in_place()) {
-        done = replica.launch(plan.without_owner());
+        done = vm.launch(kernel(), plan.without_owner());
     }
-    replica.set_measured(measuring.wait());
+    vm.set_measured(measuring.wait());
     return done;
 }
 

@@ -19,8 +19,8 @@
 #include <optional>
 #include <string>
 
-#include "replica.h"
 #include "masked_thread.h"
+#include "prepared_vm.h"
 #include "recorder.h"
 #include "vm_reaper.h"
 
@@ -72,7 +72,7 @@ public:
      * then.  Waits while the thread is at work on it, which then rests until
      * renew().
      */
-    std::optional<Replica> take();
+    std::optional<PreparedVm> take();
 
     /* @taken: as in Replica::build(), for the replicas to come. */
     void renew(int taken);
@@ -88,9 +88,9 @@ private:
     void work();
     void work_once(std::unique_lock<std::mutex> &lock);
     void let_changes_gather(std::unique_lock<std::mutex> &lock);
-    Result<Replica> prepare(std::optional<Replica> replica, int taken,
-                            bool *followed);
-    Result<void> do_ahead(Replica &replica, const Snapshot &snapshot);
+    Result<PreparedVm> prepare(std::optional<PreparedVm> vm, int taken,
+                               bool *followed);
+    Result<void> do_ahead(PreparedVm &vm, const Definition &definition);
 
     Recorder &recorder_;
     VmReaper &reaper_;
@@ -104,7 +104,7 @@ private:
     bool resting_ = false;
     bool stopping_ = false;
     int taken_ = -1;
-    std::optional<Replica> replica_;
+    std::optional<PreparedVm> vm_;
     SpareStatus status_;
     MaskedThread thread_;
 };

@@ -95,7 +95,7 @@ Result<void> Swap::carry()
         done = state_->read(snapshot_);
     }
     if (done) {
-        done = state_->put(replica_);
+        done = state_->put(replica_.fd_of());
     }
     carrying_ = kernel_.now() - began;
     return done;

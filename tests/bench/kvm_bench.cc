@@ -15,7 +15,7 @@
 #include <benchmark/benchmark.h>
 
 #include "kvm_abi.h"
-#include "rebirth.h"
+#include "reset.h"
 #include "recorder.h"
 
 using namespace kvm_reset;
@@ -31,7 +31,7 @@ struct RealGuest {
     Observer observer;
     Recorder recorder{*kernel, observer};
     Registry registry;
-    Rebirth rebirth{recorder, registry};
+    Generations generations{recorder, registry};
     int kvm = kernel->open_kvm();
     int vm = recorder.ioctl(kvm, create_vm, 0);
     size_t run_size = std::max(0, recorder.ioctl(kvm, get_vcpu_mmap_size, 0));
@@ -206,7 +206,7 @@ void rebirths(benchmark::State &state)
     std::vector<uint64_t> prepare, commit, total, retire;
 
     for (auto _ : state) {
-        Result<Phases> done = guest.rebirth.run();
+        Result<Phases> done = reset(guest.generations);
         if (!done) {
             state.SkipWithError(done.error().what.c_str());
             return;
@@ -215,8 +215,8 @@ void rebirths(benchmark::State &state)
         prepare.push_back(done->prepare);
         commit.push_back(done->commit);
         total.push_back(done->total);
-        guest.rebirth.drain();
-        retire.push_back(guest.rebirth.status().retire);
+        guest.generations.drain();
+        retire.push_back(guest.generations.status().retire);
         state.ResumeTiming();
     }
     state.counters["prepare"] = median(prepare) / 1e6;

@@ -17,7 +17,7 @@
 
 #include "bare_ioctl.h"
 #include "kvm_abi.h"
-#include "rebirth.h"
+#include "generations.h"
 #include "recorder.h"
 
 using namespace kvm_reset;
@@ -33,7 +33,7 @@ struct SpareGuest {
     Observer observer;
     Recorder recorder{kernel, observer};
     Registry registry;
-    Rebirth rebirth{recorder, registry};
+    Generations generations{recorder, registry};
     int kvm = kernel.open_kvm();
     int vm = recorder.ioctl(kvm, create_vm, 0);
 
@@ -42,8 +42,8 @@ struct SpareGuest {
         for (uint32_t i = 0; i < 100; i++) {
             slot(1000 + i, 0x1000);
         }
-        rebirth.keep_spare(spare);
-        rebirth.drain();
+        generations.keep_spare(spare);
+        generations.drain();
     }
 
     void slot(uint32_t id, uint64_t size)

@@ -5,7 +5,7 @@
  *
  * A seed makes a VM: capabilities, slots, irqchip, vCPUs, filters and the
  * rest, in an order that KVM takes; what this KVM refuses is simply not part
- * of the definition.  Then a rebirth; then more of it, and another rebirth.
+ * of the definition.  Then a rebirth; then more of it, and another generations.
  * KVM_RESET_SEED repeats one seed.
  */
 
@@ -403,7 +403,7 @@ protected:
             definer.live();
             ASSERT_NO_FATAL_FAILURE(guest.reborn());
             expect_equal(before, read_back(guest));
-            guest.rebirth.drain();
+            guest.generations.drain();
             read_ += before.size();
             entries_ += guest.recorder.entries();
         }

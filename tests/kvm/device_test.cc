@@ -88,7 +88,7 @@ TEST_F(VfioDeviceTest, OneThatWasClosedIsNotCreatedAgain)
     device = -1;
     size_t before = open_fds();
     ASSERT_NO_FATAL_FAILURE(guest->reborn());
-    guest->rebirth.drain();
+    guest->generations.drain();
     EXPECT_EQ(open_fds(), before);
     kvm_create_device create = {};
     create.type = KVM_DEV_TYPE_VFIO;

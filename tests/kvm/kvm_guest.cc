@@ -280,18 +280,18 @@ uint32_t KvmGuest::report(Vcpu &vcpu, const Code &code)
 
 void KvmGuest::reborn()
 {
-    Result<Phases> done = rebirth.run();
+    Result<Phases> done = reset();
     ASSERT_TRUE(done) << done.error().what;
 }
 
 Result<Phases> KvmGuest::move()
 {
-    Result<void> ready = rebirth.prepare_preserving();
+    Result<void> ready = preserve.prepare();
     if (!ready) {
         return std::unexpected(ready.error());
     }
-    Result<Phases> done = rebirth.run_preserving();
-    rebirth.release_old_vm();
+    Result<Phases> done = preserve.run();
+    generations.release_old_vm();
     return done;
 }
 

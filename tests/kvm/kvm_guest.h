@@ -16,7 +16,8 @@
 
 #include "guest_code.h"
 #include "linux_kvm.h"
-#include "rebirth.h"
+#include "preserve.h"
+#include "reset.h"
 #include "recorder.h"
 #include "registry.h"
 
@@ -104,7 +105,8 @@ public:
     kvm_reset::Observer observer;
     kvm_reset::Recorder recorder{kernel, observer};
     kvm_reset::Registry registry;
-    kvm_reset::Rebirth rebirth{recorder, registry};
+    kvm_reset::Generations generations{recorder, registry};
+    kvm_reset::Preserve preserve{generations};
     int kvm = -1;
     int vm = -1;
     std::vector<Vcpu> vcpus;
@@ -143,6 +145,10 @@ public:
     /* Runs @code, which must reach its end: what it reported there. */
     uint32_t report(Vcpu &vcpu, const Code &code);
 
+    kvm_reset::Result<kvm_reset::Phases> reset()
+    {
+        return kvm_reset::reset(generations);
+    }
     void reborn();
     /* Gives the guest a new VM with all its state; the old one goes. */
     kvm_reset::Result<kvm_reset::Phases> move();

@@ -16,6 +16,7 @@
 
 #include <gtest/gtest.h>
 
+#include "../unit/state_without.h"
 #include "kvm_guest.h"
 
 using namespace kvm_reset;
@@ -200,7 +201,7 @@ TEST_F(NestedPreserveTest, AGuestsGuestGoesOnFromOneVmToTheNext)
 
 TEST_F(NestedPreserveTest, WithoutItsStateItIsNoGuestOfTheGuestsAnyMore)
 {
-    subject.guest.rebirth.leave_out("NESTED_STATE");
+    StateWithout lacking("NESTED_STATE");
     ASSERT_TRUE(subject.guest.move());
     EXPECT_FALSE(subject.in_l2());
 }

@@ -12,6 +12,7 @@
 
 #include <gtest/gtest.h>
 
+#include "../unit/state_without.h"
 #include "kvm_guest.h"
 #include "state_pieces.h"
 
@@ -260,11 +261,11 @@ TEST_P(PreservedPiece, IsThereAgainAndMissedWhenItIsLeftOut)
     Result<Phases> done = whole.guest.move();
     ASSERT_TRUE(done) << done.error().what;
     EXPECT_TRUE(whole.says(piece, telling.parts));
-    const auto &names = whole.guest.rebirth.carried();
+    const auto &names = whole.guest.generations.carried().names;
     EXPECT_NE(std::ranges::find(names, piece.name), names.end());
 
     ASSERT_EQ(say(lacking, telling), "");
-    lacking.guest.rebirth.leave_out(piece.name);
+    StateWithout without(piece.name);
     done = lacking.guest.move();
     ASSERT_TRUE(done) << done.error().what;
     EXPECT_FALSE(lacking.says(piece, telling.parts));
@@ -327,7 +328,7 @@ TEST_F(PreserveRealTest, AProgramGoesOnFromOneVmToTheNext)
         Result<Phases> done = subject.guest.move();
         ASSERT_TRUE(done) << done.error().what;
     }
-    EXPECT_EQ(guest.rebirth.status().generation, 98u);
+    EXPECT_EQ(guest.generations.status().generation, 98u);
 }
 
 TEST_F(PreserveRealTest, EverySingleFailingCallLeavesTheProgramGoingOn)
@@ -347,7 +348,7 @@ TEST_F(PreserveRealTest, EverySingleFailingCallLeavesTheProgramGoingOn)
         bool reached = guest.kernel.failed();
         guest.kernel.fail(0, 0);
         aborted += !done;
-        guest.rebirth.drain();
+        guest.generations.drain();
         ASSERT_FALSE(HasFailure());
         if (!reached) {
             break;
@@ -368,17 +369,17 @@ TEST_F(PreserveRealTest, AnInterruptThatComesMeanwhileIsNotLost)
         kvm_irqchip clear = {};
         clear.chip_id = KVM_IRQCHIP_PIC_MASTER;
         ASSERT_EQ(guest.ioctl(guest.vm, KVM_SET_IRQCHIP, &clear), 0);
-        ASSERT_TRUE(guest.rebirth.prepare_preserving());
+        ASSERT_TRUE(guest.preserve.prepare());
         guest.kernel.before_ioctl = [&](int, uint32_t request) {
             if (request == when) {
                 irq.ring();
             }
         };
-        Result<Phases> done = guest.rebirth.run_preserving();
+        Result<Phases> done = guest.preserve.run();
         guest.kernel.before_ioctl = nullptr;
         ASSERT_TRUE(done) << done.error().what;
         yield_until([&] { return guest.raised(5) || HasFailure(); });
-        guest.rebirth.release_old_vm();
+        guest.generations.release_old_vm();
     }
 }
 

@@ -74,14 +74,14 @@ TEST_F(RealRebirthTest, EverySingleFailingCallLeavesTheOldVmWhole)
         SCOPED_TRACE(format("call %u", nth));
         size_t fds = open_fds();
         whole.guest.kernel.fail(nth, codes[nth % std::size(codes)]);
-        Result<Phases> done = whole.guest.rebirth.run();
+        Result<Phases> done = whole.guest.reset();
         bool reached = whole.guest.kernel.failed();
         whole.guest.kernel.fail(0, 0);
         if (!done) {
             aborted++;
             EXPECT_EQ(open_fds(), fds) << done.error().what;
         } else {
-            whole.guest.rebirth.drain();
+            whole.guest.generations.drain();
         }
         whole.expect_whole();
         ASSERT_FALSE(HasFailure());
@@ -101,7 +101,7 @@ TEST_F(RealRebirthTest, AHookThatFailsBringsTheOldVmBackWhole)
          .run = [](Phase) -> Result<void> { return fail(EIO, "on purpose"); }});
     size_t fds = open_fds();
     for (int i = 0; i < 3; i++) {
-        EXPECT_FALSE(whole.guest.rebirth.run());
+        EXPECT_FALSE(whole.guest.reset());
         EXPECT_EQ(open_fds(), fds);
         whole.expect_whole();
     }
@@ -126,16 +126,16 @@ TEST_F(RealRebirthTest, ManyInARowLeakNeitherFdsNorMappings)
 {
     Whole whole;
     whole.guest.reborn();
-    whole.guest.rebirth.drain();
+    whole.guest.generations.drain();
     size_t fds = open_fds(), maps = mappings();
     for (int i = 0; i < 50; i++) {
         ASSERT_NO_FATAL_FAILURE(whole.guest.reborn());
     }
-    whole.guest.rebirth.drain();
+    whole.guest.generations.drain();
     EXPECT_EQ(open_fds(), fds);
     EXPECT_EQ(mappings(), maps);
     whole.expect_whole();
-    EXPECT_EQ(whole.guest.rebirth.status().generation, 51u);
+    EXPECT_EQ(whole.guest.generations.status().generation, 51u);
 }
 
 /* --- Through the C surface ------------------------------------------------ */

@@ -29,7 +29,7 @@ protected:
         guest->registry.add({.name = "device",
                              .phases = {Phase::Quiesce},
                              .run = [this](Phase) -> Result<void> {
-                                 guest->rebirth.skip_irqfd(bell->fd());
+                                 guest->generations.skip_irqfd(bell->fd());
                                  return {};
                              }});
     }
@@ -51,11 +51,11 @@ TEST_F(SkipIrqfdTest, TheDeviceTakesItAwayAndSetsUpAnother)
         /* It was never there, and the kernel does not mind. */
         EXPECT_EQ(guest->irqfd(bell->fd(), line, KVM_IRQFD_FLAG_DEASSIGN), 0);
         bell.emplace();
-        ASSERT_TRUE(guest->rebirth.before_run());
+        ASSERT_TRUE(guest->generations.before_run());
         ASSERT_EQ(guest->irqfd(bell->fd(), line), 0);
         expect_it_raises();
     }
-    guest->rebirth.drain();
+    guest->generations.drain();
     expect_it_raises();
 }
 
@@ -63,10 +63,10 @@ TEST_F(SkipIrqfdTest, IfItIsKeptItRaisesItsInterruptInTheNewVm)
 {
     for (int vm = 0; vm < 3; vm++) {
         ASSERT_NO_FATAL_FAILURE(guest->reborn());
-        ASSERT_TRUE(guest->rebirth.before_run());
+        ASSERT_TRUE(guest->generations.before_run());
         expect_it_raises();
     }
-    guest->rebirth.drain();
+    guest->generations.drain();
     expect_it_raises();
 }
 

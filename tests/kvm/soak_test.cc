@@ -313,9 +313,9 @@ protected:
     {
         gate.close([this] { kick(); });
         let_enter();
-        Result<Phases> done = guest.rebirth.run();
+        Result<Phases> done = guest.reset();
         if (done) {
-            EXPECT_TRUE(guest.rebirth.before_run());
+            EXPECT_TRUE(guest.generations.before_run());
         }
         let_enter();
         gate.open();
@@ -325,8 +325,8 @@ protected:
     /* Of a VM that has run: only then does the kernel start a thread for it. */
     Usage usage()
     {
-        guest.rebirth.keep_spare(false);
-        guest.rebirth.drain();
+        guest.generations.keep_spare(false);
+        guest.generations.drain();
         EXPECT_TRUE(set_out(guest.vcpus[0], 0));
         while (guest.resume(guest.vcpus[0]) == KVM_EXIT_MMIO) {}
         return {open_fds(), kvm_mappings(), count("/proc/self/task")};
@@ -367,8 +367,8 @@ TEST_F(SoakTest, RebirthsAtRandomMomentsLoseAndLeakNothing)
                         }});
     ASSERT_EQ(guest.irqfd(irqs[0].fd(), 0), 0);
     ASSERT_EQ(guest.irqfd(irqs[0].fd(), 0, KVM_IRQFD_FLAG_DEASSIGN), 0);
-    guest.rebirth.keep_spare(true);
-    ASSERT_TRUE(guest.rebirth.run());
+    guest.generations.keep_spare(true);
+    ASSERT_TRUE(guest.reset());
     Usage before = usage();
 
     start();
@@ -379,7 +379,7 @@ TEST_F(SoakTest, RebirthsAtRandomMomentsLoseAndLeakNothing)
         std::this_thread::sleep_for(std::chrono::microseconds(
             random() % (random() % 4 ? 8000 : 80000)));
         if (random() % 16 == 0) {
-            guest.rebirth.keep_spare(random() % 4);
+            guest.generations.keep_spare(random() % 4);
         }
         fails = random() % 8 == 0;
         Result<Phases> done = reborn();
@@ -390,7 +390,7 @@ TEST_F(SoakTest, RebirthsAtRandomMomentsLoseAndLeakNothing)
     stop();
     let_enter();
     EXPECT_EQ(usage(), before);
-    EXPECT_EQ(guest.rebirth.status().generation, completed + 1);
+    EXPECT_EQ(guest.generations.status().generation, completed + 1);
     EXPECT_GT(completed, 10u);
     EXPECT_GT(failed, 0u);
     EXPECT_GT(rounds, 10u);

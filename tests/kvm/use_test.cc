@@ -38,7 +38,7 @@ protected:
             }
             ASSERT_NO_FATAL_FAILURE(guest.reborn());
         }
-        guest.rebirth.drain();
+        guest.generations.drain();
     }
 };
 

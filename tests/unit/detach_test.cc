@@ -45,8 +45,6 @@ protected:
         }
     }
 
-    Result<Phases> detach() { return prepared(&Rebirth::detach); }
-
     /* What is open or mapped of KVM's. */
     std::vector<std::string> left_of_kvm()
     {
@@ -71,7 +69,7 @@ TEST_F(DetachTest, NothingOfKvmIsLeftAndEveryNumberIsKept)
     auto before = guest.kernel.fds();
     auto mappings = guest.kernel.mappings();
     ASSERT_TRUE(detach());
-    EXPECT_TRUE(guest.rebirth.detached());
+    EXPECT_TRUE(guest.generations.detached());
     EXPECT_EQ(left_of_kvm(), std::vector<std::string>());
     EXPECT_EQ(guest.kernel.vms(), 0u);
     for (auto &[fd, file] : before) {
@@ -83,16 +81,16 @@ TEST_F(DetachTest, NothingOfKvmIsLeftAndEveryNumberIsKept)
 
 TEST_F(DetachTest, ASpareIsClosedTooAndComesBack)
 {
-    guest.rebirth.keep_spare(true);
-    guest.rebirth.drain();
+    guest.generations.keep_spare(true);
+    guest.generations.drain();
     EXPECT_EQ(guest.kernel.vms(), 2u);
     ASSERT_TRUE(detach());
     EXPECT_EQ(guest.kernel.vms(), 0u);
     guest.slot(1, 0x1000, 0x200000); /* which would wake it */
-    guest.rebirth.drain();
+    guest.generations.drain();
     EXPECT_EQ(left_of_kvm(), std::vector<std::string>());
-    ASSERT_TRUE(guest.rebirth.attach());
-    guest.rebirth.drain();
+    ASSERT_TRUE(guest.detach.attach());
+    guest.generations.drain();
     EXPECT_EQ(guest.kernel.vms(), 2u);
 }
 
@@ -102,15 +100,15 @@ TEST_F(DetachTest, AllOfItIsThereAgain)
     auto fds = guest.kernel.fds();
     auto irqfds = guest.kernel.irqfds(guest.vm);
     ASSERT_TRUE(detach());
-    Result<Phases> done = guest.rebirth.attach();
+    Result<Phases> done = guest.detach.attach();
     ASSERT_TRUE(done) << done.error().what;
-    EXPECT_FALSE(guest.rebirth.detached());
+    EXPECT_FALSE(guest.generations.detached());
     EXPECT_TRUE(is(before));
     EXPECT_EQ(guest.kernel.irqfds(guest.vm), irqfds);
     EXPECT_EQ(guest.kernel.vms(), 1u);
     EXPECT_EQ(guest.kernel.describe(guest.vm), "anon_inode:kvm-vm");
     EXPECT_EQ(guest.kernel.fds().size(), fds.size());
-    EXPECT_EQ(guest.rebirth.status().generation, 1u);
+    EXPECT_EQ(guest.generations.status().generation, 1u);
 }
 
 TEST_F(DetachTest, TheRunPageComesBack)
@@ -119,7 +117,7 @@ TEST_F(DetachTest, TheRunPageComesBack)
     std::ranges::fill(written, 0x5a);
     guest.kernel.write_memory(uintptr_t(page) + 0x10, written);
     ASSERT_TRUE(detach());
-    ASSERT_TRUE(guest.rebirth.attach());
+    ASSERT_TRUE(guest.detach.attach());
     guest.kernel.read_memory(uintptr_t(page) + 0x10, seen);
     EXPECT_EQ(memcmp(written, seen, 16), 0);
 }
@@ -137,7 +135,7 @@ TEST_F(DetachTest, ADetachThatFailsLeavesTheGuestOnItsVm)
         bool reached = guest.kernel.failed();
         guest.kernel.fail_nothing();
         if (done) {
-            ASSERT_TRUE(guest.rebirth.attach());
+            ASSERT_TRUE(guest.detach.attach());
             ASSERT_TRUE(is(state));
             holdings = Holdings::of(guest);
             if (!reached) {
@@ -146,7 +144,7 @@ TEST_F(DetachTest, ADetachThatFailsLeavesTheGuestOnItsVm)
             continue;
         }
         failed++;
-        ASSERT_FALSE(guest.rebirth.detached());
+        ASSERT_FALSE(guest.generations.detached());
         ASSERT_EQ(Holdings::of(guest), holdings) << done.error().what;
         ASSERT_TRUE(is(state)) << done.error().what;
         ASSERT_GE(guest.ioctl(guest.vm, irq_line, IrqLevel{4, 1}), 0);
@@ -166,7 +164,7 @@ TEST_F(DetachTest, AnAttachThatFailsLeavesItDetachedAndCanBeTriedAgain)
     for (unsigned nth = 1;; nth++) {
         SCOPED_TRACE(nth);
         guest.kernel.fail(nth, nth % 2 ? ENOMEM : EINVAL);
-        Result<Phases> done = guest.rebirth.attach();
+        Result<Phases> done = guest.detach.attach();
         bool reached = guest.kernel.failed();
         guest.kernel.fail_nothing();
         if (done) {
@@ -182,13 +180,13 @@ TEST_F(DetachTest, AnAttachThatFailsLeavesItDetachedAndCanBeTriedAgain)
             continue;
         }
         failed++;
-        ASSERT_TRUE(guest.rebirth.detached());
+        ASSERT_TRUE(guest.generations.detached());
         ASSERT_EQ(left_of_kvm(), std::vector<std::string>())
             << done.error().what;
         ASSERT_EQ(guest.kernel.vms(), 0u);
         ASSERT_EQ(guest.kernel.fds(), fds) << done.error().what;
         ASSERT_EQ(guest.kernel.watches(), watches);
-        ASSERT_EQ(guest.rebirth.status().last_error, done.error().what);
+        ASSERT_EQ(guest.generations.status().last_error, done.error().what);
     }
     EXPECT_GT(failed, 60u);
 }
@@ -208,20 +206,21 @@ TEST_F(DetachTest, AFailureIsToldAndCountedAndASpareIsReadyAgain)
                                 phases.push_back(
                                     format("undo %s", to_string(phase)));
                             }});
-    guest.rebirth.keep_spare(true);
-    for (auto then : {&Rebirth::run_preserving, &Rebirth::detach}) {
-        uint64_t aborted = guest.rebirth.status().aborted;
-        ASSERT_TRUE(guest.rebirth.prepare_preserving());
+    guest.generations.keep_spare(true);
+    for (bool moves : {true, false}) {
+        uint64_t aborted = guest.generations.status().aborted;
+        ASSERT_TRUE(guest.preserve.prepare());
         guest.kernel.fail(1, ENOMEM);
-        Result<Phases> done = (guest.rebirth.*then)();
+        Result<Phases> done = moves ? guest.preserve.run()
+                                    : guest.detach.detach();
         guest.kernel.fail_nothing();
         ASSERT_FALSE(done);
         EXPECT_EQ(phases, (std::vector<std::string>{"quiesce", "undo quiesce",
                                                     "aborted"}));
-        EXPECT_EQ(guest.rebirth.status().aborted, aborted + 1);
-        EXPECT_EQ(guest.rebirth.status().last_error, done.error().what);
-        guest.rebirth.drain();
-        EXPECT_EQ(guest.rebirth.spare().state, SpareState::Ready);
+        EXPECT_EQ(guest.generations.status().aborted, aborted + 1);
+        EXPECT_EQ(guest.generations.status().last_error, done.error().what);
+        guest.generations.drain();
+        EXPECT_EQ(guest.generations.spare().state, SpareState::Ready);
         phases.clear();
     }
 }
@@ -235,11 +234,11 @@ TEST_F(DetachTest, AHookThatFailsLeavesItDetached)
          .run = [](Phase) -> Result<void> { return fail(EIO, "on purpose"); }});
     auto state = guest.kernel.state(guest.vm);
     ASSERT_TRUE(detach());
-    ASSERT_FALSE(guest.rebirth.attach());
-    EXPECT_TRUE(guest.rebirth.detached());
+    ASSERT_FALSE(guest.detach.attach());
+    EXPECT_TRUE(guest.generations.detached());
     EXPECT_EQ(left_of_kvm(), std::vector<std::string>());
     guest.registry.remove("fails");
-    ASSERT_TRUE(guest.rebirth.attach());
+    ASSERT_TRUE(guest.detach.attach());
     EXPECT_TRUE(is(state));
 }
 
@@ -255,7 +254,7 @@ TEST_F(DetachTest, HooksSpeakToTheVmThatIsInPlace)
                             return {};
                         }});
     ASSERT_TRUE(detach());
-    ASSERT_TRUE(guest.rebirth.attach());
+    ASSERT_TRUE(guest.detach.attach());
     EXPECT_EQ(ret, 0);
 }
 
@@ -266,7 +265,7 @@ TEST_F(DetachTest, WhatDefinesMeanwhileIsInTheNextVm)
     EXPECT_EQ(guest.irqfd(other, 6), 0);
     EXPECT_EQ(guest.irqfd(eventfd, 5, irqfd_deassign), 0);
     EXPECT_EQ(guest.slot(7, 0x2000, 0x300000), 0);
-    ASSERT_TRUE(guest.rebirth.attach());
+    ASSERT_TRUE(guest.detach.attach());
     EXPECT_EQ(guest.kernel.irqfds(guest.vm),
               (std::set<std::pair<uint64_t, uint32_t>>{
                   {guest.kernel.file_at(other), 6}}));
@@ -280,7 +279,7 @@ TEST_F(DetachTest, InterruptsWait)
         EXPECT_EQ(guest.ioctl(guest.vm, irq_line, IrqLevel{4, i % 2}), 0);
         EXPECT_EQ(guest.ioctl(guest.vm, irq_line, IrqLevel{9, 1}), 0);
     }
-    ASSERT_TRUE(guest.rebirth.attach());
+    ASSERT_TRUE(guest.detach.attach());
     std::vector<std::pair<int, int>> levels;
     for (const IssuedIoctl &issued : guest.ioctls(irq_line)) {
         levels.push_back({issued.bytes[0], issued.bytes[4]});
@@ -300,21 +299,21 @@ TEST_F(DetachTest, WhatNeedsKvmIsRefused)
     EXPECT_EQ(guest.ioctl(guest.vm, 0x4010ae42, bytes), -ENOENT);
     EXPECT_EQ(kvm_reset_passthrough[0x80], 0u);
     EXPECT_FALSE(guest.recorder.blocker());
-    ASSERT_TRUE(guest.rebirth.attach());
+    ASSERT_TRUE(guest.detach.attach());
     EXPECT_EQ(kvm_reset_passthrough[0x80], uint32_t(run));
     EXPECT_GE(guest.vcpu(9), 0);
 }
 
 TEST_F(DetachTest, NoOtherRebirthIsBegunMeanwhile)
 {
-    EXPECT_FALSE(guest.rebirth.attach());
+    EXPECT_FALSE(guest.detach.attach());
     ASSERT_TRUE(detach());
-    EXPECT_FALSE(guest.rebirth.run());
-    EXPECT_FALSE(guest.rebirth.prepare_preserving());
+    EXPECT_FALSE(guest.reset());
+    EXPECT_FALSE(guest.preserve.prepare());
     EXPECT_FALSE(detach());
-    EXPECT_TRUE(guest.rebirth.detached());
-    ASSERT_TRUE(guest.rebirth.attach());
-    EXPECT_TRUE(guest.rebirth.run());
+    EXPECT_TRUE(guest.generations.detached());
+    ASSERT_TRUE(guest.detach.attach());
+    EXPECT_TRUE(guest.reset());
 }
 
 TEST_F(DetachTest, AKvmThatLacksACapabilityIsRefusedAndItIsNamed)
@@ -322,14 +321,14 @@ TEST_F(DetachTest, AKvmThatLacksACapabilityIsRefusedAndItIsNamed)
     auto state = guest.kernel.state(guest.vm);
     ASSERT_TRUE(detach());
     guest.kernel.lacks_caps = {157};
-    Result<Phases> done = guest.rebirth.attach();
+    Result<Phases> done = guest.detach.attach();
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().code, ENOTSUP);
     EXPECT_NE(done.error().what.find("KVM_CAP_NESTED_STATE"), std::string::npos)
         << done.error().what;
     EXPECT_EQ(left_of_kvm(), std::vector<std::string>());
     guest.kernel.lacks_caps = {};
-    ASSERT_TRUE(guest.rebirth.attach());
+    ASSERT_TRUE(guest.detach.attach());
     EXPECT_TRUE(is(state));
 }
 
@@ -340,7 +339,7 @@ TEST_F(DetachTest, AFeatureThatTheGuestDoesNotKnowOfIsNotMissed)
     guest.kernel.supported_cpuid = {{{0x80000001, 2}, 4}, {{1, 2}, 1 << 21}};
     ASSERT_TRUE(detach());
     guest.kernel.supported_cpuid = {{{1, 2}, 1 << 21}};
-    EXPECT_TRUE(guest.rebirth.attach());
+    EXPECT_TRUE(guest.detach.attach());
 }
 
 TEST_F(DetachTest, AFeatureThatTheGuestKnowsOfIsMissedAndNamed)
@@ -350,25 +349,25 @@ TEST_F(DetachTest, AFeatureThatTheGuestKnowsOfIsMissedAndNamed)
     guest.kernel.supported_cpuid = {{{0x80000001, 2}, 4}};
     ASSERT_TRUE(detach());
     guest.kernel.supported_cpuid = {};
-    Result<Phases> done = guest.rebirth.attach();
+    Result<Phases> done = guest.detach.attach();
     ASSERT_FALSE(done);
     EXPECT_NE(done.error().what.find("CPUID 0x80000001.0 ECX bit 2 (SVM)"),
               std::string::npos)
         << done.error().what;
     guest.kernel.supported_cpuid = {{{0x80000001, 2}, 4}};
-    EXPECT_TRUE(guest.rebirth.attach());
+    EXPECT_TRUE(guest.detach.attach());
 }
 
 TEST_F(DetachTest, ARegisterThatKvmNoLongerHasIsNamedIfItSaysSomething)
 {
     ASSERT_TRUE(detach());
     guest.kernel.lacks_registers = {0x174};
-    Result<Phases> done = guest.rebirth.attach();
+    Result<Phases> done = guest.detach.attach();
     ASSERT_FALSE(done);
     EXPECT_NE(done.error().what.find("register 0x174"), std::string::npos)
         << done.error().what;
     guest.kernel.lacks_registers = {0x38f};
-    EXPECT_TRUE(guest.rebirth.attach());
+    EXPECT_TRUE(guest.detach.attach());
 }
 
 TEST_F(DetachTest, AGuestWithAGuestMemfdIsRefusedBeforeAnythingIsTouched)
@@ -377,14 +376,14 @@ TEST_F(DetachTest, AGuestWithAGuestMemfdIsRefusedBeforeAnythingIsTouched)
     Result<Phases> done = detach();
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().code, ENOTSUP);
-    EXPECT_FALSE(guest.rebirth.detached());
+    EXPECT_FALSE(guest.generations.detached());
 }
 
 TEST_F(DetachTest, AVcpuThatIsClosedMeanwhileStaysAway)
 {
     ASSERT_TRUE(detach());
     guest.recorder.close(vcpus[1]);
-    ASSERT_TRUE(guest.rebirth.attach());
+    ASSERT_TRUE(guest.detach.attach());
     EXPECT_EQ(guest.ioctls(create_vcpu).size(), 1u);
 }
 

@@ -50,7 +50,7 @@ bool fail_one(unsigned nth, int code, unsigned &aborted)
     Holdings before = Holdings::of(guest);
 
     guest.kernel.fail(nth, code);
-    Result<Phases> done = guest.rebirth.run();
+    Result<Phases> done = guest.reset();
     bool reached = guest.kernel.failed();
     guest.kernel.fail_nothing();
 
@@ -61,9 +61,9 @@ bool fail_one(unsigned nth, int code, unsigned &aborted)
         EXPECT_FALSE(done.error().what.contains("not whole"))
             << done.error().what;
         EXPECT_EQ(Holdings::of(guest), before) << done.error().what;
-        EXPECT_EQ(guest.rebirth.status().aborted, 1u);
+        EXPECT_EQ(guest.generations.status().aborted, 1u);
     } else {
-        guest.rebirth.drain();
+        guest.generations.drain();
         EXPECT_NE(guest.kernel.file_at(guest.vm), before.fds.at(guest.vm));
         expect_one_vm_under_the_same_numbers(guest, before);
     }
@@ -72,9 +72,9 @@ bool fail_one(unsigned nth, int code, unsigned &aborted)
     EXPECT_EQ(guest.slot(11, 0x1000, 0x40000000), 0);
     EXPECT_EQ(guest.ioctl(vcpus[1], uapi::run), 0);
 
-    Result<Phases> next = guest.rebirth.run();
+    Result<Phases> next = guest.reset();
     EXPECT_TRUE(next) << next.error().what;
-    guest.rebirth.drain();
+    guest.generations.drain();
     expect_one_vm_under_the_same_numbers(guest, before);
     return reached;
 }
@@ -84,7 +84,7 @@ unsigned calls_of_a_rebirth()
     Guest guest;
     guest.define_a_bit_of_everything();
     unsigned before = guest.kernel.calls();
-    EXPECT_TRUE(guest.rebirth.run());
+    EXPECT_TRUE(guest.reset());
     return guest.kernel.calls() - before;
 }
 
@@ -122,17 +122,17 @@ bool fail_one_with_a_spare(unsigned nth, int code, Fates &fates)
     Guest guest;
     std::vector<int> vcpus = guest.define_a_bit_of_everything();
     Holdings before = Holdings::of(guest);
-    guest.rebirth.keep_spare(true);
-    guest.rebirth.drain();
-    EXPECT_EQ(guest.rebirth.spare().state, SpareState::Ready);
+    guest.generations.keep_spare(true);
+    guest.generations.drain();
+    EXPECT_EQ(guest.generations.spare().state, SpareState::Ready);
 
     guest.kernel.fail(nth, code);
-    Result<Phases> done = guest.rebirth.run();
-    guest.rebirth.drain();
+    Result<Phases> done = guest.reset();
+    guest.generations.drain();
     bool reached = guest.kernel.failed();
     guest.kernel.fail_nothing();
 
-    SpareStatus spare = guest.rebirth.spare();
+    SpareStatus spare = guest.generations.spare();
     if (spare.state != SpareState::Ready) {
         fates.without_next++;
         EXPECT_EQ(spare.state, SpareState::Failed);
@@ -140,8 +140,8 @@ bool fail_one_with_a_spare(unsigned nth, int code, Fates &fates)
             << spare.error;
         EXPECT_TRUE(reached);
     }
-    guest.rebirth.keep_spare(false);
-    guest.rebirth.drain();
+    guest.generations.keep_spare(false);
+    guest.generations.drain();
     if (!done) {
         fates.aborted++;
         EXPECT_TRUE(reached);
@@ -152,16 +152,16 @@ bool fail_one_with_a_spare(unsigned nth, int code, Fates &fates)
         expect_one_vm_under_the_same_numbers(guest, before);
     }
 
-    guest.rebirth.keep_spare(true);
+    guest.generations.keep_spare(true);
     EXPECT_EQ(guest.slot(11, 0x1000, 0x40000000), 0);
     EXPECT_EQ(guest.ioctl(vcpus[1], uapi::run), 0);
-    guest.rebirth.drain();
-    EXPECT_EQ(guest.rebirth.spare().state, SpareState::Ready);
-    Result<Phases> next = guest.rebirth.run();
+    guest.generations.drain();
+    EXPECT_EQ(guest.generations.spare().state, SpareState::Ready);
+    Result<Phases> next = guest.reset();
     EXPECT_TRUE(next) << next.error().what;
     EXPECT_TRUE(!next || next->spare);
-    guest.rebirth.keep_spare(false);
-    guest.rebirth.drain();
+    guest.generations.keep_spare(false);
+    guest.generations.drain();
     expect_one_vm_under_the_same_numbers(guest, before);
     return reached;
 }
@@ -194,15 +194,15 @@ TEST(FdLimitTest, WhereverTheFdsRunOutTheOldVmStaysInPlace)
             Guest guest;
             guest.define_a_bit_of_everything();
             Holdings before = Holdings::of(guest);
-            guest.rebirth.keep_spare(spare);
-            guest.rebirth.drain();
+            guest.generations.keep_spare(spare);
+            guest.generations.drain();
 
             guest.kernel.fd_limit = guest.kernel.fds().rbegin()->first + more;
-            Result<Phases> done = guest.rebirth.run();
-            guest.rebirth.drain();
+            Result<Phases> done = guest.reset();
+            guest.generations.drain();
             guest.kernel.fd_limit = 1 << 20;
-            guest.rebirth.keep_spare(false);
-            guest.rebirth.drain();
+            guest.generations.keep_spare(false);
+            guest.generations.drain();
             if (done) {
                 EXPECT_GT(more, spare ? 5 : 10);
                 expect_one_vm_under_the_same_numbers(guest, before);
@@ -210,8 +210,8 @@ TEST(FdLimitTest, WhereverTheFdsRunOutTheOldVmStaysInPlace)
             }
             EXPECT_EQ(done.error().code, EMFILE) << done.error().what;
             EXPECT_EQ(Holdings::of(guest), before) << done.error().what;
-            EXPECT_TRUE(guest.rebirth.run());
-            guest.rebirth.drain();
+            EXPECT_TRUE(guest.reset());
+            guest.generations.drain();
             expect_one_vm_under_the_same_numbers(guest, before);
         }
     }
@@ -234,13 +234,13 @@ TEST(BusyNumberTest, OneThatStaysBusyIsGivenUpAndNothingIsLost)
         Holdings before = Holdings::of(guest);
 
         guest.kernel.busy_numbers = {number};
-        Result<Phases> done = guest.rebirth.run();
+        Result<Phases> done = guest.reset();
         ASSERT_FALSE(done);
         EXPECT_EQ(done.error().code, EBUSY) << done.error().what;
         EXPECT_FALSE(done.error().what.contains("not whole"));
         EXPECT_EQ(Holdings::of(guest), before);
         guest.kernel.busy_numbers.clear();
-        EXPECT_TRUE(guest.rebirth.run());
+        EXPECT_TRUE(guest.reset());
     }
 }
 
@@ -256,7 +256,7 @@ TEST(WayBackTest, EveryFailureOfTheWayBackIsSaid)
                                 guest.kernel.fail(nth, ENOMEM);
                                 return fail(EIO, "no");
                             }});
-        Result<Phases> done = guest.rebirth.run();
+        Result<Phases> done = guest.reset();
         ASSERT_FALSE(done);
         EXPECT_EQ(done.error().code, EIO);
         if (!guest.kernel.failed()) {

@@ -15,9 +15,10 @@
 
 #include "fake_kernel.h"
 #include "kvm_abi.h"
-#include "rebirth.h"
+#include "detach.h"
 #include "recorder.h"
 #include "registry.h"
+#include "reset.h"
 
 /* Keeps what it is told. */
 class Listener final : public kvm_reset::Observer {
@@ -64,7 +65,9 @@ struct Guest {
     Listener listener;
     kvm_reset::Recorder recorder{kernel, listener};
     kvm_reset::Registry registry;
-    kvm_reset::Rebirth rebirth{recorder, registry};
+    kvm_reset::Generations generations{recorder, registry};
+    kvm_reset::Preserve preserve{generations};
+    kvm_reset::Detach detach{generations, preserve};
     int kvm = -1;
     int vm = -1;
 
@@ -72,6 +75,11 @@ struct Guest {
     {
         kvm = kernel.open_kvm();
         vm = ioctl(kvm, uapi::create_vm, vm_type);
+    }
+
+    kvm_reset::Result<kvm_reset::Phases> reset()
+    {
+        return kvm_reset::reset(generations);
     }
 
     /* @arg is a struct of uapi::, or a number. */

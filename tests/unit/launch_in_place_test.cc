@@ -47,18 +47,18 @@ TEST(LaunchTest, AfterAFailureWithoutAWayBackTheGuestMayBeResetAgain)
     Launched<SevGuest> guest(true);
     Log first = guest.launched();
     guest.kernel.fail(FakeKernel::Call::WriteMemory, 1, EFAULT);
-    Result<Phases> done = guest.rebirth.run();
+    Result<Phases> done = guest.reset();
     ASSERT_FALSE(done);
-    EXPECT_TRUE(guest.rebirth.status().lost);
+    EXPECT_TRUE(guest.generations.status().lost);
     EXPECT_TRUE(done.error().what.contains("KVM_SEV_LAUNCH_UPDATE_DATA"));
     EXPECT_TRUE(done.error().what.contains("old VM had to go"))
         << done.error().what;
     /* Still lost after one that failed before that point. */
     guest.kernel.fail(FakeKernel::Call::Open, 1, EMFILE);
-    EXPECT_FALSE(guest.rebirth.run());
-    EXPECT_TRUE(guest.rebirth.status().lost);
+    EXPECT_FALSE(guest.reset());
+    EXPECT_TRUE(guest.generations.status().lost);
     expect_reborn(guest);
-    EXPECT_FALSE(guest.rebirth.status().lost);
+    EXPECT_FALSE(guest.generations.status().lost);
     EXPECT_EQ(guest.launched(), first);
 }
 
@@ -69,10 +69,10 @@ static bool fail_in_place(unsigned nth, int code)
     Log first = guest.launched();
     Holdings before = Holdings::of(guest);
     guest.kernel.fail(nth, code);
-    Result<Phases> done = guest.rebirth.run();
+    Result<Phases> done = guest.reset();
     bool reached = guest.kernel.failed();
     guest.kernel.fail_nothing();
-    if (!done && !guest.rebirth.status().lost) {
+    if (!done && !guest.generations.status().lost) {
         EXPECT_EQ(Holdings::of(guest), before) << done.error().what;
         EXPECT_EQ(guest.launched(), first);
     }

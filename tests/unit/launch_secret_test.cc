@@ -29,7 +29,7 @@ TEST(LaunchTest, ASecretIsNotKeptAndMustComeAgain)
         EXPECT_EQ(guest.recorder.plan().state(), LaunchState::Begun);
         Log part(first.begin(), first.end() - 2);
         EXPECT_EQ(guest.launched(), part);
-        EXPECT_FALSE(guest.rebirth.run());
+        EXPECT_FALSE(guest.reset());
 
         EXPECT_EQ(guest.secret(), 0);
         EXPECT_EQ(guest.finish(), 0);
@@ -67,9 +67,9 @@ TEST(LaunchTest, TheAnswersOfTheNewPlatformAreKept)
 {
     Launched<SevGuest> guest(false);
     expect_reborn(guest);
-    const LaunchAnswer *start = nullptr, *measure = nullptr;
-    for (const LaunchAnswer &answer : guest.rebirth.answers()) {
-        std::string name = answer.command->name;
+    const Answer *start = nullptr, *measure = nullptr;
+    for (const Answer &answer : guest.generations.answers()) {
+        std::string name = answer.name;
         start = name == "KVM_SEV_LAUNCH_START" ? &answer : start;
         measure = name == "KVM_SEV_LAUNCH_MEASURE" ? &answer : measure;
     }

@@ -48,7 +48,7 @@ TEST(LaunchTest, IsTheSameOnEachNewVm)
             expect_reborn(guest);
             ASSERT_EQ(guest.launched(), first) << "rebirth " << i;
         }
-        EXPECT_EQ(guest.rebirth.status().generation, 20u);
+        EXPECT_EQ(guest.generations.status().generation, 20u);
     });
 }
 
@@ -150,7 +150,7 @@ TEST(LaunchTest, ASlotThatMovedSinceIsThereBeforeThePages)
 TEST(LaunchTest, ASecondResetBeforeTheFirstLaunchEndsIsRefused)
 {
     SnpGuest guest;
-    Result<Phases> done = guest.rebirth.run();
+    Result<Phases> done = guest.reset();
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().code, EBUSY);
     EXPECT_TRUE(done.error().what.contains("not finished"))

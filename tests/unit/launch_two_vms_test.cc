@@ -17,7 +17,7 @@ TEST(LaunchTest, WithoutAFreeKeyTheGuestKeepsItsVm)
     Launched<SnpGuest> guest;
     Holdings before = Holdings::of(guest);
     guest.kernel.asids = 1;
-    Result<Phases> done = guest.rebirth.run();
+    Result<Phases> done = guest.reset();
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().code, EBUSY);
     EXPECT_TRUE(done.error().what.contains("KVM_SEV_INIT2"))
@@ -39,12 +39,12 @@ template <class T> void sweep(int code)
         Log first = guest.launched();
         Holdings before = Holdings::of(guest);
         guest.kernel.fail(nth, code);
-        Result<Phases> done = guest.rebirth.run();
+        Result<Phases> done = guest.reset();
         bool reached = guest.kernel.failed();
         guest.kernel.fail_nothing();
         if (!done) {
             ASSERT_EQ(Holdings::of(guest), before) << done.error().what;
-            ASSERT_FALSE(guest.rebirth.status().lost);
+            ASSERT_FALSE(guest.generations.status().lost);
             ASSERT_EQ(done.error().code, code);
         }
         ASSERT_EQ(guest.launched(), first);
@@ -76,10 +76,10 @@ TEST(LaunchTest, TheSpareIsNotLaunchedBeforeItIsWanted)
 {
     Launched<SnpGuest> guest;
     Log first = guest.launched();
-    guest.rebirth.keep_spare(true);
-    guest.rebirth.drain();
-    ASSERT_EQ(guest.rebirth.spare().state, SpareState::Ready);
-    Result<Phases> done = guest.rebirth.run();
+    guest.generations.keep_spare(true);
+    guest.generations.drain();
+    ASSERT_EQ(guest.generations.spare().state, SpareState::Ready);
+    Result<Phases> done = guest.reset();
     ASSERT_TRUE(done) << done.error().what;
     EXPECT_TRUE(done->spare);
     EXPECT_EQ(guest.launched(), first);
@@ -89,19 +89,19 @@ TEST(LaunchTest, ASpareThatIsLaunchedAheadNeedsTheSwapAlone)
 {
     Launched<SnpGuest> guest;
     Log first = guest.launched();
-    guest.rebirth.keep_spare(true, true);
+    guest.generations.keep_spare(true, true);
     for (int i = 0; i < 3; i++) {
-        guest.rebirth.drain();
-        ASSERT_TRUE(guest.rebirth.spare().launched);
+        guest.generations.drain();
+        ASSERT_TRUE(guest.generations.spare().launched);
         guest.slot(5 + i, 0x1000, 0x90000000 + i * 0x1000);
-        guest.rebirth.drain();
-        ASSERT_TRUE(guest.rebirth.spare().launched);
-        Result<Phases> done = guest.rebirth.run();
+        guest.generations.drain();
+        ASSERT_TRUE(guest.generations.spare().launched);
+        Result<Phases> done = guest.reset();
         ASSERT_TRUE(done) << done.error().what;
         EXPECT_TRUE(done->spare);
         EXPECT_EQ(done->launch, 0u);
         EXPECT_EQ(guest.launched(), first);
-        EXPECT_EQ(guest.rebirth.status().measurement,
+        EXPECT_EQ(guest.generations.status().measurement,
                   guest.recorder.first_measurement());
     }
 }
@@ -109,14 +109,14 @@ TEST(LaunchTest, ASpareThatIsLaunchedAheadNeedsTheSwapAlone)
 TEST(LaunchTest, ASpareThatWasThereFirstIsLaunchedWhenTheGuestIs)
 {
     SnpGuest guest;
-    guest.rebirth.keep_spare(true, true);
-    guest.rebirth.drain();
-    EXPECT_FALSE(guest.rebirth.spare().launched);
+    guest.generations.keep_spare(true, true);
+    guest.generations.drain();
+    EXPECT_FALSE(guest.generations.spare().launched);
     guest.launch();
-    guest.rebirth.drain();
-    EXPECT_TRUE(guest.rebirth.spare().launched);
+    guest.generations.drain();
+    EXPECT_TRUE(guest.generations.spare().launched);
     Log first = guest.launched();
-    Result<Phases> done = guest.rebirth.run();
+    Result<Phases> done = guest.reset();
     ASSERT_TRUE(done) << done.error().what;
     EXPECT_EQ(guest.launched(), first);
 }
@@ -124,12 +124,12 @@ TEST(LaunchTest, ASpareThatWasThereFirstIsLaunchedWhenTheGuestIs)
 TEST(LaunchTest, WhatIsEncryptedInPlaceIsNeverLaunchedAhead)
 {
     Launched<SevGuest> guest(true);
-    guest.rebirth.keep_spare(true, true);
-    guest.rebirth.drain();
-    EXPECT_EQ(guest.rebirth.spare().state, SpareState::Ready);
-    EXPECT_FALSE(guest.rebirth.spare().launched);
+    guest.generations.keep_spare(true, true);
+    guest.generations.drain();
+    EXPECT_EQ(guest.generations.spare().state, SpareState::Ready);
+    EXPECT_FALSE(guest.generations.spare().launched);
     Log first = guest.launched();
-    ASSERT_TRUE(guest.rebirth.run());
+    ASSERT_TRUE(guest.reset());
     EXPECT_EQ(guest.launched(), first);
 }
 
@@ -137,11 +137,11 @@ TEST(LaunchTest, WithoutAFreeKeyForASpareTheResetIsTriedWithoutIt)
 {
     Launched<SnpGuest> guest;
     guest.kernel.asids = 1;
-    guest.rebirth.keep_spare(true, true);
-    guest.rebirth.drain();
-    EXPECT_EQ(guest.rebirth.spare().state, SpareState::Failed);
+    guest.generations.keep_spare(true, true);
+    guest.generations.drain();
+    EXPECT_EQ(guest.generations.spare().state, SpareState::Failed);
     guest.kernel.asids = 2;
-    Result<Phases> done = guest.rebirth.run();
+    Result<Phases> done = guest.reset();
     EXPECT_TRUE(done) << done.error().what;
 }
 

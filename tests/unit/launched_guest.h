@@ -17,9 +17,9 @@ using Log = std::vector<std::string>;
 
 inline void expect_reborn(Guest &guest)
 {
-    kvm_reset::Result<kvm_reset::Phases> done = guest.rebirth.run();
+    kvm_reset::Result<kvm_reset::Phases> done = guest.reset();
     ASSERT_TRUE(done) << done.error().what;
-    guest.rebirth.drain();
+    guest.generations.drain();
     EXPECT_EQ(guest.kernel.vms(), 1u);
 }
 

@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include "arch.h"
 #include "confidential_guest.h"
 #include "launch_digest.h"
 #include "plan_digest.h"
@@ -186,9 +187,9 @@ TEST(PlanDigestTest, EachRebirthIsMeasuredAndTheSame)
     reset_vcpus(guest);
     guest.launch();
     ASSERT_TRUE(guest.recorder.first_measurement());
-    EXPECT_FALSE(guest.rebirth.status().measurement);
-    ASSERT_TRUE(guest.rebirth.run());
-    EXPECT_EQ(guest.rebirth.status().measurement,
+    EXPECT_FALSE(guest.generations.status().measurement);
+    ASSERT_TRUE(guest.reset());
+    EXPECT_EQ(guest.generations.status().measurement,
               guest.recorder.first_measurement());
 }
 
@@ -199,9 +200,9 @@ public:
     {
         times = 0;
         measure = real_->measure;
-        counting_.measure = [](uint64_t vm_type, const Snapshot &snapshot) {
+        counting_.measure = [](const Definition &definition) {
             times++;
-            return measure(vm_type, snapshot);
+            return measure(definition);
         };
         register_arch(&counting_);
     }
@@ -220,16 +221,16 @@ TEST(PlanDigestTest, ASpareOfAGuestInPlaceIsMeasuredAheadOnce)
     SevGuest guest(true);
     reset_vcpus(guest);
     guest.launch();
-    guest.rebirth.keep_spare(true);
-    guest.rebirth.drain();
+    guest.generations.keep_spare(true);
+    guest.generations.drain();
     CountingArch counting;
     for (int i = 0; i < 3; i++) {
-        ASSERT_TRUE(guest.rebirth.run());
+        ASSERT_TRUE(guest.reset());
         EXPECT_EQ(CountingArch::times, i) << "it was waited for";
-        EXPECT_EQ(guest.rebirth.status().measurement,
+        EXPECT_EQ(guest.generations.status().measurement,
                   guest.recorder.first_measurement());
         guest.slot(5 + i, 0x1000, 0x90000000 + i * 0x1000);
-        guest.rebirth.drain();
+        guest.generations.drain();
         EXPECT_EQ(CountingArch::times, i + 1);
     }
 }
@@ -261,21 +262,21 @@ TEST(PlanDigestTest, AnotherMeasurementIsRefusedAndTheGuestKeepsItsVm)
         Holdings before = Holdings::of(*guest);
         std::vector<uint8_t> memory(guest->firmware,
                                     guest->firmware + sizeof(guest->firmware));
-        Result<Phases> done = guest->rebirth.run();
+        Result<Phases> done = guest->reset();
         ASSERT_FALSE(done);
         EXPECT_EQ(done.error().code, EBADMSG);
         EXPECT_TRUE(done.error().what.contains(
             guest->recorder.first_measurement()->digest))
             << done.error().what;
-        EXPECT_FALSE(guest->rebirth.status().lost);
+        EXPECT_FALSE(guest->generations.status().lost);
         EXPECT_EQ(Holdings::of(*guest), before);
         EXPECT_EQ(memory, std::vector<uint8_t>(guest->firmware,
                                                guest->firmware +
                                                    sizeof(guest->firmware)));
 
-        guest->rebirth.require_same_measurement(false);
-        ASSERT_TRUE(guest->rebirth.run());
-        EXPECT_NE(guest->rebirth.status().measurement,
+        guest->generations.require_same_measurement(false);
+        ASSERT_TRUE(guest->reset());
+        EXPECT_NE(guest->generations.status().measurement,
                   guest->recorder.first_measurement());
     }
 }

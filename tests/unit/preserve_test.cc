@@ -13,6 +13,7 @@
 
 #include "arch.h"
 #include "state_pieces.h"
+#include "state_without.h"
 #include "stateful_guest.h"
 
 using namespace kvm_reset;
@@ -77,8 +78,6 @@ protected:
                                ? uintptr_t(&attr)
                                : uintptr_t(bytes.data()));
     }
-
-    Result<Phases> move() { return prepared(&Rebirth::run_preserving); }
 };
 
 TEST_F(PreserveTest, EveryPieceOfEveryVcpuIsThereAgain)
@@ -90,7 +89,7 @@ TEST_F(PreserveTest, EveryPieceOfEveryVcpuIsThereAgain)
     ASSERT_TRUE(done) << done.error().what;
     EXPECT_NE(guest.kernel.file_at(guest.vm), old);
     EXPECT_TRUE(is(before));
-    EXPECT_EQ(guest.rebirth.status().generation, 1u);
+    EXPECT_EQ(guest.generations.status().generation, 1u);
 }
 
 TEST_F(PreserveTest, WhatIsLeftOutIsMissing)
@@ -102,7 +101,7 @@ TEST_F(PreserveTest, WhatIsLeftOutIsMissing)
         SCOPED_TRACE(piece.name);
         fill();
         auto before = guest.kernel.state(guest.vm);
-        guest.rebirth.leave_out(piece.name);
+        StateWithout lacking(piece.name);
         Result<Phases> done = move();
         ASSERT_TRUE(done) << done.error().what;
         EXPECT_FALSE(guest.kernel.state(guest.vm) == before);
@@ -136,16 +135,16 @@ TEST_F(PreserveTest, AnyCallThatFailsLeavesTheGuestWhereItWas)
             if (!reached) {
                 break;
             }
-            guest.rebirth.drain();
+            guest.generations.drain();
             ASSERT_TRUE(is(state));
             holdings = Holdings::of(guest);
             continue;
         }
         aborted++;
-        guest.rebirth.drain();
+        guest.generations.drain();
         ASSERT_EQ(Holdings::of(guest), holdings) << done.error().what;
         ASSERT_TRUE(is(state)) << done.error().what;
-        EXPECT_FALSE(guest.rebirth.status().last_error.empty());
+        EXPECT_FALSE(guest.generations.status().last_error.empty());
     }
     EXPECT_GT(aborted, 60u);
 }
@@ -190,9 +189,9 @@ TEST_F(PreserveTest, ATimerIsReadBeforeWhatItWouldInterrupt)
         }
     };
     fill();
-    ASSERT_TRUE(guest.rebirth.prepare_preserving());
+    ASSERT_TRUE(guest.preserve.prepare());
     order.clear();
-    ASSERT_TRUE(guest.rebirth.run_preserving());
+    ASSERT_TRUE(guest.preserve.run());
     EXPECT_EQ(order,
               (std::vector<std::string>{"KVM_XEN_VCPU_SET_ATTR", "LAPIC"}));
 }
@@ -219,18 +218,18 @@ TEST_F(PreserveTest, InterruptsWaitWhileTheStateIsCarried)
             order.push_back("put");
         }
     };
-    ASSERT_TRUE(guest.rebirth.prepare_preserving());
+    ASSERT_TRUE(guest.preserve.prepare());
     order.clear();
-    ASSERT_TRUE(guest.rebirth.run_preserving());
+    ASSERT_TRUE(guest.preserve.run());
     EXPECT_EQ(order, (std::vector<std::string>{"irqfd", "get", "get", "put",
                                                "put", "irqfd"}));
 }
 
 TEST_F(PreserveTest, AnInterruptThatTheNewVmTookIsRungAgainOnTheOldOne)
 {
-    ASSERT_TRUE(guest.rebirth.prepare_preserving());
+    ASSERT_TRUE(guest.preserve.prepare());
     guest.kernel.fail(FakeKernel::Call::DupOnto, 2, EMFILE);
-    ASSERT_FALSE(guest.rebirth.run_preserving());
+    ASSERT_FALSE(guest.preserve.run());
     EXPECT_EQ(guest.kernel.rung(),
               std::vector<uint64_t>{guest.kernel.file_at(eventfd)});
 }
@@ -238,8 +237,8 @@ TEST_F(PreserveTest, AnInterruptThatTheNewVmTookIsRungAgainOnTheOldOne)
 TEST_F(PreserveTest, OnlyHooksThatSaySoRun)
 {
     std::vector<std::string> ran;
-    guest.rebirth.exclude_with([&ran] { ran.push_back("begin"); },
-                               [&ran] { ran.push_back("end"); });
+    guest.generations.exclude_with([&ran] { ran.push_back("begin"); },
+                                   [&ran] { ran.push_back("end"); });
     for (bool preserves : {false, true}) {
         std::string name = preserves ? "yes" : "no";
         guest.registry.add(
@@ -275,7 +274,7 @@ TEST_F(PreserveTest, AHookThatFailsBringsTheOldVmBack)
 
 TEST_F(PreserveTest, AVcpuThatCameMeanwhileComesAlong)
 {
-    ASSERT_TRUE(guest.rebirth.prepare_preserving());
+    ASSERT_TRUE(guest.preserve.prepare());
     vcpus.push_back(guest.vcpu(7));
     for (const StatePiece &piece : x86_state_pieces()) {
         if (piece.on == FdClass::Vcpu) {
@@ -283,7 +282,7 @@ TEST_F(PreserveTest, AVcpuThatCameMeanwhileComesAlong)
         }
     }
     auto before = guest.kernel.state(guest.vm);
-    ASSERT_TRUE(guest.rebirth.run_preserving());
+    ASSERT_TRUE(guest.preserve.run());
     auto after = guest.kernel.state(guest.vm);
     std::pair<std::string, std::string> regs = {"vcpu 7", "REGS"};
     EXPECT_EQ(after[regs], before[regs]);
@@ -292,13 +291,13 @@ TEST_F(PreserveTest, AVcpuThatCameMeanwhileComesAlong)
 
 TEST_F(PreserveTest, ASpareIsUsedAndTheNextOneFollows)
 {
-    guest.rebirth.keep_spare(true);
-    guest.rebirth.drain();
+    guest.generations.keep_spare(true);
+    guest.generations.drain();
     for (int i = 0; i < 3; i++) {
         Result<Phases> done = move();
         ASSERT_TRUE(done) << done.error().what;
         EXPECT_TRUE(done->spare);
-        guest.rebirth.drain();
+        guest.generations.drain();
     }
 }
 
@@ -308,7 +307,7 @@ TEST_F(PreserveTest, AGuestWithAGuestMemfdIsRefusedBeforeAnythingIsTouched)
     guest.kernel.before_ioctl = [&](int fd, uint32_t request) {
         EXPECT_NE(request, irqfd) << fd;
     };
-    Result<void> ready = guest.rebirth.prepare_preserving();
+    Result<void> ready = guest.preserve.prepare();
     ASSERT_FALSE(ready);
     EXPECT_EQ(ready.error().code, ENOTSUP);
     EXPECT_NE(ready.error().what.find("guest_memfd"), std::string::npos);
@@ -316,7 +315,7 @@ TEST_F(PreserveTest, AGuestWithAGuestMemfdIsRefusedBeforeAnythingIsTouched)
 
 TEST_F(PreserveTest, WhatWasNotPreparedIsRefused)
 {
-    EXPECT_FALSE(guest.rebirth.run_preserving());
+    EXPECT_FALSE(guest.preserve.run());
     EXPECT_TRUE(move());
 }
 

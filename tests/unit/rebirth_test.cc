@@ -50,8 +50,8 @@ TEST_F(RebirthTest, WhoeverHoldsAnFdOrAnAddressNeedNotKnow)
 {
     std::vector<int> vcpus = guest.define_a_bit_of_everything();
     Holdings before = Holdings::of(guest);
-    ASSERT_TRUE(guest.rebirth.run());
-    guest.rebirth.drain();
+    ASSERT_TRUE(guest.reset());
+    guest.generations.drain();
     Holdings after = Holdings::of(guest);
 
     auto numbers = [](const auto &map) {
@@ -76,20 +76,20 @@ TEST_F(RebirthTest, AThousandOfThemLeaveNothingBehind)
 {
     guest.kernel.remembers = false;
     guest.define_a_bit_of_everything();
-    ASSERT_TRUE(guest.rebirth.run());
-    guest.rebirth.drain();
+    ASSERT_TRUE(guest.reset());
+    guest.generations.drain();
     size_t fds = guest.kernel.fds().size();
     size_t mappings = guest.kernel.mappings().size();
     size_t bytes = guest.recorder.footprint();
     for (int i = 0; i < 1000; i++) {
-        ASSERT_TRUE(guest.rebirth.run());
+        ASSERT_TRUE(guest.reset());
     }
-    guest.rebirth.drain();
+    guest.generations.drain();
     EXPECT_EQ(guest.kernel.fds().size(), fds);
     EXPECT_EQ(guest.kernel.mappings().size(), mappings);
     EXPECT_EQ(guest.recorder.footprint(), bytes);
     EXPECT_EQ(guest.kernel.vms(), 1u);
-    EXPECT_EQ(guest.rebirth.status().generation, 1001u);
+    EXPECT_EQ(guest.generations.status().generation, 1001u);
 }
 
 TEST_F(RebirthTest, IrqfdsAndVfioFilesLeaveTheOldVmBeforeTheNewOneHasThem)
@@ -101,7 +101,7 @@ TEST_F(RebirthTest, IrqfdsAndVfioFilesLeaveTheOldVmBeforeTheNewOneHasThem)
             calls.push_back({fd, request});
         }
     };
-    ASSERT_TRUE(guest.rebirth.run());
+    ASSERT_TRUE(guest.reset());
 
     /* 3 irqfds and 2 files: first off the old fds, in their order. */
     ASSERT_EQ(calls.size(), 10u);
@@ -129,7 +129,7 @@ TEST_F(RebirthTest, AMoveThatFailsIsUndoneInReverse)
     };
     /* Taken: 3 irqfds, 2 files; given: 3 irqfds, 1 file; the 2nd fails. */
     guest.kernel.fail(set_device_attr, 4, EBUSY);
-    Result<Phases> done = guest.rebirth.run();
+    Result<Phases> done = guest.reset();
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().code, EBUSY);
     EXPECT_NE(done.error().what.find("KVM_SET_DEVICE_ATTR"), std::string::npos)
@@ -160,7 +160,7 @@ TEST_F(RebirthTest, AMoveThatFailsIsUndoneInReverse)
     EXPECT_EQ(calls, expected);
     EXPECT_EQ(Holdings::of(guest), before);
     guest.kernel.before_ioctl = nullptr;
-    EXPECT_TRUE(guest.rebirth.run());
+    EXPECT_TRUE(guest.reset());
 }
 
 TEST_F(RebirthTest, WhatCannotBePutBackIsSaid)
@@ -173,7 +173,7 @@ TEST_F(RebirthTest, WhatCannotBePutBackIsSaid)
             guest.kernel.fail_always(irqfd, ENOMEM);
         }
     };
-    Result<Phases> done = guest.rebirth.run();
+    Result<Phases> done = guest.reset();
     ASSERT_FALSE(done);
     EXPECT_NE(done.error().what.find("the old VM is not whole"),
               std::string::npos)
@@ -193,8 +193,8 @@ TEST_F(RebirthTest, TheNewVmIsNotCreatedUnderTheOldOnesNumber)
                 created = fd;
             }
         };
-        ASSERT_TRUE(guest.rebirth.run());
-        guest.rebirth.drain();
+        ASSERT_TRUE(guest.reset());
+        guest.generations.drain();
         ASSERT_NE(created, -1);
         EXPECT_NE(created, guest.vm);
         if (!numbers.empty()) {
@@ -217,8 +217,8 @@ TEST_F(RebirthTest, HooksSeeTheOldVmThenTheNewOne)
              seen.push_back({phase, guest.kernel.file_at(guest.vm) != old});
              return {};
          }});
-    ASSERT_TRUE(guest.rebirth.run());
-    ASSERT_TRUE(guest.rebirth.before_run());
+    ASSERT_TRUE(guest.reset());
+    ASSERT_TRUE(guest.generations.before_run());
     EXPECT_EQ(seen,
               (std::vector<std::pair<Phase, bool>>{{Phase::Quiesce, false},
                                                    {Phase::NewVm, true},
@@ -233,7 +233,7 @@ TEST_F(RebirthTest, AHookThatFailsBeforeAnythingIsTouchedTouchesNothing)
     add_hook("b", all_phases, &fails);
     Holdings before = Holdings::of(guest);
     unsigned calls = guest.kernel.calls();
-    Result<Phases> done = guest.rebirth.run();
+    Result<Phases> done = guest.reset();
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().code, EIO);
     EXPECT_EQ(guest.kernel.calls(), calls);
@@ -251,7 +251,7 @@ TEST_F(RebirthTest, AHookThatFailsOnTheNewVmBringsTheOldOneBack)
     add_hook("b", all_phases, &fails);
     for (int i = 0; i < 2; i++) {
         log.clear();
-        Result<Phases> done = guest.rebirth.run();
+        Result<Phases> done = guest.reset();
         ASSERT_FALSE(done);
         EXPECT_NE(done.error().what.find("hook 'b' failed"), std::string::npos);
         EXPECT_EQ(Holdings::of(guest), before);
@@ -259,26 +259,26 @@ TEST_F(RebirthTest, AHookThatFailsOnTheNewVmBringsTheOldOneBack)
                             "a undo new-vm", "b undo quiesce", "a undo quiesce",
                             "a aborted", "b aborted"}));
     }
-    EXPECT_EQ(guest.rebirth.status().aborted, 2u);
+    EXPECT_EQ(guest.generations.status().aborted, 2u);
 
     guest.registry.remove("b");
-    EXPECT_TRUE(guest.rebirth.run());
-    EXPECT_EQ(guest.rebirth.status().generation, 1u);
+    EXPECT_TRUE(guest.reset());
+    EXPECT_EQ(guest.generations.status().generation, 1u);
 }
 
 /* Who waits for an ioctl may hold a lock that a hook wants. */
 TEST_F(RebirthTest, OthersIoctlsWaitOnceTheGuestIsQuiet)
 {
     Phase fails = Phase::Aborted;
-    guest.rebirth.exclude_with([this] { log.push_back("begin"); },
-                               [this] { log.push_back("end"); });
+    guest.generations.exclude_with([this] { log.push_back("begin"); },
+                                   [this] { log.push_back("end"); });
     add_hook("a", all_phases, &fails);
-    ASSERT_TRUE(guest.rebirth.run());
+    ASSERT_TRUE(guest.reset());
     EXPECT_EQ(log, (Log{"a quiesce", "begin", "a new-vm", "end"}));
     for (Phase phase : {Phase::Quiesce, Phase::NewVm}) {
         fails = phase;
         log.clear();
-        ASSERT_FALSE(guest.rebirth.run());
+        ASSERT_FALSE(guest.reset());
         EXPECT_EQ(log[0], "a quiesce");
         EXPECT_EQ(log[1], "begin");
         EXPECT_EQ(log.back(), "end");
@@ -291,7 +291,7 @@ TEST_F(RebirthTest, AFailureToAbortIsSaidToo)
     Phase aborted = Phase::Aborted, quiesce = Phase::Quiesce;
     add_hook("a", {Phase::Aborted}, &aborted);
     add_hook("b", {Phase::Quiesce}, &quiesce);
-    Result<Phases> done = guest.rebirth.run();
+    Result<Phases> done = guest.reset();
     ASSERT_FALSE(done);
     EXPECT_NE(done.error().what.find("hook 'b'"), std::string::npos);
     EXPECT_NE(done.error().what.find("hook 'a'"), std::string::npos);
@@ -309,8 +309,8 @@ TEST_F(RebirthTest, WhatIsDefinedWhileTheImageIsBuiltIsInIt)
             guest.slot(1, 0);
         }
     };
-    ASSERT_TRUE(guest.rebirth.run());
-    guest.rebirth.drain();
+    ASSERT_TRUE(guest.reset());
+    guest.generations.drain();
     std::vector<IssuedIoctl> slots = guest.ioctls(set_user_memory_region);
     ASSERT_EQ(slots.size(), 3u);
     EXPECT_EQ(slots[1].bytes[0], 1) << "the slot that went";
@@ -330,7 +330,7 @@ TEST_F(RebirthTest, WhatBlocksWhileTheImageIsBuiltStopsTheRebirth)
             guest.recorder.ioctl(guest.vm, in(0xfe, 16), uintptr_t(arg));
         }
     };
-    Result<Phases> done = guest.rebirth.run();
+    Result<Phases> done = guest.reset();
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().code, ENOTSUP);
     EXPECT_EQ(Holdings::of(guest), before);
@@ -341,26 +341,26 @@ TEST_F(RebirthTest, WhatBlocksWhileTheImageIsBuiltStopsTheRebirth)
 TEST_F(RebirthTest, WithoutAVmItSaysSo)
 {
     guest.recorder.close(guest.vm);
-    Result<Phases> done = guest.rebirth.run();
+    Result<Phases> done = guest.reset();
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().code, ENODEV);
 }
 
 TEST_F(RebirthTest, TheStatusTellsOfTheLastOne)
 {
-    EXPECT_EQ(guest.rebirth.status().generation, 0u);
+    EXPECT_EQ(guest.generations.status().generation, 0u);
     guest.vcpu(3);
     guest.kernel.fail(create_vcpu, 1, EBUSY);
-    ASSERT_FALSE(guest.rebirth.run());
-    Status status = guest.rebirth.status();
+    ASSERT_FALSE(guest.reset());
+    Status status = guest.generations.status();
     EXPECT_EQ(status.aborted, 1u);
     EXPECT_NE(status.last_error.find("KVM_CREATE_VCPU 0x3"), std::string::npos)
         << status.last_error;
     EXPECT_NE(status.last_error.find("EBUSY"), std::string::npos);
 
-    ASSERT_TRUE(guest.rebirth.run());
-    guest.rebirth.drain();
-    status = guest.rebirth.status();
+    ASSERT_TRUE(guest.reset());
+    guest.generations.drain();
+    status = guest.generations.status();
     EXPECT_EQ(status.generation, 1u);
     EXPECT_EQ(status.last_error, "");
     EXPECT_EQ(status.retiring, 0u);
@@ -373,7 +373,7 @@ TEST_F(RebirthTest, TheStatusTellsOfTheLastOne)
 
 TEST_F(RebirthTest, EachStepIsReported)
 {
-    ASSERT_TRUE(guest.rebirth.run());
+    ASSERT_TRUE(guest.reset());
     EXPECT_EQ(guest.listener.steps(),
               (Log{"quiesce", "prepare", "commit", "hooks"}));
 }
@@ -383,7 +383,7 @@ TEST_F(RebirthTest, AnElementThatTheNewVmDoesNotTakeFailsIt)
     int vcpu = guest.vcpu(0);
     guest.ioctl(vcpu, set_msrs, Msrs<1>{.msrs = {{.index = 0x10a}}});
     guest.kernel.takes_msrs = 0;
-    Result<Phases> done = guest.rebirth.run();
+    Result<Phases> done = guest.reset();
     ASSERT_FALSE(done);
     EXPECT_NE(done.error().what.find("KVM_SET_MSRS 0x10a"), std::string::npos)
         << done.error().what;

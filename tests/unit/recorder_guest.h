@@ -17,9 +17,9 @@ protected:
 
     void reborn()
     {
-        kvm_reset::Result<kvm_reset::Phases> done = guest.rebirth.run();
+        kvm_reset::Result<kvm_reset::Phases> done = guest.reset();
         ASSERT_TRUE(done) << done.error().what;
-        guest.rebirth.drain();
+        guest.generations.drain();
     }
 
     /* How many entries the journal has beyond the VM itself. */

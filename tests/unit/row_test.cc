@@ -99,7 +99,7 @@ public:
                                                               request);
         ASSERT_FALSE(before.empty());
         uint64_t old = guest.kernel.file_at(guest.vm);
-        Result<Phases> done = guest.rebirth.run();
+        Result<Phases> done = guest.reset();
         ASSERT_TRUE(done) << done.error().what;
         EXPECT_NE(guest.kernel.file_at(guest.vm), old);
         EXPECT_EQ(guest.kernel.ioctls(on(where), request), before);
@@ -375,7 +375,7 @@ TEST_P(RowTest, WhatWasTakenAwayIsNotToldAgain)
     EXPECT_EQ(row.guest.recorder.entries(), before + 1);
     ASSERT_GE(issue(row, one.on, one.removal, one.size, 0, one.remove), 0);
     EXPECT_EQ(row.guest.recorder.entries(), before);
-    ASSERT_TRUE(row.guest.rebirth.run());
+    ASSERT_TRUE(row.guest.reset());
     EXPECT_TRUE(row.guest.kernel.ioctls(row.on(one.on), one.request).empty());
 }
 
@@ -503,7 +503,7 @@ TEST(RowsTest, TheNewVmIsOfTheSameType)
     Guest guest;
     guest.recorder.close(guest.vm);
     guest.vm = guest.ioctl(guest.kvm, create_vm, 3);
-    ASSERT_TRUE(guest.rebirth.run());
+    ASSERT_TRUE(guest.reset());
     std::vector<IssuedIoctl> ioctls = guest.ioctls(create_vm);
     ASSERT_EQ(ioctls.size(), 1u);
     EXPECT_EQ(ioctls[0].value, 3u);
@@ -582,7 +582,7 @@ TEST(RowsTest, AGuestWithABitOfEverythingIsToldTheSame)
     std::vector<std::string> before = in_any_order();
     ASSERT_GT(before.size(), 20u);
     for (int i = 0; i < 3; i++) {
-        Result<Phases> done = guest.rebirth.run();
+        Result<Phases> done = guest.reset();
         ASSERT_TRUE(done) << done.error().what;
         EXPECT_EQ(in_any_order(), before);
         EXPECT_EQ(guest.ioctls(set_msrs).size(), 2u);

@@ -34,7 +34,7 @@ protected:
                             .phases = {Phase::Quiesce},
                             .run = [this](Phase) -> Result<void> {
                                 if (leaves) {
-                                    guest.rebirth.skip_irqfd(left);
+                                    guest.generations.skip_irqfd(left);
                                 }
                                 return {};
                             }});
@@ -61,31 +61,31 @@ protected:
 TEST_F(SkipIrqfdTest, AnIrqfdThatItsDeviceWillEndIsNotMoved)
 {
     size_t before = guest.kernel.times(irqfd);
-    ASSERT_TRUE(guest.rebirth.run());
+    ASSERT_TRUE(guest.reset());
     EXPECT_EQ(guest.kernel.irqfds(guest.vm), only(other, 6));
     EXPECT_EQ(guest.kernel.times(irqfd), before + 2);
 
     release();
-    ASSERT_TRUE(guest.rebirth.before_run());
-    guest.rebirth.drain();
+    ASSERT_TRUE(guest.generations.before_run());
+    guest.generations.drain();
     EXPECT_EQ(guest.kernel.irqfds(guest.vm), only(other, 6));
     EXPECT_EQ(guest.kernel.vms(), 1u);
 }
 
 TEST_F(SkipIrqfdTest, OneThatTheDeviceKeptAfterAllMovesBeforeTheGuestRuns)
 {
-    ASSERT_TRUE(guest.rebirth.run());
-    ASSERT_TRUE(guest.rebirth.before_run());
+    ASSERT_TRUE(guest.reset());
+    ASSERT_TRUE(guest.generations.before_run());
     EXPECT_EQ(guest.kernel.irqfds(guest.vm), both());
-    guest.rebirth.drain();
+    guest.generations.drain();
     EXPECT_EQ(guest.kernel.irqfds(guest.vm), both());
 }
 
 TEST_F(SkipIrqfdTest, IfThatFailsWhoResetsIsTold)
 {
-    ASSERT_TRUE(guest.rebirth.run());
+    ASSERT_TRUE(guest.reset());
     guest.kernel.fail(irqfd, 2, ENOMEM);
-    Result<void> done = guest.rebirth.before_run();
+    Result<void> done = guest.generations.before_run();
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().code, ENOMEM);
     EXPECT_NE(done.error().what.find("KVM_IRQFD"), std::string::npos);
@@ -98,41 +98,41 @@ TEST_F(SkipIrqfdTest, AnAbortFindsItWhereItWas)
          .phases = {Phase::NewVm},
          .run = [](Phase) -> Result<void> { return fail(EIO, "no"); }});
     Holdings before = Holdings::of(guest);
-    EXPECT_FALSE(guest.rebirth.run());
-    guest.rebirth.drain();
+    EXPECT_FALSE(guest.reset());
+    guest.generations.drain();
     EXPECT_EQ(Holdings::of(guest), before);
     EXPECT_EQ(guest.kernel.irqfds(guest.vm), both());
 }
 
 TEST_F(SkipIrqfdTest, ItIsForOneRebirthAlone)
 {
-    ASSERT_TRUE(guest.rebirth.run());
-    ASSERT_TRUE(guest.rebirth.before_run());
+    ASSERT_TRUE(guest.reset());
+    ASSERT_TRUE(guest.generations.before_run());
     leaves = false;
-    ASSERT_TRUE(guest.rebirth.run());
+    ASSERT_TRUE(guest.reset());
     EXPECT_EQ(guest.kernel.irqfds(guest.vm), both());
 }
 
 TEST_F(SkipIrqfdTest, TheOldVmsEndWaitsUntilTheGuestIsAboutToRun)
 {
-    ASSERT_TRUE(guest.rebirth.run());
+    ASSERT_TRUE(guest.reset());
     EXPECT_EQ(guest.kernel.vms(), 2u);
-    EXPECT_EQ(guest.rebirth.status().retiring, 1u);
-    ASSERT_TRUE(guest.rebirth.before_run());
-    guest.rebirth.drain();
+    EXPECT_EQ(guest.generations.status().retiring, 1u);
+    ASSERT_TRUE(guest.generations.before_run());
+    guest.generations.drain();
     EXPECT_EQ(guest.kernel.vms(), 1u);
-    EXPECT_EQ(guest.rebirth.status().retiring, 0u);
+    EXPECT_EQ(guest.generations.status().retiring, 0u);
 }
 
 TEST_F(SkipIrqfdTest, TheNextSpareWaitsForThatToo)
 {
-    guest.rebirth.keep_spare(true);
-    guest.rebirth.drain();
+    guest.generations.keep_spare(true);
+    guest.generations.drain();
     size_t built = guest.kernel.times(create_vm);
 
     guest.kernel.clock.hold();
     uint64_t waits = guest.kernel.clock.waits();
-    ASSERT_TRUE(guest.rebirth.run());
+    ASSERT_TRUE(guest.reset());
     /* The reset of devices changes the definition: its thread sees that. */
     guest.slot(7, 0x1000);
     yield_until([&] { return guest.kernel.clock.waits() > waits; });
@@ -140,21 +140,21 @@ TEST_F(SkipIrqfdTest, TheNextSpareWaitsForThatToo)
         << "a batch of changes begins";
     EXPECT_EQ(guest.kernel.times(create_vm), built);
     guest.kernel.clock.release();
-    ASSERT_TRUE(guest.rebirth.before_run());
-    guest.rebirth.drain();
+    ASSERT_TRUE(guest.generations.before_run());
+    guest.generations.drain();
     EXPECT_EQ(guest.kernel.times(create_vm), built + 1);
-    EXPECT_EQ(guest.rebirth.spare().state, SpareState::Ready);
+    EXPECT_EQ(guest.generations.spare().state, SpareState::Ready);
 }
 
 TEST_F(SkipIrqfdTest, AResetThatNeverRanTheGuestDoesNotKeepItsOldVm)
 {
     for (int i = 0; i < 3; i++) {
-        ASSERT_TRUE(guest.rebirth.run());
+        ASSERT_TRUE(guest.reset());
         release();
         left = guest.kernel.eventfd();
         ASSERT_GE(guest.irqfd(left, 5), 0);
     }
-    guest.rebirth.drain();
+    guest.generations.drain();
     EXPECT_EQ(guest.kernel.vms(), 1u);
 }
 

@@ -65,19 +65,19 @@ protected:
     void SetUp() override
     {
         guest.slot(0, 0x100000);
-        guest.rebirth.keep_spare(true);
-        guest.rebirth.drain();
+        guest.generations.keep_spare(true);
+        guest.generations.drain();
     }
 
     SpareStatus settled()
     {
-        guest.rebirth.drain();
-        return guest.rebirth.spare();
+        guest.generations.drain();
+        return guest.generations.spare();
     }
 
     uint64_t batches()
     {
-        SpareStatus spare = guest.rebirth.spare();
+        SpareStatus spare = guest.generations.spare();
         return spare.built + spare.followed;
     }
 
@@ -111,7 +111,7 @@ TEST_F(SpareTest, AResetWithASpareBuildsNothing)
     guest.kernel.before_ioctl = [&](int, uint32_t request) {
         EXPECT_FALSE(during && request == create_vm);
     };
-    Result<Phases> done = guest.rebirth.run();
+    Result<Phases> done = guest.reset();
     during = false;
     ASSERT_TRUE(done);
     EXPECT_TRUE(done->spare);
@@ -122,20 +122,20 @@ TEST_F(SpareTest, AResetWithASpareBuildsNothing)
 
 TEST_F(SpareTest, WithoutASpareTheImageIsBuiltInsideTheReset)
 {
-    guest.rebirth.keep_spare(false);
+    guest.generations.keep_spare(false);
     EXPECT_EQ(settled().state, SpareState::Off);
     EXPECT_EQ(guest.kernel.vms(), 1u);
 
-    Result<Phases> done = guest.rebirth.run();
+    Result<Phases> done = guest.reset();
     ASSERT_TRUE(done);
     EXPECT_FALSE(done->spare);
-    guest.rebirth.drain();
+    guest.generations.drain();
     EXPECT_EQ(guest.kernel.vms(), 1u);
 }
 
 TEST_F(SpareTest, WhatChangesIsFollowedNotBuiltAnew)
 {
-    uint64_t built = guest.rebirth.spare().built;
+    uint64_t built = guest.generations.spare().built;
     int event = guest.kernel.eventfd();
 
     guest.slot(1, 0x2000, 0x100000);
@@ -145,10 +145,10 @@ TEST_F(SpareTest, WhatChangesIsFollowedNotBuiltAnew)
     guest.slot(2, 0x3000, 0x100000);
     guest.ioeventfd(event, 0xc000, ioeventfd_deassign);
     EXPECT_EQ(settled().state, SpareState::Ready);
-    EXPECT_EQ(guest.rebirth.spare().built, built);
+    EXPECT_EQ(guest.generations.spare().built, built);
 
     Net before = Net::of(guest);
-    ASSERT_TRUE(guest.rebirth.run());
+    ASSERT_TRUE(guest.reset());
     EXPECT_EQ(Net::of(guest), before);
     EXPECT_EQ(before.slots.size(), 2u);
 }
@@ -165,7 +165,7 @@ TEST_F(SpareTest, WhatASpareCostsIsSaid)
     EXPECT_EQ(many.fds, few.fds);
     EXPECT_GE(many.bytes, few.bytes + 500 * sizeof(EntryPtr));
     EXPECT_LT(many.bytes, 100u << 10);
-    guest.rebirth.keep_spare(false);
+    guest.generations.keep_spare(false);
     EXPECT_EQ(settled().bytes, 0u);
     EXPECT_EQ(settled().fds, 0u);
 }
@@ -174,12 +174,12 @@ TEST_F(SpareTest, WhatKvmCannotUndoMakesANewOne)
 {
     int other = guest.vcpu(1);
     ASSERT_EQ(settled().state, SpareState::Ready);
-    uint64_t built = guest.rebirth.spare().built;
+    uint64_t built = guest.generations.spare().built;
 
     guest.recorder.close(other);
     EXPECT_EQ(settled().state, SpareState::Ready);
-    EXPECT_EQ(guest.rebirth.spare().built, built + 1);
-    ASSERT_TRUE(guest.rebirth.run());
+    EXPECT_EQ(guest.generations.spare().built, built + 1);
+    ASSERT_TRUE(guest.reset());
     EXPECT_EQ(guest.ioctls(create_vcpu).size(), 1u);
 }
 
@@ -196,7 +196,7 @@ TEST_F(SpareTest, ABurstOfChangesIsOneBatch)
     guest.kernel.clock.release();
     EXPECT_EQ(settled().state, SpareState::Ready);
     EXPECT_EQ(batches(), before + 1);
-    ASSERT_TRUE(guest.rebirth.run());
+    ASSERT_TRUE(guest.reset());
     EXPECT_EQ(Net::of(guest).slots.size(), 2u);
 }
 
@@ -227,28 +227,28 @@ TEST_F(SpareTest, ABatchEndsThoughChangesDoNot)
 TEST_F(SpareTest, ASpareThatCannotBeBuiltSaysWhyAndIsTriedAgain)
 {
     guest.kernel.fail_always(create_vcpu, EBUSY);
-    ASSERT_TRUE(guest.rebirth.run());
+    ASSERT_TRUE(guest.reset());
     SpareStatus spare = settled();
     EXPECT_EQ(spare.state, SpareState::Failed);
     EXPECT_NE(spare.error.find("KVM_CREATE_VCPU"), std::string::npos);
-    EXPECT_FALSE(guest.rebirth.run());
+    EXPECT_FALSE(guest.reset());
 
     guest.kernel.fail_nothing();
     guest.slot(1, 0x1000, 0x100000);
     EXPECT_EQ(settled().state, SpareState::Ready);
-    EXPECT_TRUE(guest.rebirth.run());
+    EXPECT_TRUE(guest.reset());
 }
 
 TEST_F(SpareTest, AFailedSwapCostsTheSpareAndNothingElse)
 {
     Holdings before = Holdings::of(guest);
     guest.kernel.fail(FakeKernel::Call::DupOnto, 2, ENOMEM);
-    EXPECT_FALSE(guest.rebirth.run());
+    EXPECT_FALSE(guest.reset());
     EXPECT_TRUE(guest.kernel.failed());
     EXPECT_EQ(settled().state, SpareState::Ready);
     EXPECT_EQ(Holdings::of(guest).fds.size(), before.fds.size());
     EXPECT_EQ(guest.kernel.vms(), before.vms);
-    EXPECT_TRUE(guest.rebirth.run());
+    EXPECT_TRUE(guest.reset());
 }
 
 TEST_F(SpareTest, AVmThatIsClosedTakesItsSpareAlong)
@@ -297,10 +297,10 @@ TEST_F(SpareTest, WhateverChangesTheNewVmIsAsTheOldOne)
             }
         }
         if (random() % 3 == 0) {
-            guest.rebirth.drain();
+            guest.generations.drain();
         }
         Net before = Net::of(guest);
-        ASSERT_TRUE(guest.rebirth.run());
+        ASSERT_TRUE(guest.reset());
         ASSERT_EQ(Net::of(guest), before) << "round " << round;
     }
 }

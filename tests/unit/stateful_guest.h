@@ -48,13 +48,16 @@ protected:
         return ::testing::AssertionSuccess();
     }
 
-    Result<Phases> prepared(Result<Phases> (Rebirth::*then)())
+    Result<Phases> move()
     {
-        Result<void> ready = guest.rebirth.prepare_preserving();
-        if (!ready) {
-            return std::unexpected(ready.error());
-        }
-        return (guest.rebirth.*then)();
+        Result<void> ready = guest.preserve.prepare();
+        return ready ? guest.preserve.run() : std::unexpected(ready.error());
+    }
+
+    Result<Phases> detach()
+    {
+        Result<void> ready = guest.preserve.prepare();
+        return ready ? guest.detach.detach() : std::unexpected(ready.error());
     }
 };
 

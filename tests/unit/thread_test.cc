@@ -34,7 +34,7 @@ protected:
     std::vector<uint8_t> slots_after_a_rebirth()
     {
         guest.kernel.remembers = true;
-        Result<Phases> done = guest.rebirth.run();
+        Result<Phases> done = guest.reset();
         EXPECT_TRUE(done) << done.error().what;
         std::vector<uint8_t> slots;
         for (const IssuedIoctl &issued : guest.ioctls(set_user_memory_region)) {
@@ -118,16 +118,16 @@ TEST_F(ThreadTest, TwoThreadsRecordWhileAThirdRebirths)
     std::thread other(toggle, 41, std::ref(toggles[1]));
     /* Until each has met many rebirths. */
     for (int i = 0; i < 200 || toggles[0] < 200 || toggles[1] < 200; i++) {
-        Result<Phases> done = guest.rebirth.run();
+        Result<Phases> done = guest.reset();
         ASSERT_TRUE(done) << done.error().what;
-        guest.rebirth.status();
+        guest.generations.status();
     }
     stop = true;
     one.join();
     other.join();
 
     EXPECT_EQ(slots_after_a_rebirth(), (std::vector<uint8_t>{0, 1, 2, 40, 41}));
-    guest.rebirth.drain();
+    guest.generations.drain();
     EXPECT_EQ(guest.kernel.vms(), 1u);
 }
 

@@ -84,9 +84,9 @@ uint64_t sev_features(uint64_t vm_type, const Snapshot &snapshot)
     uint64_t features = vm_type == snp_vm_type ? sev_feature_snp_active : 0;
 
     for (const EntryPtr &entry : snapshot.entries) {
-        if (entry->step &&
-            entry->step->name() == std::string_view("KVM_SEV_INIT2")) {
-            features |= entry->step->read({0, 8});
+        const LaunchStep *step = launch_step(*entry);
+        if (step && step->name() == std::string_view("KVM_SEV_INIT2")) {
+            features |= step->read({0, 8});
         }
     }
     return features;
@@ -193,12 +193,11 @@ Result<VmsaState> recorded_vmsa(uint64_t vm_type, const Snapshot &snapshot,
     return vmsa_of_kvm(registers, sev_features(vm_type, snapshot));
 }
 
-Result<LaunchMeasurement> x86_measure(uint64_t vm_type,
-                                      const Snapshot &snapshot)
+Result<LaunchMeasurement> x86_measure(const Definition &definition)
 {
-    Digests digests{.vm_type = vm_type, .snapshot = snapshot};
+    Digests digests{.vm_type = definition.vm_type, .snapshot = definition};
 
-    for (const PlannedStep &planned : snapshot.plan.steps()) {
+    for (const PlannedStep &planned : definition.plan.steps()) {
         if (auto fed = digests.feed(*planned.step); !fed) {
             return std::unexpected(fed.error());
         }

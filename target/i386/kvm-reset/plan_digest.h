@@ -7,15 +7,15 @@
 #ifndef TARGET_I386_KVM_RESET_PLAN_DIGEST_H
 #define TARGET_I386_KVM_RESET_PLAN_DIGEST_H
 
-#include "arch.h"
-#include "journal.h"
+#include "definition.h"
+#include "error.h"
+#include "launch_measurement.h"
 #include "vmsa_of_kvm.h"
 
 namespace kvm_reset {
 
 /* See Arch::measure. */
-Result<LaunchMeasurement> x86_measure(uint64_t vm_type,
-                                      const Snapshot &snapshot);
+Result<LaunchMeasurement> x86_measure(const Definition &definition);
 
 /*
  * The save area that KVM makes of the state that userspace gave @vcpu before

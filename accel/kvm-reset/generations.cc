@@ -1,0 +1,186 @@
+/*
+ * The guest's VMs, one after the other
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "generations.h"
+
+#include <cerrno>
+#include <utility>
+
+namespace kvm_reset {
+
+Result<void> restartable(const std::optional<std::string> &blocker)
+{
+    if (!blocker) {
+        return {};
+    }
+    return fail(ENOTSUP, "the VM is not restartable: %s", blocker->c_str());
+}
+
+void Generations::exclude_with(std::function<void()> begin,
+                               std::function<void()> end)
+{
+    exclude_ = std::move(begin);
+    admit_ = std::move(end);
+}
+
+Result<void> Generations::may_begin()
+{
+    if (detached_) {
+        return refuse(EBUSY, "the guest is detached from KVM");
+    }
+    if (Result<void> may = restartable(recorder_.blocker()); !may) {
+        return may;
+    }
+    if (!recorder_.recording()) {
+        return fail(ENODEV, "no VM was recorded");
+    }
+    if (recorder_.plan().state() == LaunchState::Begun) {
+        return fail(EBUSY, "the guest's launch is not finished, so there is "
+                           "nothing to repeat");
+    }
+    release_old_vm();
+    skipped_eventfds_.clear();
+    return {};
+}
+
+/* There is none of a guest without a VM. */
+void Generations::renew_spare()
+{
+    if (!detached_) {
+        spare_.renew(vm_number_);
+    }
+}
+
+Result<PreparedVm> Generations::build(const Snapshot &snapshot)
+{
+    Result<Replica> built = Replica::build(recorder_.kernel(), snapshot,
+                                           vm_number_);
+    if (!built) {
+        return std::unexpected(built.error());
+    }
+    return PreparedVm(std::move(*built));
+}
+
+void Generations::settle(int vm_number, std::vector<Answer> answers)
+{
+    vm_number_ = vm_number;
+    answers_ = std::move(answers);
+}
+
+void Generations::hold(OldVm old)
+{
+    std::unique_lock lock(mutex_);
+    held_.emplace(std::move(old));
+}
+
+Result<void> Generations::before_run()
+{
+    Result<void> done = move_skipped();
+
+    if (done) {
+        done = registry_.run(Phase::BeforeRun);
+    }
+    release_old_vm();
+    return done;
+}
+
+/* Of what was left behind, that which the reset of devices did not end. */
+Result<void> Generations::move_skipped()
+{
+    std::unique_lock lock(mutex_);
+    std::vector<SkippedEntry> left;
+    if (held_) {
+        left = std::exchange(held_->skipped, {});
+    }
+    lock.unlock();
+    if (left.empty()) {
+        return {};
+    }
+
+    Recorder::Frozen frozen = recorder_.freeze();
+    Snapshot now = frozen.snapshot();
+    std::set<EntryPtr> live(now.entries.begin(), now.entries.end());
+    for (const SkippedEntry &thing : left) {
+        if (!live.contains(thing.entry)) {
+            continue;
+        }
+        const Entry &entry = *thing.entry;
+        Result<void> done = issue_removal(recorder_.kernel(), entry,
+                                          thing.old_fd, nullptr);
+        if (done) {
+            done = issue(recorder_.kernel(), entry,
+                         now.object(entry.target)->fd, nullptr);
+        }
+        if (!done) {
+            done.error().what += ", which its device kept";
+            return done;
+        }
+    }
+    return {};
+}
+
+void Generations::release_old_vm()
+{
+    std::unique_lock lock(mutex_);
+    std::optional<OldVm> held = std::exchange(held_, std::nullopt);
+
+    lock.unlock();
+    if (held) {
+        reaper_.retire(std::move(held->fds));
+        renew_spare();
+    }
+}
+
+void Generations::drain()
+{
+    release_old_vm();
+    reaper_.drain();
+    if (!detached_) {
+        spare_.settle();
+    }
+}
+
+void Generations::note(const Result<Phases> &outcome, bool lost)
+{
+    std::unique_lock lock(mutex_);
+    status_.lost = !outcome && (status_.lost || lost);
+    if (outcome) {
+        status_.generation++;
+        status_.last = *outcome;
+        status_.last_error.clear();
+    }
+    lock.unlock();
+    if (!outcome) {
+        note_failure(outcome.error());
+    }
+}
+
+void Generations::note_failure(const Error &why)
+{
+    std::unique_lock lock(mutex_);
+    status_.aborted++;
+    status_.last_error = why.what;
+    recorder_.observer().step("abort", status_.last_error, 0);
+}
+
+void Generations::note_measurement(std::optional<LaunchMeasurement> measured)
+{
+    std::unique_lock lock(mutex_);
+    status_.measurement = std::move(measured);
+}
+
+Status Generations::status() const
+{
+    std::unique_lock lock(mutex_);
+    Status status = status_;
+
+    status.retire = reaper_.last_duration();
+    status.retiring = reaper_.waiting() + held_.has_value();
+    status.waited = reaper_.waited();
+    return status;
+}
+
+} /* namespace kvm_reset */
