@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The module's files are in layers, and no file includes upwards."""
+
+import re
+import unittest
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
+CORE = 'accel/kvm-reset'
+X86 = 'target/i386/kvm-reset'
+
+# From the bottom up. X.h and X.cc are one file, X; of X86 all is one layer.
+LAYERS = {
+    # The seam to the kernel, and what is there without KVM.
+    'kernel': 'error kernel system_kernel file_watch masked_thread'
+              ' secret_memory code_address',
+    # What each ioctl means.
+    'catalogue': 'catalogue catalogue_builder catalogue_foreign catalogue_rows'
+                 ' classify argument',
+    # The calls that are in force.
+    'journal': 'sub_command journal classified_call removal',
+    # A VM that is built from them; the end of one.
+    'rebuild': 'replica vm_reaper',
+    # How a confidential guest is launched, and on such a VM launched again.
+    'launch': 'launch_command launch_measurement launch_step launch_plan'
+              ' definition prepared_vm',
+    # What a guest's state is, and how it is carried.
+    'state': 'state_piece host_features registers guest_state survey_state'
+             ' adopt_state',
+    # What is asked of the CPU's architecture.
+    'arch': 'arch measuring',
+    'x86': '',
+    # What goes to the kernel, and is recorded.
+    'record': 'pending_interrupts detached_vm recorder recorder_call'
+              ' recorder_launch',
+    # The guest gets another VM.
+    'transaction': 'registry swap spare phases generations transaction',
+    # What asks for one.
+    'request': 'reset preserve detach',
+    'api': 'c_api catalogue_dump',
+}
+ORDER = list(LAYERS)
+LAYER_OF = {f'{CORE}/{stem}': layer
+            for layer, stems in LAYERS.items() for stem in stems.split()}
+
+
+def stem_of(path):
+    return str(Path(path).with_suffix(''))
+
+
+def layer_of(stem):
+    return 'x86' if stem.startswith(X86) else LAYER_OF.get(stem)
+
+
+def includes(files):
+    """Pairs of a path and what it includes of the others, without suffix."""
+    stems = {stem_of(path) for path in files}
+    for path, text in files.items():
+        for name in re.findall(r'^#include "([^"]+)"', text, re.M):
+            for folder in (CORE, X86):
+                stem = stem_of(f'{folder}/{name}')
+                if stem in stems and stem != stem_of(path):
+                    yield path, stem
+
+
+def upward(files):
+    """What is wrong, in words, with @files: their text by path."""
+    for path in sorted(files):
+        if layer_of(stem_of(path)) is None:
+            yield f'{path} is in no layer'
+    for path, included in includes(files):
+        mine, theirs = layer_of(stem_of(path)), layer_of(included)
+        if mine and theirs and ORDER.index(theirs) > ORDER.index(mine):
+            yield f'{path} of {mine} includes {included}.h of {theirs}'
+
+
+def circles(files):
+    """Headers of which each one includes the next one, in a circle."""
+    edges = {}
+    for path, included in includes(files):
+        edges.setdefault(path, set()).add(f'{included}.h')
+    done = set()
+
+    def visit(path, way):
+        if path in way:
+            yield ' includes '.join(way[way.index(path):] + [path])
+        elif path not in done:
+            for included in sorted(edges.get(path, ())):
+                yield from visit(included, way + [path])
+            done.add(path)
+
+    for path in sorted(edges):
+        yield from visit(path, [])
+
+
+def ours():
+    return {str(path.relative_to(TOP)): path.read_text()
+            for folder in (CORE, X86) for path in (TOP / folder).iterdir()
+            if path.suffix in ('.cc', '.h') and path.name != 'trace.h'}
+
+
+class Layers(unittest.TestCase):
+    def test_no_file_includes_upwards(self):
+        self.assertGreater(len(list(includes(ours()))), 100)
+        self.assertEqual(list(upward(ours())), [])
+
+    def test_no_headers_include_each_other_in_a_circle(self):
+        self.assertEqual(list(circles(ours())), [])
+
+    def test_each_name_in_the_table_is_a_file(self):
+        self.assertEqual(LAYER_OF.keys() - {stem_of(p) for p in ours()}, set())
+
+    def test_an_upward_include_is_found(self):
+        files = ours()
+        files[f'{CORE}/journal.cc'] += '\n#include "recorder.h"\n'
+        self.assertEqual(list(upward(files)), [
+            'accel/kvm-reset/journal.cc of journal includes '
+            'accel/kvm-reset/recorder.h of record'])
+
+    def test_a_file_without_a_layer_is_found(self):
+        files = {**ours(), f'{CORE}/thing.h': ''}
+        self.assertEqual(list(upward(files)),
+                         ['accel/kvm-reset/thing.h is in no layer'])
+
+    def test_a_circle_is_found(self):
+        files = ours()
+        files[f'{CORE}/journal.h'] += '\n#include "removal.h"\n'
+        self.assertEqual(list(circles(files)), [
+            'accel/kvm-reset/journal.h includes accel/kvm-reset/removal.h '
+            'includes accel/kvm-reset/journal.h'])
+
+
+if __name__ == '__main__':
+    unittest.main()
