@@ -127,6 +127,11 @@ asm(".altmacro\n"
     "    movq %rsp, %rdi\n"
     "    jmp bare_faulted\n");
 
+void bare_end_try(void)
+{
+    armed = false;
+}
+
 extern char bare_entries[];
 void bare_resume(void);
 

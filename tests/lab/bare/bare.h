@@ -53,8 +53,8 @@ static inline uint32_t inl(uint16_t port)
 }
 
 /*
- * Faults. The next instruction that faults inside of TRY ends it:
- *     if (TRY) { access } else { last_fault says which it was }
+ * Faults. The first one inside of TRY ends it:
+ *     if (TRY) { access; bare_end_try(); } else { last_fault says which }
  */
 struct fault {
     uint64_t vector;
@@ -63,6 +63,7 @@ struct fault {
 };
 extern struct fault last_fault;
 int bare_try(void) __attribute__((returns_twice));
+void bare_end_try(void);
 #define TRY (bare_try() == 0)
 
 /*
@@ -139,6 +140,7 @@ enum {
 
 /* Intercepts of VMCB_INTERCEPT, by number of their bit. */
 enum {
+    INTERCEPT_CR0_SELECTIVE = 5,
     INTERCEPT_CPUID = 18,
     INTERCEPT_HLT = 24,
     INTERCEPT_SHUTDOWN = 31,
@@ -150,6 +152,7 @@ enum {
     EXIT_READ_CR0 = 0x00,
     EXIT_WRITE_CR0 = 0x10,
     EXIT_VINTR = 0x64,
+    EXIT_CR0_SELECTIVE = 0x65,
     EXIT_CPUID = 0x72,
     EXIT_HLT = 0x78,
     EXIT_SHUTDOWN = 0x7f,

@@ -14,6 +14,7 @@ extern char pml4[], pds[];
 GUEST(runs_cpuid, "cpuid");
 GUEST(moves_from_cr4, "movq %cr4, %r13");
 GUEST(moves_to_cr0, "movq %cr0, %rbx; movq %rbx, %cr0");
+GUEST(sets_am, "movq %cr0, %rdx; orl $0x40000, %edx; movq %rdx, %cr0");
 GUEST(touches_nothing, "movabsq $0x180000000, %rsi; .byte 0x48; "
                        "movl 0x10(%rsi), %eax");
 
@@ -52,6 +53,13 @@ void test(void)
     check_equal(guest_run(vmcb), EXIT_WRITE_CR0, "CR0 is intercepted");
     check_equal(VMCB_U64(vmcb, VMCB_EXIT_INFO_1), 1ULL << 63 | 3,
                 "and the exit names the register that it comes from");
+
+    vmcb = guest_new(sets_am);
+    VMCB_U64(vmcb, VMCB_INTERCEPT) |= 1ULL << INTERCEPT_CR0_SELECTIVE;
+    check_equal(guest_run(vmcb), EXIT_CR0_SELECTIVE,
+                "a write of CR0 beyond TS and MP is intercepted");
+    check_equal(VMCB_U64(vmcb, VMCB_EXIT_INFO_1), 1ULL << 63 | 2,
+                "and names its register, too");
 
     /* 6 GiB: not mapped by the guest. Map it for it, but not by the host. */
     uint64_t *low = (uint64_t *)pml4;

@@ -467,10 +467,12 @@ void sev_lab_exit(CPUX86State *env, uint64_t exit_code, uint64_t *info_1)
         sev_lab_insn(env, &insn);
         x86_stq_phys(cs, env->vm_vmcb + VMCB_NEXT_RIP,
                      insn.length ? env->eip + insn.length : 0);
-        if (exit_code < SVM_EXIT_EXCP_BASE && insn.gpr >= 0) {
-            /* Bit 63: a move to or from a control register, and no other. */
-            *info_1 = insn.gpr | (exit_code < SVM_EXIT_READ_DR0 ? 1ULL << 63
-                                                                : 0);
+        if (insn.gpr >= 0 && (exit_code < SVM_EXIT_READ_DR0 ||
+                              exit_code == SVM_EXIT_CR0_SEL_WRITE)) {
+            /* Bit 63: a move, not LMSW or CLTS. */
+            *info_1 = insn.gpr | 1ULL << 63;
+        } else if (insn.gpr >= 0 && exit_code < SVM_EXIT_EXCP_BASE) {
+            *info_1 = insn.gpr;
         } else if (exit_code == SVM_EXIT_INVLPG) {
             *info_1 = insn.address;
         }
