@@ -237,20 +237,26 @@ void kvm_reset_preserve_end(void)
     instance().generations.release_old_vm();
 }
 
+static KvmResetTimes times_of(const Phases &phases)
+{
+    return {.prepare = phases.prepare,
+            .quiesce = phases.quiesce,
+            .state = phases.state,
+            .commit = phases.commit,
+            .launch = phases.launch,
+            .hooks = phases.hooks,
+            .retire = phases.retire,
+            .total = phases.total};
+}
+
 static bool answer(const Result<Phases> &done, KvmResetPause *pause,
                    ::Error **errp)
 {
     if (!answer(done, errp)) {
         return false;
     }
-    const Phases &phases = *done;
-    *pause = {.prepare = phases.prepare,
-              .quiesce = phases.quiesce,
-              .state = phases.state,
-              .commit = phases.commit,
-              .hooks = phases.hooks,
-              .retire = phases.retire,
-              .used_spare = phases.spare,
+    *pause = {.times = times_of(*done),
+              .used_spare = done->spare,
               .bytes = instance().generations.carried().bytes};
     return true;
 }
@@ -309,20 +315,14 @@ void kvm_reset_status(KvmResetStatus *out, char **why_not, char **last_error,
         .aborted = status.aborted,
         .entries = recorder.entries(),
         .bytes = recorder.footprint(),
-        .quiesce = status.last.quiesce,
-        .prepare = status.last.prepare,
-        .commit = status.last.commit,
-        .launch = status.last.launch,
-        .hooks = status.last.hooks,
-        .total = status.last.total,
+        .last = times_of(status.last),
         .used_spare = status.last.spare,
-        .retire = status.retire,
         .retiring = status.retiring,
-        .waited = status.waited,
+        .waited_ns = status.waited,
         .spare = to_string(spare.state),
         .spare_fds = spare.fds,
         .spare_bytes = spare.bytes,
-        .spare_duration = spare.duration,
+        .spare_ns = spare.duration,
         .spare_launched = spare.launched,
         .launching = plan.state() == LaunchState::Begun,
         .launched = plan.state() == LaunchState::Finished,
@@ -330,6 +330,7 @@ void kvm_reset_status(KvmResetStatus *out, char **why_not, char **last_error,
         .launch_steps = plan.steps().size(),
         .launch_bytes = plan.footprint(),
     };
+    out->last.retire = status.retire;
     if (why_not) {
         *why_not = copy_out(blocker.value_or(""));
     }

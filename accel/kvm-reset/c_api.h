@@ -97,16 +97,21 @@ bool kvm_reset_rebirth(struct Error **errp);
  */
 bool kvm_reset_before_run(struct Error **errp);
 
-/**
- * KvmResetPause - what a rebirth that preserved the guest took; nanoseconds
- */
-typedef struct KvmResetPause {
-    uint64_t prepare; /* building the VM, or bringing it up to date: before */
+/* KvmResetTimes - how long the steps took, in nanoseconds; 0: there was none */
+typedef struct KvmResetTimes {
+    uint64_t prepare; /* building the VM, or bringing it up to date */
     uint64_t quiesce; /* hooks before anything is touched */
     uint64_t state;   /* reading the guest's state and putting it */
     uint64_t commit;  /* the swap */
+    uint64_t launch;  /* launching a confidential guest again */
     uint64_t hooks;   /* hooks on the new VM */
-    uint64_t retire;  /* closing the old VM, of a guest that is detached */
+    uint64_t retire;  /* closing the old VM */
+    uint64_t total;   /* what the guest waited for */
+} KvmResetTimes;
+
+/* KvmResetPause - a rebirth that preserved the guest */
+typedef struct KvmResetPause {
+    KvmResetTimes times;
     bool used_spare;
     uint64_t bytes; /* of state */
 } KvmResetPause;
@@ -163,30 +168,23 @@ bool kvm_reset_detached(void);
  */
 const char *kvm_reset_preserved(unsigned index);
 
-/* Durations are in nanoseconds. */
 typedef struct KvmResetStatus {
     bool restartable;
-    uint64_t generation; /* VMs before this one */
-    uint64_t aborted;    /* rebirths that failed */
-    uint64_t entries;    /* in the journal */
-    uint64_t bytes;      /* that the journal takes */
-    uint64_t quiesce;    /* phases of the last rebirth */
-    uint64_t prepare;
-    uint64_t commit;
-    uint64_t launch;
-    uint64_t hooks;
-    uint64_t total;
-    bool used_spare;         /* the last one had been prepared before */
-    uint64_t retire;         /* taking the last old VM down */
-    uint64_t retiring;       /* old VMs that are not down yet */
-    uint64_t waited;         /* resets, for old VMs to go: all together */
-    const char *spare;       /* "off", "preparing", "ready" or "failed" */
-    uint64_t spare_fds;      /* that the spare holds */
-    uint64_t spare_bytes;    /* of this process's memory that it takes */
-    uint64_t spare_duration; /* building the last one */
-    bool spare_launched;     /* it is launched already */
-    bool launching;          /* confidential, and not locked yet */
-    bool launched;           /* confidential, and locked */
+    uint64_t generation;  /* VMs before this one */
+    uint64_t aborted;     /* rebirths that failed */
+    uint64_t entries;     /* in the journal */
+    uint64_t bytes;       /* that the journal takes */
+    KvmResetTimes last;   /* of the last rebirth; and of the last old VM */
+    bool used_spare;      /* the last one had been prepared before */
+    uint64_t retiring;    /* old VMs that are not down yet */
+    uint64_t waited_ns;   /* resets, for old VMs to go: all together */
+    const char *spare;    /* "off", "preparing", "ready" or "failed" */
+    uint64_t spare_fds;   /* that the spare holds */
+    uint64_t spare_bytes; /* of this process's memory that it takes */
+    uint64_t spare_ns;    /* building the last one */
+    bool spare_launched;  /* it is launched already */
+    bool launching;       /* confidential, and not locked yet */
+    bool launched;        /* confidential, and locked */
     bool lost; /* the last rebirth failed when the old VM was gone already:
                   the guest cannot go on, but may be reset again */
     uint64_t launch_steps; /* to take again; 0 for an ordinary guest */

@@ -47,8 +47,8 @@ def say(text: str) -> None:
     print(f'kvm-module-swap: {text}', flush=True)
 
 
-def milliseconds(microseconds: int) -> str:
-    return f'{microseconds / 1000:.1f} ms'
+def milliseconds(nanoseconds: int) -> str:
+    return f'{nanoseconds / 1e6:.1f} ms'
 
 
 class Guest:
@@ -103,14 +103,14 @@ class Guest:
         if not self.detached:
             times = self.ask('kvm-detach', LONG_PATIENCE)
             self.detached = True
-            say(f'{self}: detached in {milliseconds(times["total"])}, '
+            say(f'{self}: detached in {milliseconds(times["total-ns"])}, '
                 f'{times["bytes"]} bytes of state')
 
     def attach(self) -> None:
         times = self.ask('kvm-attach', LONG_PATIENCE)
         self.detached = False
-        self.pause = times['pause']
-        say(f'{self}: attached in {milliseconds(times["total"])}, '
+        self.pause = times['pause-ns']
+        say(f'{self}: attached in {milliseconds(times["total-ns"])}, '
             + (f'stood still for {milliseconds(self.pause)}'
                if times['running'] else 'is paused, as it was'))
 

@@ -163,8 +163,8 @@ class Show:
         vm = self.tally.vms[-1]
         print(ROW.format(
             nr, asked, generation, self.tally.boot_ids[-1][:12],
-            f"{last['total'] / 1e6:.2f}" if last else "",
-            f"{last['commit'] / 1e6:.2f}" if last else "",
+            f"{last['total-ns'] / 1e6:.2f}" if last else "",
+            f"{last['commit-ns'] / 1e6:.2f}" if last else "",
             ("yes" if last["spare"] else "no") if last else "",
             vm.name, vm.inode, vm.made_at()), flush=True)
 

@@ -197,7 +197,7 @@ class SnpReboot(Coco):
             guest.qmp('system_reset')
         last = guest.info()['last']
         self.assertTrue(last['spare'], last)
-        self.assertEqual(last['launch'], 0)
+        self.assertEqual(last['launch-ns'], 0)
         guest.settle()
         self.must_be_the_same(guest, 3)
 

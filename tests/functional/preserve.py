@@ -147,8 +147,8 @@ class Mover:
         if self.guest.qmp('query-status') != before:
             raise Noticed('its run state changed')
         self.record.moves += 1
-        self.record.pauses.append(pause['total'])
-        self.record.states.append(pause['state'])
+        self.record.pauses.append(pause['total-ns'] // 1000)
+        self.record.states.append(pause['state-ns'] // 1000)
         self.record.pieces = pause['pieces']
         return pause
 

@@ -37,7 +37,7 @@ class Refusal(KvmResetTest):
         event = guest.wait_rebirth()
         self.assertEqual(event['outcome'], 'refused')
         self.assertEqual(event['generation'], 0)
-        self.assertEqual(event['duration'], 0)
+        self.assertEqual(event['duration-ns'], 0)
         self.assertRegex(event['reason'], reason)
         # It gets what it would get without kvm-reset: an ordinary reset.
         guest.wait_firmware()

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'scripts'))
 
 from kvm_reset.bench import coco as bench  # noqa: E402
 
-LAST = {'retire': 5_000_000}
+LAST = {'retire-ns': 5_000_000}
 
 
 class CocoBench(unittest.TestCase):

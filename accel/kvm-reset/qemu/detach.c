@@ -161,7 +161,7 @@ KvmDetachTimes *qmp_kvm_detach(bool has_check, bool check, Error **errp)
         kvm_reset_preserve_cancel();
         migrate_del_blocker(&blocker);
         answer = g_new0(KvmDetachTimes, 1);
-        answer->prepare = (get_clock() - began) / 1000;
+        answer->prepare_ns = get_clock() - began;
         return answer;
     }
     state_before = runstate_get();
@@ -183,12 +183,9 @@ KvmDetachTimes *qmp_kvm_detach(bool has_check, bool check, Error **errp)
     end = get_clock();
 
     answer = g_new0(KvmDetachTimes, 1);
-    answer->total = (end - began) / 1000;
-    answer->stop = (stopped - began) / 1000;
-    answer->state = pause.state / 1000;
-    answer->commit = pause.commit / 1000;
-    answer->retire = pause.retire / 1000;
-    answer->prepare = pause.prepare / 1000;
+    kvm_reset_qapi_durations(qapi_KvmDetachTimes_base(answer), &pause.times);
+    answer->total_ns = end - began;
+    answer->stop_ns = stopped - began;
     answer->bytes = pause.bytes;
     answer->pieces = kvm_reset_qapi_pieces();
     return answer;
@@ -221,12 +218,9 @@ KvmAttachTimes *qmp_kvm_attach(Error **errp)
     end = get_clock();
 
     answer = g_new0(KvmAttachTimes, 1);
+    kvm_reset_qapi_durations(qapi_KvmAttachTimes_base(answer), &pause.times);
     answer->running = runstate_is_running();
-    answer->pause = (end - stopped_at) / 1000;
-    answer->total = (end - began) / 1000;
-    answer->prepare = pause.prepare / 1000;
-    answer->state = pause.state / 1000;
-    answer->commit = pause.commit / 1000;
-    answer->hooks = pause.hooks / 1000;
+    answer->pause_ns = end - stopped_at;
+    answer->total_ns = end - began;
     return answer;
 }

@@ -26,6 +26,11 @@ void kvm_reset_error_end(struct Error **errp, struct Error *err,
 struct strList;
 struct strList *kvm_reset_qapi_pieces(void);
 
+/* Into the base of what the monitor answers; the rest of it is 0. */
+struct KvmResetDurations;
+void kvm_reset_qapi_durations(struct KvmResetDurations *to,
+                              const KvmResetTimes *from);
+
 /* Without KVM for a while; in a QEMU that may have never had it. */
 bool kvm_reset_is_detached(void);
 

@@ -15,19 +15,27 @@
 #include "system/kvm-reset.h"
 #include "internal.h"
 
-static KvmRebirthPhases *phases_of(const KvmResetStatus *status)
+void kvm_reset_qapi_durations(KvmResetDurations *to, const KvmResetTimes *from)
 {
-    KvmRebirthPhases *phases = g_new0(KvmRebirthPhases, 1);
+    *to = (KvmResetDurations){
+        .total_ns = from->total,
+        .quiesce_ns = from->quiesce,
+        .prepare_ns = from->prepare,
+        .state_ns = from->state,
+        .commit_ns = from->commit,
+        .launch_ns = from->launch,
+        .hooks_ns = from->hooks,
+        .retire_ns = from->retire,
+    };
+}
 
-    phases->quiesce = status->quiesce;
-    phases->prepare = status->prepare;
-    phases->commit = status->commit;
-    phases->launch = status->launch;
-    phases->hooks = status->hooks;
-    phases->total = status->total;
-    phases->retire = status->retire;
-    phases->spare = status->used_spare;
-    return phases;
+static KvmRebirth *last_of(const KvmResetStatus *status)
+{
+    KvmRebirth *last = g_new0(KvmRebirth, 1);
+
+    kvm_reset_qapi_durations(qapi_KvmRebirth_base(last), &status->last);
+    last->spare = status->used_spare;
+    return last;
 }
 
 static char *as_glib(char *text)
@@ -47,7 +55,7 @@ static KvmResetSpare *spare_of(const KvmResetStatus *status, char *error)
     spare->error = as_glib(error);
     spare->fds = status->spare_fds;
     spare->bytes = status->spare_bytes;
-    spare->duration = status->spare_duration;
+    spare->duration_ns = status->spare_ns;
     spare->launched = status->spare_launched;
     return spare;
 }
@@ -119,14 +127,14 @@ KvmResetInfo *qmp_query_kvm_reset(Error **errp)
     info->journal_entries = status.entries;
     info->journal_bytes = status.bytes;
     info->retiring = status.retiring;
-    info->waited = status.waited;
+    info->waited_ns = status.waited_ns;
     info->last_error = as_glib(last_error);
     info->failure = g_strdup(kvm_reset_failure());
     info->spare = spare_of(&status, spare_error);
     info->launch = launch_of(&status);
     info->hooks = hook_names();
     if (status.generation) {
-        info->last = phases_of(&status);
+        info->last = last_of(&status);
     }
     return info;
 }
@@ -154,7 +162,7 @@ void hmp_info_kvm_reset(Monitor *mon, const QDict *qdict)
     monitor_printf(mon,
                    "old VMs: %" PRIu64 " not down yet; resets have waited "
                    "%.3f ms for them\n",
-                   info->retiring, info->waited / 1e6);
+                   info->retiring, info->waited_ns / 1e6);
     monitor_printf(mon, "hooks:");
     for (strList *hook = info->hooks; hook; hook = hook->next) {
         monitor_printf(mon, " %s", hook->value);
@@ -182,15 +190,15 @@ void hmp_info_kvm_reset(Monitor *mon, const QDict *qdict)
         monitor_printf(mon, "last failure: %s\n", info->last_error);
     }
     if (info->last) {
-        KvmRebirthPhases *last = info->last;
+        KvmRebirth *last = info->last;
         const struct {
             const char *name;
             uint64_t ns;
         } phases[] = {
-            {"quiesce", last->quiesce}, {"prepare", last->prepare},
-            {"commit", last->commit},   {"launch", last->launch},
-            {"hooks", last->hooks},     {"total", last->total},
-            {"retire", last->retire},
+            {"quiesce", last->quiesce_ns}, {"prepare", last->prepare_ns},
+            {"commit", last->commit_ns},   {"launch", last->launch_ns},
+            {"hooks", last->hooks_ns},     {"total", last->total_ns},
+            {"retire", last->retire_ns},
         };
 
         monitor_printf(mon, "last rebirth:");

@@ -48,11 +48,6 @@ void kvm_reset_error_end(Error **errp, Error *err, const char *guest)
     error_free(err);
 }
 
-static uint64_t us(int64_t ns)
-{
-    return ns / 1000;
-}
-
 strList *kvm_reset_qapi_pieces(void)
 {
     strList *list = NULL, **tail = &list;
@@ -105,14 +100,10 @@ KvmRebirthPause *qmp_kvm_rebirth(bool preserve, Error **errp)
     }
 
     answer = g_new0(KvmRebirthPause, 1);
-    answer->total = us(resumed - began);
-    answer->stop = us(stopped - began);
-    answer->quiesce = us(pause.quiesce);
-    answer->state = us(pause.state);
-    answer->commit = us(pause.commit);
-    answer->hooks = us(pause.hooks);
-    answer->resume = us(resumed - moved);
-    answer->prepare = us(pause.prepare);
+    kvm_reset_qapi_durations(qapi_KvmRebirthPause_base(answer), &pause.times);
+    answer->total_ns = resumed - began;
+    answer->stop_ns = stopped - began;
+    answer->resume_ns = resumed - moved;
     answer->spare = pause.used_spare;
     answer->bytes = pause.bytes;
     answer->pieces = kvm_reset_qapi_pieces();

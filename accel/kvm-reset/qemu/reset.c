@@ -42,7 +42,8 @@ static void send_event(KvmRebirthOutcome outcome, const char *why)
         measurement = kvm_reset_qapi_measurement();
     }
     qapi_event_send_kvm_rebirth(status.generation, outcome,
-                                completed ? status.total : 0, why, measurement);
+                                completed ? status.last.total : 0, why,
+                                measurement);
 }
 
 bool kvm_reset_refused(void)
@@ -149,7 +150,7 @@ void kvm_reset_finish(void)
         return;
     }
     kvm_reset_status(&status, NULL, NULL, NULL);
-    if (status.waited) {
+    if (status.waited_ns) {
         warn_report_once("kvm-reset: resets come faster than the kernel takes "
                          "down old VMs, so they wait");
     }

@@ -143,7 +143,7 @@ class Guest:
         if measured.spare == 'off':
             took += work['definition_us'] / 1000
         if measured.kind in IN_PLACE:
-            took += last['retire'] / 1e6
+            took += last['retire-ns'] / 1e6
         return took
 
     def reset(self, measured: Measured) -> None:
@@ -158,7 +158,7 @@ class Guest:
         if not info['launch']['measurement']['equal']:
             raise self.qemu.failed('it was measured otherwise')
         measured.wall.append(wall)
-        measured.total.append(last['total'] / 1e6)
+        measured.total.append(last['total-ns'] / 1e6)
         measured.phases.append(last)
         measured.platform.append(self.platforms_work(measured, last))
 

@@ -241,9 +241,9 @@ class Bench:
         if reborn:
             phases = result.phases.setdefault(qemu.name, {})
             for phase in PHASES:
-                phases.setdefault(phase, []).append(last[phase] / 1e6)
+                phases.setdefault(phase, []).append(last[f'{phase}-ns'] / 1e6)
             if qemu.name == WITH_SPARE:
-                result.next_spare.append(info['spare']['duration'] / 1e6)
+                result.next_spare.append(info['spare']['duration-ns'] / 1e6)
 
     @staticmethod
     def floor_round(floor: Floor, result: Measured, counts: bool) -> None:

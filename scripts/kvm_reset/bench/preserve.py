@@ -93,8 +93,8 @@ def pauses(qemu: Qemu, rounds: int) -> list[float]:
     values = []
     for _ in range(rounds):
         wait_spare(qemu)
-        values.append(float(qemu.command('kvm-rebirth', preserve=True)
-                            ['total']))
+        values.append(qemu.command('kvm-rebirth', preserve=True)
+                      ['total-ns'] / 1e3)
     return values
 
 
