@@ -50,6 +50,19 @@ get_memtest() {
     printf '%s\n' "$dir/boot/memtest86+x64.bin"
 }
 
+# prepare_example QEMU: a QEMU with the device of docs/adding-a-hook.md, too.
+# Of a QEMU that is not in its build directory there is none.
+prepare_example() {
+    local build example=$KR_BUILD/example
+    local device=$KR_TOP/tests/functional/example_device/mailbox.c
+    build=$(dirname "$1")
+    [ -e "$build/build.ninja" ] || return 0
+    "$KR_TOP/tests/hooks/with_device.py" "$build" "$device" \
+        "$example/qemu-system-x86_64" || die "there is no QEMU with $device"
+    ln -sfn "$build/qemu-bundle" "$example/qemu-bundle"
+    export KVM_RESET_EXAMPLE_QEMU=$example/qemu-system-x86_64
+}
+
 # prepare_whole_qemu BINARY OUT: an empty BINARY is the one that is built if
 # need be; OUT gets the catalogue. Sets $qemu and exports what
 # tests/functional/run.py reads.
@@ -86,6 +99,7 @@ prepare_whole_qemu() {
             "see $out/library.log"
     "$library/kvm-reset-catalogue" >"$out/catalogue.json"
 
+    prepare_example "$qemu"
     export KVM_RESET_QEMU=$qemu
     export KVM_RESET_GUEST_KERNEL KVM_RESET_GUEST_INITRD
     KVM_RESET_GUEST_KERNEL=$(sed -n 's/^KERNEL=//p' <<<"$guest")
