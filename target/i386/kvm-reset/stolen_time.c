@@ -7,8 +7,10 @@
 #include "qemu/osdep.h"
 #if __has_include("system/address-spaces.h")
 #include "system/address-spaces.h"
+#include "system/memory.h"
 #else
 #include "exec/address-spaces.h"
+#include "exec/memory.h"
 #endif
 #include "qapi/error.h"
 #include "cpu.h"
