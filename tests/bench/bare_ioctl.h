@@ -28,12 +28,12 @@ public:
     {
         bare_ioctl(fd, request, arg);
         switch (request) {
-        case uapi::create_vm:
-        case uapi::create_vcpu:
+        case KVM_CREATE_VM:
+        case KVM_CREATE_VCPU:
             return next_++;
-        case uapi::set_msrs:
+        case KVM_SET_MSRS:
             return 1;
-        case uapi::get_msr_feature_index_list:
+        case KVM_GET_MSR_FEATURE_INDEX_LIST:
             return list_feature_msrs(reinterpret_cast<uint32_t *>(arg));
         default:
             return 0;

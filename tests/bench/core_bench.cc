@@ -15,7 +15,7 @@
 #include "kvm_abi.h"
 #include "recorder.h"
 
-using namespace uapi;
+using namespace kvm_reset::abi;
 
 namespace {
 
@@ -25,15 +25,16 @@ struct BareGuest {
     kvm_reset::Observer observer;
     kvm_reset::Recorder recorder{kernel, observer};
     int kvm = kernel.open_kvm();
-    int vm = recorder.ioctl(kvm, create_vm, 0);
-    int vcpu = recorder.ioctl(vm, create_vcpu, 0);
+    int vm = recorder.ioctl(kvm, KVM_CREATE_VM, 0);
+    int vcpu = recorder.ioctl(vm, KVM_CREATE_VCPU, 0);
     int eventfd = ::eventfd(0, 0);
 
     BareGuest()
     {
         for (uint32_t i = 0; i < 500; i++) {
-            Region region{.slot = 1000 + i, .size = 0x1000};
-            recorder.ioctl(vm, set_user_memory_region, uintptr_t(&region));
+            kvm_userspace_memory_region region{.slot = 1000 + i,
+                                               .memory_size = 0x1000};
+            recorder.ioctl(vm, KVM_SET_USER_MEMORY_REGION, uintptr_t(&region));
         }
     }
     ~BareGuest() { close(eventfd); }
@@ -77,53 +78,59 @@ template <class T> T &as(void *arg)
 
 [[maybe_unused]] const bool registered = [] {
     recorded(
-        "slot toggle", set_user_memory_region,
+        "slot toggle", KVM_SET_USER_MEMORY_REGION,
         [](BareGuest &, void *arg, unsigned i) {
-            as<Region>(arg).size = i % 2 ? 0 : 0x1000;
+            as<kvm_userspace_memory_region>(arg).memory_size = i % 2 ? 0
+                                                                     : 0x1000;
         },
-        &BareGuest::vm, sizeof(Region), [](void *) {});
+        &BareGuest::vm, sizeof(kvm_userspace_memory_region), [](void *) {});
     recorded(
-        "irqfd toggle", irqfd,
+        "irqfd toggle", KVM_IRQFD,
         [](BareGuest &guest, void *arg, unsigned i) {
-            as<Irqfd>(arg).fd = guest.eventfd;
-            as<Irqfd>(arg).flags = i % 2 ? irqfd_deassign : 0;
+            as<kvm_irqfd>(arg).fd = guest.eventfd;
+            as<kvm_irqfd>(arg).flags = i % 2 ? KVM_IRQFD_FLAG_DEASSIGN : 0;
         },
-        &BareGuest::vm, sizeof(Irqfd), [](void *) {});
+        &BareGuest::vm, sizeof(kvm_irqfd), [](void *) {});
     recorded(
-        "ioeventfd toggle", ioeventfd,
+        "ioeventfd toggle", KVM_IOEVENTFD,
         [](BareGuest &guest, void *arg, unsigned i) {
-            as<Ioeventfd>(arg).fd = guest.eventfd;
-            as<Ioeventfd>(arg).flags = i % 2 ? ioeventfd_deassign : 0;
+            as<kvm_ioeventfd>(arg).fd = guest.eventfd;
+            as<kvm_ioeventfd>(arg).flags = i % 2 ? KVM_IOEVENTFD_FLAG_DEASSIGN
+                                                 : 0;
         },
-        &BareGuest::vm, sizeof(Ioeventfd), [](void *) {});
+        &BareGuest::vm, sizeof(kvm_ioeventfd), [](void *) {});
     recorded(
-        "32 routes", set_gsi_routing,
+        "32 routes", KVM_SET_GSI_ROUTING,
         [](BareGuest &, void *arg, unsigned i) {
-            as<Routing<32>>(arg).routes[31].pin = i;
+            as<kvm_irq_routing_of<32>>(arg).entries[31].u.irqchip.pin = i;
         },
-        &BareGuest::vm, sizeof(Routing<32>),
-        [](void *arg) { as<Routing<32>>(arg) = {}; });
+        &BareGuest::vm, sizeof(kvm_irq_routing_of<32>),
+        [](void *arg) { as<kvm_irq_routing_of<32>>(arg) = {}; });
     recorded(
-        "CPUID of 50 entries", set_cpuid2,
+        "CPUID of 50 entries", KVM_SET_CPUID2,
         [](BareGuest &, void *arg, unsigned i) {
-            as<Cpuid2<50>>(arg).entries[49].eax = i;
+            as<kvm_cpuid2_of<50>>(arg).entries[49].eax = i;
         },
-        &BareGuest::vcpu, sizeof(Cpuid2<50>),
-        [](void *arg) { as<Cpuid2<50>>(arg) = {}; });
+        &BareGuest::vcpu, sizeof(kvm_cpuid2_of<50>),
+        [](void *arg) { as<kvm_cpuid2_of<50>>(arg) = {}; });
     recorded(
-        "capability", enable_cap,
+        "capability", KVM_ENABLE_CAP,
         [](BareGuest &, void *arg, unsigned i) {
-            as<EnableCap>(arg).args[0] = i;
+            as<kvm_enable_cap>(arg).args[0] = i;
         },
-        &BareGuest::vm, sizeof(EnableCap),
-        [](void *arg) { as<EnableCap>(arg).cap = 116; });
+        &BareGuest::vm, sizeof(kvm_enable_cap),
+        [](void *arg) {
+            as<kvm_enable_cap>(arg).cap = KVM_CAP_DISABLE_QUIRKS;
+        });
     recorded(
-        "feature MSR", set_msrs,
+        "feature MSR", KVM_SET_MSRS,
         [](BareGuest &, void *arg, unsigned i) {
-            as<Msrs<1>>(arg).msrs[0].data = i;
+            as<kvm_msrs_of<1>>(arg).entries[0].data = i;
         },
-        &BareGuest::vcpu, sizeof(Msrs<1>),
-        [](void *arg) { as<Msrs<1>>(arg) = {.msrs = {{.index = 0x10a}}}; });
+        &BareGuest::vcpu, sizeof(kvm_msrs_of<1>),
+        [](void *arg) {
+            as<kvm_msrs_of<1>>(arg) = {.entries = {{.index = 0x10a}}};
+        });
     return true;
 }();
 

@@ -12,7 +12,7 @@
 #include "bare_ioctl.h"
 #include "guest.h"
 
-using namespace uapi;
+using namespace kvm_reset::abi;
 
 namespace {
 
@@ -24,20 +24,20 @@ void define_large_guest(Guest &guest)
         guest.kernel.feature_msrs.push_back(0x480 + i);
     }
     guest.recorder.close(guest.vm);
-    guest.vm = guest.ioctl(guest.kvm, create_vm, 0);
+    guest.vm = guest.ioctl(guest.kvm, KVM_CREATE_VM, 0);
     guest.define_a_bit_of_everything();
 
     for (unsigned id = 2; id < 64; id++) {
         int vcpu = guest.vcpu(id);
         guest.map(vcpu);
-        guest.ioctl(vcpu, set_cpuid2, Cpuid2<50>{});
-        Msrs<24> msrs;
+        guest.ioctl(vcpu, KVM_SET_CPUID2, kvm_cpuid2_of<50>{});
+        kvm_msrs_of<24> msrs;
         for (uint32_t i = 0; i < 24; i++) {
-            msrs.msrs[i].index = 0x480 + i;
+            msrs.entries[i].index = 0x480 + i;
         }
-        guest.ioctl(vcpu, set_msrs, msrs);
-        guest.ioctl(vcpu, set_signal_mask, SignalMask{});
-        guest.ioctl(vcpu, get_stats_fd);
+        guest.ioctl(vcpu, KVM_SET_MSRS, msrs);
+        guest.ioctl(vcpu, KVM_SET_SIGNAL_MASK, kvm_signal_mask_of<8>{});
+        guest.ioctl(vcpu, KVM_GET_STATS_FD);
     }
     for (uint32_t i = 0; i < 64; i++) {
         guest.slot(16 + i, 0x100000, i << 24);
@@ -46,7 +46,7 @@ void define_large_guest(Guest &guest)
         guest.irqfd(guest.kernel.eventfd(), 24 + i);
         guest.ioeventfd(guest.kernel.eventfd(), 0xfe000000 + i * 4);
     }
-    guest.ioctl(guest.vm, set_gsi_routing, Routing<512>{});
+    guest.ioctl(guest.vm, KVM_SET_GSI_ROUTING, kvm_irq_routing_of<512>{});
 }
 
 void journal_size(benchmark::State &state)
@@ -68,18 +68,19 @@ void toggles(benchmark::State &state)
     BareKernel kernel;
     kvm_reset::Observer observer;
     kvm_reset::Recorder recorder(kernel, observer);
-    int vm = recorder.ioctl(kernel.open_kvm(), create_vm, 0);
+    int vm = recorder.ioctl(kernel.open_kvm(), KVM_CREATE_VM, 0);
     int eventfd = ::eventfd(0, 0);
-    Routing<2> routing;
+    kvm_irq_routing_of<2> routing;
     auto toggle = [&](unsigned i) {
-        Region region{.slot = 1, .size = i % 2 ? 0u : 0x1000u};
-        recorder.ioctl(vm, set_user_memory_region, uintptr_t(&region));
-        Irqfd irq{.fd = uint32_t(eventfd),
-                  .gsi = 5,
-                  .flags = i % 2 ? irqfd_deassign : 0};
-        recorder.ioctl(vm, irqfd, uintptr_t(&irq));
-        routing.routes[1].pin = i;
-        recorder.ioctl(vm, set_gsi_routing, uintptr_t(&routing));
+        kvm_userspace_memory_region region{.slot = 1,
+                                           .memory_size = i % 2 ? 0u : 0x1000u};
+        recorder.ioctl(vm, KVM_SET_USER_MEMORY_REGION, uintptr_t(&region));
+        kvm_irqfd irq{.fd = uint32_t(eventfd),
+                      .gsi = 5,
+                      .flags = i % 2 ? KVM_IRQFD_FLAG_DEASSIGN : 0};
+        recorder.ioctl(vm, KVM_IRQFD, uintptr_t(&irq));
+        routing.entries[1].u.irqchip.pin = i;
+        recorder.ioctl(vm, KVM_SET_GSI_ROUTING, uintptr_t(&routing));
     };
 
     for (auto _ : state) {

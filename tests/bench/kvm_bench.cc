@@ -19,11 +19,9 @@
 #include "recorder.h"
 
 using namespace kvm_reset;
-using namespace uapi;
+using namespace kvm_reset::abi;
 
 namespace {
-
-constexpr uint32_t get_vcpu_mmap_size = plain(0x04);
 
 /* A VM with an irqchip, 10 slots and some vCPUs. */
 struct RealGuest {
@@ -33,8 +31,9 @@ struct RealGuest {
     Registry registry;
     Generations generations{recorder, registry};
     int kvm = kernel->open_kvm();
-    int vm = recorder.ioctl(kvm, create_vm, 0);
-    size_t run_size = std::max(0, recorder.ioctl(kvm, get_vcpu_mmap_size, 0));
+    int vm = recorder.ioctl(kvm, KVM_CREATE_VM, 0);
+    size_t run_size = std::max(0,
+                               recorder.ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0));
     int eventfds[2] = {::eventfd(0, 0), ::eventfd(0, 0)};
     void *memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -44,12 +43,12 @@ struct RealGuest {
 
     explicit RealGuest(unsigned count)
     {
-        recorder.ioctl(vm, create_irqchip, 0);
+        recorder.ioctl(vm, KVM_CREATE_IRQCHIP, 0);
         for (uint32_t i = 0; i < 10; i++) {
             slot(i, size);
         }
         for (unsigned id = 0; id < count && vm >= 0; id++) {
-            int fd = recorder.ioctl(vm, create_vcpu, id);
+            int fd = recorder.ioctl(vm, KVM_CREATE_VCPU, id);
             void *run = nullptr;
             recorder.mmap(nullptr, run_size, PROT_READ | PROT_WRITE, MAP_SHARED,
                           fd, 0, &run);
@@ -76,11 +75,13 @@ struct RealGuest {
 
     int slot(uint32_t id, uint64_t bytes)
     {
-        Region region{.slot = id,
-                      .gpa = uint64_t(id) << 24,
-                      .size = bytes,
-                      .hva = uint64_t(memory)};
-        return recorder.ioctl(vm, set_user_memory_region, uintptr_t(&region));
+        kvm_userspace_memory_region region{.slot = id,
+                                           .guest_phys_addr = uint64_t(id)
+                                                           << 24,
+                                           .memory_size = bytes,
+                                           .userspace_addr = uint64_t(memory)};
+        return recorder.ioctl(vm, KVM_SET_USER_MEMORY_REGION,
+                              uintptr_t(&region));
     }
 
     bool usable(benchmark::State &state) const
@@ -124,8 +125,8 @@ void recorded(const char *name, uint32_t request, Change change)
                 for (bool second : {false, true}) {
                     /* Who comes second may wait for the first one's RCU. */
                     bool ours = second != (i / 2 % 2 == 1);
-                    int fd = request == set_cpuid2 ? guest.vcpus[ours].first
-                                                   : guest.vm;
+                    int fd = request == KVM_SET_CPUID2 ? guest.vcpus[ours].first
+                                                       : guest.vm;
                     void *arg = change(guest, i, ours);
                     uint64_t began = guest.kernel->now();
                     if (guest.call(ours, fd, request, arg) < 0) {
@@ -148,45 +149,46 @@ void recorded(const char *name, uint32_t request, Change change)
 }
 
 [[maybe_unused]] const bool registered = [] {
-    recorded("slot toggle", set_user_memory_region,
+    recorded("slot toggle", KVM_SET_USER_MEMORY_REGION,
              [](RealGuest &guest, unsigned i, bool ours) -> void * {
-                 static Region region;
+                 static kvm_userspace_memory_region region;
                  region = {.slot = 20u + ours,
-                           .gpa = (20ull + ours) << 24,
-                           .size = i % 2 ? 0 : RealGuest::size,
-                           .hva = uint64_t(guest.memory)};
+                           .guest_phys_addr = (20ull + ours) << 24,
+                           .memory_size = i % 2 ? 0 : RealGuest::size,
+                           .userspace_addr = uint64_t(guest.memory)};
                  return &region;
              });
-    recorded("irqfd toggle", irqfd,
+    recorded("irqfd toggle", KVM_IRQFD,
              [](RealGuest &guest, unsigned i, bool ours) -> void * {
-                 static Irqfd what;
+                 static kvm_irqfd what;
                  what = {.fd = uint32_t(guest.eventfds[ours]),
                          .gsi = 5,
-                         .flags = i % 2 ? irqfd_deassign : 0};
+                         .flags = i % 2 ? KVM_IRQFD_FLAG_DEASSIGN : 0};
                  return &what;
              });
-    recorded("ioeventfd toggle", ioeventfd,
+    recorded("ioeventfd toggle", KVM_IOEVENTFD,
              [](RealGuest &guest, unsigned i, bool ours) -> void * {
-                 static Ioeventfd what;
+                 static kvm_ioeventfd what;
                  what = {.addr = 0xfe000000ull + ours * 0x1000,
                          .len = 4,
                          .fd = guest.eventfds[ours],
-                         .flags = i % 2 ? ioeventfd_deassign : 0};
+                         .flags = i % 2 ? KVM_IOEVENTFD_FLAG_DEASSIGN : 0};
                  return &what;
              });
-    recorded("32 routes", set_gsi_routing,
+    recorded("32 routes", KVM_SET_GSI_ROUTING,
              [](RealGuest &, unsigned i, bool) -> void * {
-                 static Routing<32> routing;
+                 static kvm_irq_routing_of<32> routing;
                  for (uint32_t gsi = 0; gsi < 32; gsi++) {
-                     routing.routes[gsi] = {
-                         .gsi = gsi, .type = 2, .chip = 0xfee00000};
-                     routing.routes[gsi].rest[0] = 0x20 + i % 100;
+                     routing.entries[gsi] = {.gsi = gsi,
+                                             .type = KVM_IRQ_ROUTING_MSI};
+                     routing.entries[gsi].u.msi.address_lo = 0xfee00000;
+                     routing.entries[gsi].u.msi.data = 0x20 + i % 100;
                  }
                  return &routing;
              });
-    recorded("CPUID of 50 entries", set_cpuid2,
+    recorded("CPUID of 50 entries", KVM_SET_CPUID2,
              [](RealGuest &, unsigned i, bool) -> void * {
-                 static Cpuid2<50> cpuid;
+                 static kvm_cpuid2_of<50> cpuid;
                  for (uint32_t leaf = 0; leaf < 50; leaf++) {
                      cpuid.entries[leaf].function = 0x40000000 + leaf;
                      cpuid.entries[leaf].eax = i;

@@ -21,7 +21,7 @@
 #include "recorder.h"
 
 using namespace kvm_reset;
-using namespace uapi;
+using namespace kvm_reset::abi;
 
 namespace {
 
@@ -35,7 +35,7 @@ struct SpareGuest {
     Registry registry;
     Generations generations{recorder, registry};
     int kvm = kernel.open_kvm();
-    int vm = recorder.ioctl(kvm, create_vm, 0);
+    int vm = recorder.ioctl(kvm, KVM_CREATE_VM, 0);
 
     explicit SpareGuest(bool spare)
     {
@@ -48,8 +48,8 @@ struct SpareGuest {
 
     void slot(uint32_t id, uint64_t size)
     {
-        Region region{.slot = id, .size = size};
-        recorder.ioctl(vm, set_user_memory_region, uintptr_t(&region));
+        kvm_userspace_memory_region region{.slot = id, .memory_size = size};
+        recorder.ioctl(vm, KVM_SET_USER_MEMORY_REGION, uintptr_t(&region));
     }
 };
 

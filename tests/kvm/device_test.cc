@@ -45,7 +45,7 @@ protected:
     int ask(unsigned long request, uint64_t attr, int fd)
     {
         kvm_device_attr argument = {};
-        argument.group = KVM_DEV_VFIO_GROUP;
+        argument.group = KVM_DEV_VFIO_FILE;
         argument.attr = attr;
         argument.addr = uintptr_t(&fd);
         return guest->ioctl(device, request, &argument);
@@ -58,8 +58,8 @@ protected:
 TEST_F(VfioDeviceTest, ItAnswersInEachVm)
 {
     for (int vm = 0; vm < 3; vm++) {
-        EXPECT_EQ(ask(KVM_HAS_DEVICE_ATTR, KVM_DEV_VFIO_GROUP_ADD, -1), 0);
-        EXPECT_EQ(ask(KVM_HAS_DEVICE_ATTR, KVM_DEV_VFIO_GROUP_DEL, -1), 0);
+        EXPECT_EQ(ask(KVM_HAS_DEVICE_ATTR, KVM_DEV_VFIO_FILE_ADD, -1), 0);
+        EXPECT_EQ(ask(KVM_HAS_DEVICE_ATTR, KVM_DEV_VFIO_FILE_DEL, -1), 0);
         EXPECT_EQ(ask(KVM_HAS_DEVICE_ATTR, 99, -1), -ENXIO);
         ASSERT_NO_FATAL_FAILURE(guest->reborn());
         /* A VM has one of them: so it is the new VM that has this one. */
@@ -74,8 +74,8 @@ TEST_F(VfioDeviceTest, AFileThatItRefusesIsNotDefined)
     Doorbell no_vfio_file;
     size_t entries = guest->recorder.entries();
     for (int fd : {no_vfio_file.fd(), -1}) {
-        EXPECT_LT(ask(KVM_SET_DEVICE_ATTR, KVM_DEV_VFIO_GROUP_ADD, fd), 0);
-        EXPECT_LT(ask(KVM_SET_DEVICE_ATTR, KVM_DEV_VFIO_GROUP_DEL, fd), 0);
+        EXPECT_LT(ask(KVM_SET_DEVICE_ATTR, KVM_DEV_VFIO_FILE_ADD, fd), 0);
+        EXPECT_LT(ask(KVM_SET_DEVICE_ATTR, KVM_DEV_VFIO_FILE_DEL, fd), 0);
     }
     EXPECT_EQ(guest->recorder.entries(), entries);
     EXPECT_FALSE(guest->recorder.blocker());

@@ -14,12 +14,15 @@
 #include <thread>
 #include <vector>
 
+#include "flexible.h"
 #include "guest_code.h"
-#include "linux_kvm.h"
 #include "preserve.h"
 #include "reset.h"
 #include "recorder.h"
 #include "registry.h"
+
+/* These tests speak of little else. */
+using namespace kvm_reset::abi;
 
 /* Why the machine's KVM cannot be used; empty if it can. */
 std::string no_kvm();

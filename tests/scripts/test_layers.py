@@ -15,8 +15,9 @@ LAYERS = {
     'kernel': 'error kernel system_kernel file_watch masked_thread'
               ' secret_memory code_address',
     # What each ioctl means.
-    'catalogue': 'catalogue catalogue_builder catalogue_foreign catalogue_rows'
-                 ' classify argument',
+    'catalogue': 'kvm_abi kvm_cap kvm_struct field_of catalogue'
+                 ' catalogue_builder catalogue_foreign catalogue_rows classify'
+                 ' argument',
     # The calls that are in force.
     'journal': 'sub_command journal classified_call removal',
     # A VM that is built from them; the end of one.

@@ -24,6 +24,8 @@
 #include "standalone_error.h"
 #include "system/kvm-reset.h"
 
+using namespace kvm_reset::abi;
+
 namespace {
 
 std::string take(char *text)
@@ -103,7 +105,7 @@ private:
 TEST(CApiTest, AnIoctlReturnsAndSetsErrnoAsIoctlDoes)
 {
     uint8_t arg[64] = {};
-    for (unsigned long request : {uapi::run, uapi::irqfd}) {
+    for (unsigned long request : {KVM_RUN, KVM_IRQFD}) {
         errno = 0;
         EXPECT_EQ(kvm_reset_ioctl(-1, request, arg), -1);
         EXPECT_EQ(errno, EBADF);
@@ -257,13 +259,13 @@ TEST(CApiTest, AHooksWordsReachTheCaller)
 
 TEST(CApiTest, TheTableOfQuietRequestsHoldsNoneThatRecords)
 {
-    EXPECT_EQ(kvm_reset_passthrough[0x80], uapi::run);
+    EXPECT_EQ(kvm_reset_passthrough[0x80], KVM_RUN);
     for (uint32_t request :
-         {uapi::create_vm, uapi::create_vcpu, uapi::set_user_memory_region,
-          uapi::set_user_memory_region2, uapi::irqfd, uapi::ioeventfd,
-          uapi::set_gsi_routing, uapi::set_cpuid2, uapi::set_msrs,
-          uapi::enable_cap, uapi::set_tsc_khz, uapi::create_device,
-          uapi::set_device_attr, uapi::set_signal_mask}) {
+         {KVM_CREATE_VM, KVM_CREATE_VCPU, KVM_SET_USER_MEMORY_REGION,
+          KVM_SET_USER_MEMORY_REGION2, KVM_IRQFD, KVM_IOEVENTFD,
+          KVM_SET_GSI_ROUTING, KVM_SET_CPUID2, KVM_SET_MSRS, KVM_ENABLE_CAP,
+          KVM_SET_TSC_KHZ, KVM_CREATE_DEVICE, KVM_SET_DEVICE_ATTR,
+          KVM_SET_SIGNAL_MASK}) {
         EXPECT_NE(kvm_reset_passthrough[request & 0xff], request);
     }
 }

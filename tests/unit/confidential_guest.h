@@ -41,15 +41,15 @@ struct ConfidentialGuest : Guest {
     int command(int fd, uint32_t id, const void *data = nullptr)
     {
         last = {.id = id, .data = uint64_t(data), .sev_fd = 77};
-        return ioctl(fd, uapi::memory_encrypt_op, last);
+        return ioctl(fd, KVM_MEMORY_ENCRYPT_OP, last);
     }
 
     int attributes(uint64_t gpa, uint64_t size, uint64_t attributes)
     {
-        return ioctl(vm, uapi::set_memory_attributes,
-                     uapi::MemoryAttributes{.address = gpa,
-                                            .size = size,
-                                            .attributes = attributes});
+        return ioctl(vm, KVM_SET_MEMORY_ATTRIBUTES,
+                     kvm_memory_attributes{.address = gpa,
+                                           .size = size,
+                                           .attributes = attributes});
     }
 
     void add_vcpus(unsigned count)
@@ -63,19 +63,19 @@ struct ConfidentialGuest : Guest {
     {
         uint8_t regs[144];
         memset(regs, value, sizeof(regs));
-        return ioctl(fd, uapi::set_regs, regs);
+        return ioctl(fd, KVM_SET_REGS, regs);
     }
 
     void private_slot(uint32_t id, uint64_t gpa, uint64_t size)
     {
         int memfd = guest_memfd();
-        ioctl(vm, uapi::set_user_memory_region2,
-              uapi::Region2{.slot = id,
-                            .flags = uapi::mem_guest_memfd,
-                            .gpa = gpa,
-                            .size = size,
-                            .memfd = uint32_t(memfd)});
-        attributes(gpa, size, 8);
+        ioctl(vm, KVM_SET_USER_MEMORY_REGION2,
+              kvm_userspace_memory_region2{.slot = id,
+                                           .flags = KVM_MEM_GUEST_MEMFD,
+                                           .guest_phys_addr = gpa,
+                                           .memory_size = size,
+                                           .guest_memfd = uint32_t(memfd)});
+        attributes(gpa, size, KVM_MEMORY_ATTRIBUTE_PRIVATE);
     }
 
     std::vector<std::string> launched() const { return kernel.launched(vm); }
@@ -115,8 +115,8 @@ struct SnpGuest : ConfidentialGuest {
         add_vcpus(count);
         for (int fd : vcpus) {
             regs(fd, 1);
-            uapi::Msrs<1> msrs{.msrs = {{.index = 0x277, .data = 7}}};
-            ioctl(fd, uapi::set_msrs, msrs);
+            kvm_msrs_of<1> msrs{.entries = {{.index = 0x277, .data = 7}}};
+            ioctl(fd, KVM_SET_MSRS, msrs);
         }
     }
 
@@ -127,7 +127,7 @@ struct SnpGuest : ConfidentialGuest {
                          .length = size,
                          .type = type};
         int ret = 0;
-        attributes(gpa, size, 8);
+        attributes(gpa, size, KVM_MEMORY_ATTRIBUTE_PRIVATE);
         while (update.length || ret == -EAGAIN) {
             ret = command(vm, 101, &update);
             if (ret && ret != -EAGAIN) {
@@ -171,11 +171,12 @@ struct SevGuest : ConfidentialGuest {
         } start;
         start.session = uint64_t(session);
         command(vm, 2, &start);
-        ioctl(vm, uapi::set_user_memory_region,
-              uapi::Region{.slot = 1,
-                           .gpa = firmware_gpa,
-                           .size = firmware_size,
-                           .hva = uint64_t(firmware)});
+        ioctl(
+            vm, KVM_SET_USER_MEMORY_REGION,
+            kvm_userspace_memory_region{.slot = 1,
+                                        .guest_phys_addr = firmware_gpa,
+                                        .memory_size = firmware_size,
+                                        .userspace_addr = uint64_t(firmware)});
         add_vcpus(2);
         for (int fd : vcpus) {
             regs(fd, 1);
@@ -245,7 +246,7 @@ struct TdxGuest : ConfidentialGuest {
         int ret;
         do {
             last = {.id = 3, .pad = flags, .data = uint64_t(&region)};
-            ret = ioctl(vcpus[0], uapi::memory_encrypt_op, last);
+            ret = ioctl(vcpus[0], KVM_MEMORY_ENCRYPT_OP, last);
         } while (ret == -EAGAIN || ret == -EINTR);
         return ret;
     }

@@ -16,13 +16,9 @@
 #include "stateful_guest.h"
 
 using namespace kvm_reset;
-using namespace uapi;
+using namespace kvm_reset::abi;
 
 namespace {
-
-struct IrqLevel {
-    uint32_t irq, level;
-};
 
 class DetachTest : public StatefulGuest {
 protected:
@@ -39,9 +35,10 @@ protected:
     {
         for (int fd : vcpus) {
             std::vector<uint8_t> regs(144, uint8_t(fd));
-            guest.kernel.ioctl(fd, set_regs, uintptr_t(regs.data()));
-            Msrs<1> one{.msrs = {{.index = 0x174, .data = 0x1000u + fd}}};
-            guest.kernel.ioctl(fd, set_msrs, uintptr_t(&one));
+            guest.kernel.ioctl(fd, KVM_SET_REGS, uintptr_t(regs.data()));
+            kvm_msrs_of<1> one{
+                .entries = {{.index = 0x174, .data = 0x1000u + fd}}};
+            guest.kernel.ioctl(fd, KVM_SET_MSRS, uintptr_t(&one));
         }
     }
 
@@ -147,7 +144,7 @@ TEST_F(DetachTest, ADetachThatFailsLeavesTheGuestOnItsVm)
         ASSERT_FALSE(guest.generations.detached());
         ASSERT_EQ(Holdings::of(guest), holdings) << done.error().what;
         ASSERT_TRUE(is(state)) << done.error().what;
-        ASSERT_GE(guest.ioctl(guest.vm, irq_line, IrqLevel{4, 1}), 0);
+        ASSERT_GE(guest.ioctl(guest.vm, KVM_IRQ_LINE, kvm_irq_level{4, 1}), 0);
     }
     EXPECT_GT(failed, 60u);
 }
@@ -156,7 +153,7 @@ TEST_F(DetachTest, AnAttachThatFailsLeavesItDetachedAndCanBeTriedAgain)
 {
     auto state = guest.kernel.state(guest.vm);
     ASSERT_TRUE(detach());
-    guest.ioctl(guest.vm, irq_line, IrqLevel{4, 1});
+    guest.ioctl(guest.vm, KVM_IRQ_LINE, kvm_irq_level{4, 1});
     auto fds = guest.kernel.fds();
     size_t watches = guest.kernel.watches();
     unsigned failed = 0;
@@ -169,13 +166,13 @@ TEST_F(DetachTest, AnAttachThatFailsLeavesItDetachedAndCanBeTriedAgain)
         guest.kernel.fail_nothing();
         if (done) {
             ASSERT_TRUE(is(state));
-            ASSERT_EQ(guest.ioctls(irq_line).size(), 1u);
+            ASSERT_EQ(guest.ioctls(KVM_IRQ_LINE).size(), 1u);
             if (!reached) {
                 break;
             }
             /* Something whose failure is none of anybody's. */
             ASSERT_TRUE(detach());
-            guest.ioctl(guest.vm, irq_line, IrqLevel{4, 1});
+            guest.ioctl(guest.vm, KVM_IRQ_LINE, kvm_irq_level{4, 1});
             fds = guest.kernel.fds();
             continue;
         }
@@ -250,7 +247,7 @@ TEST_F(DetachTest, HooksSpeakToTheVmThatIsInPlace)
                         .preserves = true,
                         .run = [&](Phase) -> Result<void> {
                             uint8_t regs[144];
-                            ret = guest.ioctl(vcpus[0], 0x8090ae81, regs);
+                            ret = guest.ioctl(vcpus[0], KVM_GET_REGS, regs);
                             return {};
                         }});
     ASSERT_TRUE(detach());
@@ -263,26 +260,28 @@ TEST_F(DetachTest, WhatDefinesMeanwhileIsInTheNextVm)
     ASSERT_TRUE(detach());
     int other = guest.kernel.eventfd();
     EXPECT_EQ(guest.irqfd(other, 6), 0);
-    EXPECT_EQ(guest.irqfd(eventfd, 5, irqfd_deassign), 0);
+    EXPECT_EQ(guest.irqfd(eventfd, 5, KVM_IRQFD_FLAG_DEASSIGN), 0);
     EXPECT_EQ(guest.slot(7, 0x2000, 0x300000), 0);
     ASSERT_TRUE(guest.detach.attach());
     EXPECT_EQ(guest.kernel.irqfds(guest.vm),
               (std::set<std::pair<uint64_t, uint32_t>>{
                   {guest.kernel.file_at(other), 6}}));
-    EXPECT_EQ(guest.ioctls(set_user_memory_region).size(), 2u);
+    EXPECT_EQ(guest.ioctls(KVM_SET_USER_MEMORY_REGION).size(), 2u);
 }
 
 TEST_F(DetachTest, InterruptsWait)
 {
     ASSERT_TRUE(detach());
     for (unsigned i = 0; i < 1000; i++) {
-        EXPECT_EQ(guest.ioctl(guest.vm, irq_line, IrqLevel{4, i % 2}), 0);
-        EXPECT_EQ(guest.ioctl(guest.vm, irq_line, IrqLevel{9, 1}), 0);
+        EXPECT_EQ(guest.ioctl(guest.vm, KVM_IRQ_LINE, kvm_irq_level{4, i % 2}),
+                  0);
+        EXPECT_EQ(guest.ioctl(guest.vm, KVM_IRQ_LINE, kvm_irq_level{9, 1}), 0);
     }
     ASSERT_TRUE(guest.detach.attach());
     std::vector<std::pair<int, int>> levels;
-    for (const IssuedIoctl &issued : guest.ioctls(irq_line)) {
-        levels.push_back({issued.bytes[0], issued.bytes[4]});
+    for (const IssuedIoctl &issued : guest.ioctls(KVM_IRQ_LINE)) {
+        auto line = issued.as<kvm_irq_level>();
+        levels.push_back({line.irq, line.level});
     }
     EXPECT_EQ(levels, (std::vector<std::pair<int, int>>{
                           {9, 1}, {4, 1}, {4, 0}, {4, 1}}));
@@ -292,15 +291,15 @@ TEST_F(DetachTest, WhatNeedsKvmIsRefused)
 {
     uint8_t bytes[1024] = {};
     ASSERT_TRUE(detach());
-    EXPECT_EQ(guest.ioctl(vcpus[0], 0x8090ae81, bytes), -ENODEV);
-    EXPECT_EQ(guest.ioctl(vcpus[0], set_regs, bytes), -ENODEV);
-    EXPECT_EQ(guest.ioctl(vcpus[0], run), -ENODEV);
+    EXPECT_EQ(guest.ioctl(vcpus[0], KVM_GET_REGS, bytes), -ENODEV);
+    EXPECT_EQ(guest.ioctl(vcpus[0], KVM_SET_REGS, bytes), -ENODEV);
+    EXPECT_EQ(guest.ioctl(vcpus[0], KVM_RUN), -ENODEV);
     EXPECT_EQ(guest.vcpu(9), -ENODEV);
-    EXPECT_EQ(guest.ioctl(guest.vm, 0x4010ae42, bytes), -ENOENT);
+    EXPECT_EQ(guest.ioctl(guest.vm, KVM_GET_DIRTY_LOG, bytes), -ENOENT);
     EXPECT_EQ(kvm_reset_passthrough[0x80], 0u);
     EXPECT_FALSE(guest.recorder.blocker());
     ASSERT_TRUE(guest.detach.attach());
-    EXPECT_EQ(kvm_reset_passthrough[0x80], uint32_t(run));
+    EXPECT_EQ(kvm_reset_passthrough[0x80], KVM_RUN);
     EXPECT_GE(guest.vcpu(9), 0);
 }
 
@@ -334,8 +333,8 @@ TEST_F(DetachTest, AKvmThatLacksACapabilityIsRefusedAndItIsNamed)
 
 TEST_F(DetachTest, AFeatureThatTheGuestDoesNotKnowOfIsNotMissed)
 {
-    Cpuid2<1> cpuid{.entries = {{.function = 1, .ecx = 1 << 21}}};
-    guest.ioctl(vcpus[0], set_cpuid2, cpuid);
+    kvm_cpuid2_of<1> cpuid{.entries = {{.function = 1, .ecx = 1 << 21}}};
+    guest.ioctl(vcpus[0], KVM_SET_CPUID2, cpuid);
     guest.kernel.supported_cpuid = {{{0x80000001, 2}, 4}, {{1, 2}, 1 << 21}};
     ASSERT_TRUE(detach());
     guest.kernel.supported_cpuid = {{{1, 2}, 1 << 21}};
@@ -344,8 +343,9 @@ TEST_F(DetachTest, AFeatureThatTheGuestDoesNotKnowOfIsNotMissed)
 
 TEST_F(DetachTest, AFeatureThatTheGuestKnowsOfIsMissedAndNamed)
 {
-    Cpuid2<1> cpuid{.entries = {{.function = 0x80000001, .ecx = 1 << 2}}};
-    guest.ioctl(vcpus[0], set_cpuid2, cpuid);
+    kvm_cpuid2_of<1> cpuid{
+        .entries = {{.function = 0x80000001, .ecx = 1 << 2}}};
+    guest.ioctl(vcpus[0], KVM_SET_CPUID2, cpuid);
     guest.kernel.supported_cpuid = {{{0x80000001, 2}, 4}};
     ASSERT_TRUE(detach());
     guest.kernel.supported_cpuid = {};
@@ -384,7 +384,7 @@ TEST_F(DetachTest, AVcpuThatIsClosedMeanwhileStaysAway)
     ASSERT_TRUE(detach());
     guest.recorder.close(vcpus[1]);
     ASSERT_TRUE(guest.detach.attach());
-    EXPECT_EQ(guest.ioctls(create_vcpu).size(), 1u);
+    EXPECT_EQ(guest.ioctls(KVM_CREATE_VCPU).size(), 1u);
 }
 
 } /* namespace */

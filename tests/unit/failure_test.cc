@@ -70,7 +70,7 @@ bool fail_one(unsigned nth, int code, unsigned &aborted)
 
     /* The guest goes on, on whichever VM it is. */
     EXPECT_EQ(guest.slot(11, 0x1000, 0x40000000), 0);
-    EXPECT_EQ(guest.ioctl(vcpus[1], uapi::run), 0);
+    EXPECT_EQ(guest.ioctl(vcpus[1], KVM_RUN), 0);
 
     Result<Phases> next = guest.reset();
     EXPECT_TRUE(next) << next.error().what;
@@ -154,7 +154,7 @@ bool fail_one_with_a_spare(unsigned nth, int code, Fates &fates)
 
     guest.generations.keep_spare(true);
     EXPECT_EQ(guest.slot(11, 0x1000, 0x40000000), 0);
-    EXPECT_EQ(guest.ioctl(vcpus[1], uapi::run), 0);
+    EXPECT_EQ(guest.ioctl(vcpus[1], KVM_RUN), 0);
     guest.generations.drain();
     EXPECT_EQ(guest.generations.spare().state, SpareState::Ready);
     Result<Phases> next = guest.reset();

@@ -33,6 +33,21 @@ struct IssuedIoctl {
     std::vector<uint8_t> bytes{}; /* pointers zero, fds named */
     std::vector<std::vector<uint8_t>> pointed{};
     bool operator==(const IssuedIoctl &) const = default;
+
+    /* The argument, which is a @Struct; what it does not reach is zero. */
+    template <class Struct> Struct as() const
+    {
+        Struct copy{};
+        memcpy(&copy, bytes.data(), std::min(sizeof(copy), bytes.size()));
+        return copy;
+    }
+
+    /* A member of it: field(&kvm_irqfd::gsi). */
+    template <class Struct, class Member>
+    Member field(Member Struct::*member) const
+    {
+        return as<Struct>().*member;
+    }
 };
 
 void PrintTo(const IssuedIoctl &issued, std::ostream *out);

@@ -13,6 +13,8 @@
 #include "fake_kernel_objects.h"
 #include "kvm_abi.h"
 
+using namespace kvm_reset::abi;
+
 int FakeKernel::ioctl(int fd, uint32_t request, uintptr_t arg)
 {
     if (before_ioctl) {
@@ -29,8 +31,7 @@ int FakeKernel::ioctl(int fd, uint32_t request, uintptr_t arg)
     if (file->role != "kvm" && !file->vm) {
         return -ENOTTY;
     }
-    if (!arg && ((request >> 16) & 0x3fff) &&
-        request != uapi::set_signal_mask) {
+    if (!arg && ((request >> 16) & 0x3fff) && request != KVM_SET_SIGNAL_MASK) {
         return -EFAULT;
     }
 
@@ -42,7 +43,7 @@ int FakeKernel::ioctl(int fd, uint32_t request, uintptr_t arg)
     if (ret >= 0 && remembers) {
         times_[request]++;
         std::shared_ptr<Vm> vm = file->vm;
-        if (request == uapi::create_vm && file->role == "kvm") {
+        if (request == KVM_CREATE_VM && file->role == "kvm") {
             vm = find(ret)->vm;
         }
         if (vm) {
@@ -69,14 +70,14 @@ int FakeKernel::perform(File &file, uint32_t request, uintptr_t arg)
         return on_device(*file.vm, request, arg);
     } else if (!in_vcpu(file.role)) {
         return -ENOTTY;
-    } else if (request == uapi::memory_encrypt_op) {
+    } else if (request == KVM_MEMORY_ENCRYPT_OP) {
         file.vm->coco.most_pages = most_pages;
         return file.vm->coco.command(file.role, arg);
-    } else if (request == uapi::set_regs) {
+    } else if (request == KVM_SET_REGS) {
         return file.vm->coco.set_regs(file.role, arg);
-    } else if (request == uapi::set_msrs) {
+    } else if (request == KVM_SET_MSRS) {
         return std::min<int>(field(arg, 0, 4), takes_msrs);
-    } else if (request == uapi::get_stats_fd) {
+    } else if (request == KVM_GET_STATS_FD) {
         return install(
             make("anon_inode:kvm-vcpu-stats:0", file.vm, file.role + " stats"));
     }
@@ -85,20 +86,20 @@ int FakeKernel::perform(File &file, uint32_t request, uintptr_t arg)
 
 int FakeKernel::on_system(uint32_t request, uintptr_t arg)
 {
-    if (request == uapi::create_vm) {
+    if (request == KVM_CREATE_VM) {
         auto vm = std::make_shared<Vm>();
         vms_.push_back(vm);
         vm->coco.vm_type = arg;
         vm->coco.key = uint8_t(serial_ % 255 + 1);
         return install(make("anon_inode:kvm-vm", vm, "vm"));
     }
-    if (request == 0xc008ae05) { /* KVM_GET_SUPPORTED_CPUID */
+    if (request == KVM_GET_SUPPORTED_CPUID) {
         return list_cpuid(arg);
     }
-    if (request == uapi::check_extension) {
+    if (request == KVM_CHECK_EXTENSION) {
         return !lacks_caps.contains(arg);
     }
-    if (request == 0xc004ae02) { /* KVM_GET_MSR_INDEX_LIST */
+    if (request == KVM_GET_MSR_INDEX_LIST) {
         std::vector<uint32_t> all = fake_registers();
         std::erase_if(all, [this](uint32_t index) {
             return lacks_registers.contains(index);
@@ -111,7 +112,7 @@ int FakeKernel::on_system(uint32_t request, uintptr_t arg)
         std::ranges::copy(all, list + 1);
         return 0;
     }
-    if (request == uapi::get_msr_feature_index_list) {
+    if (request == KVM_GET_MSR_FEATURE_INDEX_LIST) {
         auto list = reinterpret_cast<uint32_t *>(arg);
         uint32_t room = std::exchange(*list, feature_msrs.size());
         if (room < feature_msrs.size()) {
@@ -142,12 +143,10 @@ int FakeKernel::list_cpuid(uintptr_t arg)
 
 int FakeKernel::on_vm(std::shared_ptr<Vm> vm, uint32_t request, uintptr_t arg)
 {
-    using namespace uapi;
-
     switch (request) {
-    case uapi::check_extension:
+    case KVM_CHECK_EXTENSION:
         return keeps_state;
-    case uapi::create_vcpu: {
+    case KVM_CREATE_VCPU: {
         if (!vm->vcpus.insert(arg).second) {
             return -EEXIST;
         }
@@ -156,7 +155,7 @@ int FakeKernel::on_vm(std::shared_ptr<Vm> vm, uint32_t request, uintptr_t arg)
         return install(
             make(("anon_inode:kvm-vcpu:" + id).c_str(), vm, "vcpu " + id));
     }
-    case uapi::create_irqchip:
+    case KVM_CREATE_IRQCHIP:
         if (vm->irqchip) {
             return -EEXIST;
         }
@@ -165,31 +164,31 @@ int FakeKernel::on_vm(std::shared_ptr<Vm> vm, uint32_t request, uintptr_t arg)
         }
         vm->irqchip = true;
         return 0;
-    case uapi::irqfd:
+    case KVM_IRQFD:
         return assign_irqfd(*vm, arg);
-    case uapi::ioeventfd:
+    case KVM_IOEVENTFD:
         return assign_ioeventfd(*vm, arg);
-    case set_user_memory_region:
-    case set_user_memory_region2:
+    case KVM_SET_USER_MEMORY_REGION:
+    case KVM_SET_USER_MEMORY_REGION2:
         return set_slot(*vm, request, arg);
-    case uapi::create_device:
+    case KVM_CREATE_DEVICE:
         return create_device(vm, arg);
-    case uapi::create_guest_memfd: {
+    case KVM_CREATE_GUEST_MEMFD: {
         std::string role = "memfd " + std::to_string(vm->memfds++);
         return install(make("anon_inode:[kvm-gmem]", vm, role));
     }
-    case get_stats_fd:
+    case KVM_GET_STATS_FD:
         return install(make("anon_inode:kvm-vm-stats", vm, "vm stats"));
-    case uapi::set_memory_attributes:
+    case KVM_SET_MEMORY_ATTRIBUTES:
         return vm->coco.set_attributes(arg);
-    case uapi::memory_encrypt_op:
+    case KVM_MEMORY_ENCRYPT_OP:
         vm->coco.most_pages = most_pages;
         vm->coco.free_asid = size_t(
                                  std::ranges::count_if(living(), [](auto &any) {
                                      return any->coco.has_asid;
                                  })) < asids;
         return vm->coco.command("vm", arg);
-    case uapi::run:
+    case KVM_RUN:
         return -ENOTTY;
     default:
         return 0;
@@ -208,11 +207,11 @@ int FakeKernel::assign_irqfd(Vm &vm, uintptr_t arg)
     if (file->role != "eventfd") {
         return -EINVAL;
     }
-    if (flags & uapi::irqfd_deassign) {
+    if (flags & KVM_IRQFD_FLAG_DEASSIGN) {
         vm.irqfds.erase({file->serial, gsi});
         return 0;
     }
-    if (flags & uapi::irqfd_resample && !find(int(field(arg, 12, 4)))) {
+    if (flags & KVM_IRQFD_FLAG_RESAMPLE && !find(int(field(arg, 12, 4)))) {
         return -EBADF;
     }
     for (auto &any : living()) {
@@ -230,13 +229,13 @@ int FakeKernel::assign_ioeventfd(Vm &vm, uintptr_t arg)
 {
     FilePtr file = find(int(field(arg, 20, 4)));
     uint64_t flags = field(arg, 24, 4);
-    bool deassign = flags & uapi::ioeventfd_deassign;
+    bool deassign = flags & KVM_IOEVENTFD_FLAG_DEASSIGN;
 
     if (!file) {
         return -EBADF;
     }
     std::vector<uint64_t> key = {field(arg, 8, 8), field(arg, 16, 4),
-                                 flags & ~uint64_t(uapi::ioeventfd_deassign),
+                                 flags & ~uint64_t(KVM_IOEVENTFD_FLAG_DEASSIGN),
                                  field(arg, 0, 8)};
     if (deassign) {
         return vm.ioeventfds.erase(key) ? 0 : -ENOENT;
@@ -251,8 +250,8 @@ int FakeKernel::set_slot(Vm &vm, uint32_t request, uintptr_t arg)
     if (field(arg, 16, 8) == 0) {
         return vm.slots.erase(slot) ? 0 : -EINVAL;
     }
-    if (request == uapi::set_user_memory_region2 &&
-        field(arg, 4, 4) & uapi::mem_guest_memfd) {
+    if (request == KVM_SET_USER_MEMORY_REGION2 &&
+        field(arg, 4, 4) & KVM_MEM_GUEST_MEMFD) {
         FilePtr memfd = find(int(field(arg, 40, 4)));
         if (!memfd) {
             return -EBADF;
@@ -283,7 +282,7 @@ int FakeKernel::create_device(std::shared_ptr<Vm> vm, uintptr_t arg)
 
 int FakeKernel::on_device(Vm &vm, uint32_t request, uintptr_t arg)
 {
-    return request == uapi::set_device_attr ? change_vfio(vm, arg) : 0;
+    return request == KVM_SET_DEVICE_ATTR ? change_vfio(vm, arg) : 0;
 }
 
 int FakeKernel::change_vfio(Vm &vm, uintptr_t arg)

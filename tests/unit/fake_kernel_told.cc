@@ -17,6 +17,8 @@
 #include "fake_kernel_objects.h"
 #include "kvm_abi.h"
 
+using namespace kvm_reset::abi;
+
 void PrintTo(const IssuedIoctl &issued, std::ostream *out)
 {
     char text[32];
@@ -57,18 +59,15 @@ uint64_t FakeKernel::named(uint32_t fd) const
 /* Requests whose argument is a number, by the class of fd. */
 static bool is_value(const std::string &role, uint32_t request)
 {
-    using namespace uapi;
-
-    return request == create_vm || request == create_vcpu ||
-           request == check_extension || request == set_tss_addr ||
-           request == set_tsc_khz || request == plain(0x44) ||
-           (request == plain(0x78) && role == "vm");
+    return request == KVM_CREATE_VM || request == KVM_CREATE_VCPU ||
+           request == KVM_CHECK_EXTENSION || request == KVM_SET_TSS_ADDR ||
+           request == KVM_SET_TSC_KHZ || request == KVM_SET_NR_MMU_PAGES ||
+           (request == KVM_SET_BOOT_CPU_ID && role == "vm");
 }
 
 IssuedIoctl FakeKernel::describe_call(const File &file, uint32_t request,
                                       uintptr_t arg)
 {
-    using namespace uapi;
     IssuedIoctl issued{.on = file.role, .request = request};
     size_t size = (request >> 16) & 0x3fff;
 
@@ -76,9 +75,9 @@ IssuedIoctl FakeKernel::describe_call(const File &file, uint32_t request,
         issued.value = arg;
         return issued;
     }
-    if (request == reinject_control) {
+    if (request == KVM_REINJECT_CONTROL) {
         size = 32;
-    } else if (request == memory_encrypt_op) {
+    } else if (request == KVM_MEMORY_ENCRYPT_OP) {
         size = 24;
     }
     if (!size || !arg) {
@@ -89,9 +88,9 @@ IssuedIoctl FakeKernel::describe_call(const File &file, uint32_t request,
         uint32_t request;
         size_t count_at, element;
     } tails[] = {
-        {set_gsi_routing, 0, 48}, {set_msrs, 0, 16},
-        {set_cpuid, 0, 24},       {set_cpuid2, 0, 40},
-        {set_signal_mask, 0, 1},  {set_pmu_event_filter, 4, 8},
+        {KVM_SET_GSI_ROUTING, 0, 48}, {KVM_SET_MSRS, 0, 16},
+        {KVM_SET_CPUID, 0, 24},       {KVM_SET_CPUID2, 0, 40},
+        {KVM_SET_SIGNAL_MASK, 0, 1},  {KVM_SET_PMU_EVENT_FILTER, 4, 8},
     };
     for (auto &tail : tails) {
         if (tail.request == request) {
@@ -115,37 +114,38 @@ IssuedIoctl FakeKernel::describe_call(const File &file, uint32_t request,
         memcpy(bytes.data() + offset, &fd, 4);
     };
 
-    if (request == set_msr_filter) {
+    if (request == KVM_X86_SET_MSR_FILTER) {
         for (size_t at = 8; at < 392; at += 24) {
             follow(at + 16, (field(arg, at + 4, 4) + 63) / 64 * 8);
         }
-    } else if (request == set_device_attr) {
+    } else if (request == KVM_SET_DEVICE_ATTR) {
         follow(16, 4);
         if (!issued.pointed.empty()) {
             name_fd(issued.pointed[0], 0);
         }
-    } else if (request == set_one_reg) {
+    } else if (request == KVM_SET_ONE_REG) {
         follow(8, 8);
-    } else if (request == enable_cap) {
-        if (in_vcpu(file.role) && field(arg, 0, 4) == 163) {
+    } else if (request == KVM_ENABLE_CAP) {
+        if (in_vcpu(file.role) &&
+            field(arg, 0, 4) == KVM_CAP_HYPERV_ENLIGHTENED_VMCS) {
             follow(8, 2);
-        } else if (field(arg, 0, 4) == 196) {
+        } else if (field(arg, 0, 4) == KVM_CAP_SGX_ATTRIBUTE) {
             name_fd(issued.bytes, 8);
         }
-    } else if (request == uapi::irqfd) {
+    } else if (request == KVM_IRQFD) {
         name_fd(issued.bytes, 0);
-        if (field(arg, 8, 4) & irqfd_resample) {
+        if (field(arg, 8, 4) & KVM_IRQFD_FLAG_RESAMPLE) {
             name_fd(issued.bytes, 12);
         }
-    } else if (request == uapi::ioeventfd) {
+    } else if (request == KVM_IOEVENTFD) {
         name_fd(issued.bytes, 20);
-    } else if (request == set_user_memory_region2) {
-        if (field(arg, 4, 4) & mem_guest_memfd) {
+    } else if (request == KVM_SET_USER_MEMORY_REGION2) {
+        if (field(arg, 4, 4) & KVM_MEM_GUEST_MEMFD) {
             name_fd(issued.bytes, 40);
         }
-    } else if (request == hyperv_eventfd && !(field(arg, 8, 4) & 1)) {
+    } else if (request == KVM_HYPERV_EVENTFD && !(field(arg, 8, 4) & 1)) {
         name_fd(issued.bytes, 4);
-    } else if (request == uapi::create_device) {
+    } else if (request == KVM_CREATE_DEVICE) {
         memset(issued.bytes.data() + 4, 0, 4);
     }
     return issued;

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 
 #include "fake_kernel.h"
+#include "field_of.h"
 #include "kvm_abi.h"
 #include "detach.h"
 #include "recorder.h"
@@ -60,6 +61,12 @@ private:
     std::vector<std::string> seen_, blocked_, stale_, steps_;
 };
 
+/* An ioctl that no row names. */
+constexpr uint32_t unknown_ioctl = kvm_reset::abi::iow<uint8_t[16]>(0xfe);
+
+/* The tests speak of little else. */
+using namespace kvm_reset::abi;
+
 struct Guest {
     FakeKernel kernel;
     Listener listener;
@@ -74,7 +81,7 @@ struct Guest {
     explicit Guest(uint64_t vm_type = 0)
     {
         kvm = kernel.open_kvm();
-        vm = ioctl(kvm, uapi::create_vm, vm_type);
+        vm = ioctl(kvm, KVM_CREATE_VM, vm_type);
     }
 
     kvm_reset::Result<kvm_reset::Phases> reset()
@@ -82,7 +89,7 @@ struct Guest {
         return kvm_reset::reset(generations);
     }
 
-    /* @arg is a struct of uapi::, or a number. */
+    /* @arg is a struct of KVM's, or a number. */
     template <class T> int ioctl(int fd, uint32_t request, T &&arg)
     {
         if constexpr (std::is_integral_v<std::remove_cvref_t<T>>) {
@@ -98,7 +105,7 @@ struct Guest {
         return recorder.ioctl(fd, request, 0);
     }
 
-    int vcpu(unsigned id) { return ioctl(vm, uapi::create_vcpu, id); }
+    int vcpu(unsigned id) { return ioctl(vm, KVM_CREATE_VCPU, id); }
 
     void *map(int fd, size_t length = 0x3000, int64_t offset = 0)
     {
@@ -111,53 +118,57 @@ struct Guest {
     int slot(uint32_t id, uint64_t size, uint64_t gpa = 0)
     {
         return ioctl(
-            vm, uapi::set_user_memory_region,
-            uapi::Region{
-                .slot = id, .gpa = gpa, .size = size, .hva = 0x10000000 + gpa});
+            vm, KVM_SET_USER_MEMORY_REGION,
+            kvm_userspace_memory_region{.slot = id,
+                                        .guest_phys_addr = gpa,
+                                        .memory_size = size,
+                                        .userspace_addr = 0x10000000 + gpa});
     }
 
     int irqfd(int fd, uint32_t gsi, uint32_t flags = 0, int resample = 0)
     {
-        return ioctl(vm, uapi::irqfd,
-                     uapi::Irqfd{.fd = uint32_t(fd),
-                                 .gsi = gsi,
-                                 .flags = flags,
-                                 .resamplefd = uint32_t(resample)});
+        return ioctl(vm, KVM_IRQFD,
+                     kvm_irqfd{.fd = uint32_t(fd),
+                               .gsi = gsi,
+                               .flags = flags,
+                               .resamplefd = uint32_t(resample)});
     }
 
     int ioeventfd(int fd, uint64_t addr, uint32_t flags = 0, uint64_t match = 0)
     {
-        return ioctl(vm, uapi::ioeventfd,
-                     uapi::Ioeventfd{.datamatch = match,
-                                     .addr = addr,
-                                     .len = 4,
-                                     .fd = fd,
-                                     .flags = flags});
+        return ioctl(vm, KVM_IOEVENTFD,
+                     kvm_ioeventfd{.datamatch = match,
+                                   .addr = addr,
+                                   .len = 4,
+                                   .fd = fd,
+                                   .flags = flags});
     }
 
     int enable_cap(int fd, uint32_t cap, uint64_t arg)
     {
-        return ioctl(fd, uapi::enable_cap,
-                     uapi::EnableCap{.cap = cap, .args = {arg}});
+        return ioctl(fd, KVM_ENABLE_CAP,
+                     kvm_enable_cap{.cap = cap, .args = {arg}});
     }
 
     int vfio_device()
     {
-        uapi::CreateDevice device;
-        return ioctl(vm, uapi::create_device, device) < 0 ? -1 : int(device.fd);
+        kvm_create_device device{.type = KVM_DEV_TYPE_VFIO};
+        return ioctl(vm, KVM_CREATE_DEVICE, device) < 0 ? -1 : int(device.fd);
     }
 
-    int vfio_file(int device, int file, uint64_t attr = 1)
+    int vfio_file(int device, int file, uint64_t attr = KVM_DEV_VFIO_FILE_ADD)
     {
         int32_t fd = file;
-        return ioctl(device, uapi::set_device_attr,
-                     uapi::DeviceAttr{.group = 1, .attr = attr, .addr = &fd});
+        return ioctl(device, KVM_SET_DEVICE_ATTR,
+                     kvm_device_attr{.group = KVM_DEV_VFIO_FILE,
+                                     .attr = attr,
+                                     .addr = uintptr_t(&fd)});
     }
 
     int guest_memfd()
     {
-        return ioctl(vm, uapi::create_guest_memfd,
-                     uapi::GuestMemfd{.size = 0x200000});
+        return ioctl(vm, KVM_CREATE_GUEST_MEMFD,
+                     kvm_create_guest_memfd{.size = 0x200000});
     }
 
     /* What the VM in use was told. */

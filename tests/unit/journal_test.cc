@@ -12,7 +12,7 @@
 #include "journal.h"
 
 using namespace kvm_reset;
-using namespace uapi;
+using namespace kvm_reset::abi;
 
 namespace {
 
@@ -26,7 +26,7 @@ protected:
     }
 
     EntryPtr put(uint64_t field, uint64_t value,
-                 uint32_t request = set_tss_addr)
+                 uint32_t request = KVM_SET_TSS_ADDR)
     {
         const Row *row = find_row(FdClass::Vm, request);
         return journal.put(
@@ -164,29 +164,29 @@ TEST(JournalSizeTest, AGuestOf64VcpusTakesLessThan2MiB)
         guest.kernel.feature_msrs.push_back(0x480 + i);
     }
     guest.recorder.close(guest.vm);
-    guest.vm = guest.ioctl(guest.kvm, create_vm, 0);
+    guest.vm = guest.ioctl(guest.kvm, KVM_CREATE_VM, 0);
 
     for (unsigned id = 0; id < 64; id++) {
         int vcpu = guest.vcpu(id);
         guest.map(vcpu);
-        Cpuid2<60> cpuid;
+        kvm_cpuid2_of<60> cpuid;
         cpuid.entries[1].ebx = id << 24;
-        guest.ioctl(vcpu, set_cpuid2, cpuid);
-        Msrs<24> msrs;
+        guest.ioctl(vcpu, KVM_SET_CPUID2, cpuid);
+        kvm_msrs_of<24> msrs;
         for (uint32_t i = 0; i < 24; i++) {
-            msrs.msrs[i].index = 0x480 + i;
+            msrs.entries[i].index = 0x480 + i;
         }
-        guest.ioctl(vcpu, set_msrs, msrs);
-        guest.ioctl(vcpu, set_signal_mask, SignalMask{});
-        guest.ioctl(vcpu, get_stats_fd);
+        guest.ioctl(vcpu, KVM_SET_MSRS, msrs);
+        guest.ioctl(vcpu, KVM_SET_SIGNAL_MASK, kvm_signal_mask_of<8>{});
+        guest.ioctl(vcpu, KVM_GET_STATS_FD);
     }
     for (uint32_t i = 0; i < 128; i++) {
         guest.slot(i, 0x1000, i * 0x10000);
         guest.irqfd(guest.kernel.eventfd(), 24 + i);
         guest.ioeventfd(guest.kernel.eventfd(), 0xfe000000 + i * 0x1000);
     }
-    auto routing = std::make_unique<Routing<1024>>();
-    guest.ioctl(guest.vm, set_gsi_routing, *routing);
+    auto routing = std::make_unique<kvm_irq_routing_of<1024>>();
+    guest.ioctl(guest.vm, KVM_SET_GSI_ROUTING, *routing);
 
     EXPECT_GT(guest.recorder.entries(), 2000u);
     EXPECT_LT(guest.recorder.footprint(), 2u << 20);

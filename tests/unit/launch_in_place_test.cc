@@ -34,7 +34,7 @@ TEST(LaunchTest, TheOldVmIsGoneBeforeMemoryIsEncryptedAnew)
     Launched<SevGuest> guest(false);
     size_t vms = 99;
     guest.kernel.before_ioctl = [&](int, uint32_t request) {
-        if (request == uapi::memory_encrypt_op) {
+        if (request == KVM_MEMORY_ENCRYPT_OP) {
             vms = guest.kernel.vms();
         }
     };

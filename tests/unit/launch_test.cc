@@ -66,7 +66,7 @@ TEST(LaunchTest, TakesItsOwnCopiesNotWhatLiesThereNow)
 TEST(LaunchTest, VcpusGetTheStateThatTheyHadBeforeTheLaunch)
 {
     with_each_kind([](ConfidentialGuest &guest) {
-        if (guest.ioctls(uapi::set_regs).empty()) {
+        if (guest.ioctls(KVM_SET_REGS).empty()) {
             return; /* a TDX guest's vCPUs have none from outside */
         }
         Log first = guest.launched();
@@ -76,7 +76,7 @@ TEST(LaunchTest, VcpusGetTheStateThatTheyHadBeforeTheLaunch)
         guest.regs(guest.vcpus[0], 98);
         EXPECT_EQ(guest.recorder.entries(), entries);
         expect_reborn(guest);
-        std::vector<IssuedIoctl> ioctls = guest.ioctls(uapi::set_regs);
+        std::vector<IssuedIoctl> ioctls = guest.ioctls(KVM_SET_REGS);
         ASSERT_EQ(ioctls.size(), 2u);
         EXPECT_EQ(ioctls[0].bytes, std::vector<uint8_t>(144, 1));
         EXPECT_EQ(guest.launched(), first);
@@ -91,10 +91,10 @@ TEST(LaunchTest, TheLastStateOfAVcpuBeforeTheLaunchCounts)
     guest.launch();
     Log first = guest.launched();
     expect_reborn(guest);
-    EXPECT_EQ(guest.ioctls(uapi::set_regs).size(), 2u);
+    EXPECT_EQ(guest.ioctls(KVM_SET_REGS).size(), 2u);
     EXPECT_EQ(guest.launched(), first);
     /* Each MSR is an entry of its own. */
-    EXPECT_EQ(guest.ioctls(uapi::set_msrs).size(), 2u);
+    EXPECT_EQ(guest.ioctls(KVM_SET_MSRS).size(), 2u);
 }
 
 TEST(LaunchTest, AnOrdinaryGuestsVcpuStateIsNotRecorded)
@@ -103,18 +103,18 @@ TEST(LaunchTest, AnOrdinaryGuestsVcpuStateIsNotRecorded)
     int fd = guest.vcpu(0);
     size_t entries = guest.recorder.entries();
     uint8_t regs[144] = {};
-    guest.ioctl(fd, uapi::set_regs, regs);
+    guest.ioctl(fd, KVM_SET_REGS, regs);
     EXPECT_EQ(guest.recorder.entries(), entries);
-    EXPECT_EQ(kvm_reset_passthrough[uapi::set_regs & 0xff], uapi::set_regs);
+    EXPECT_EQ(kvm_reset_passthrough[KVM_SET_REGS & 0xff], KVM_SET_REGS);
 }
 
 TEST(LaunchTest, VcpuStateIsSeenOnlyUntilTheGuestIsLocked)
 {
-    uint32_t set_regs = uapi::set_regs;
+    uint32_t set_regs = KVM_SET_REGS;
     EXPECT_EQ(kvm_reset_passthrough[set_regs & 0xff], set_regs);
     SnpGuest guest;
     EXPECT_EQ(kvm_reset_passthrough[set_regs & 0xff], 0u);
-    EXPECT_EQ(kvm_reset_passthrough[uapi::run & 0xff], uapi::run);
+    EXPECT_EQ(kvm_reset_passthrough[KVM_RUN & 0xff], KVM_RUN);
     guest.launch();
     EXPECT_EQ(kvm_reset_passthrough[set_regs & 0xff], set_regs);
 }
@@ -122,15 +122,16 @@ TEST(LaunchTest, VcpuStateIsSeenOnlyUntilTheGuestIsLocked)
 TEST(LaunchTest, WhatTheGuestSharesIsForgotten)
 {
     with_each_kind([](ConfidentialGuest &guest) {
-        size_t before = guest.ioctls(uapi::set_memory_attributes).size();
+        size_t before = guest.ioctls(KVM_SET_MEMORY_ATTRIBUTES).size();
         guest.attributes(0x100000, 0x1000, 0);
-        guest.attributes(0x100000, 0x1000, 8);
+        guest.attributes(0x100000, 0x1000, KVM_MEMORY_ATTRIBUTE_PRIVATE);
         guest.attributes(0x200000, 0x1000, 0);
         expect_reborn(guest);
-        EXPECT_LE(guest.ioctls(uapi::set_memory_attributes).size(), before);
+        EXPECT_LE(guest.ioctls(KVM_SET_MEMORY_ATTRIBUTES).size(), before);
         for (const IssuedIoctl &issued :
-             guest.ioctls(uapi::set_memory_attributes)) {
-            EXPECT_EQ(issued.bytes[16], 8);
+             guest.ioctls(KVM_SET_MEMORY_ATTRIBUTES)) {
+            EXPECT_EQ(issued.field(&kvm_memory_attributes::attributes),
+                      KVM_MEMORY_ATTRIBUTE_PRIVATE);
         }
     });
 }
@@ -139,8 +140,8 @@ TEST(LaunchTest, ASlotThatMovedSinceIsThereBeforeThePages)
 {
     Launched<SnpGuest> guest;
     Log first = guest.launched();
-    guest.ioctl(guest.vm, uapi::set_user_memory_region2,
-                uapi::Region2{.slot = 1});
+    guest.ioctl(guest.vm, KVM_SET_USER_MEMORY_REGION2,
+                kvm_userspace_memory_region2{.slot = 1});
     guest.private_slot(1, 0, 0x40000000);
     guest.slot(7, 0x1000, 0x90000000);
     expect_reborn(guest);

@@ -15,70 +15,50 @@
 #include "plan_digest.h"
 
 using namespace kvm_reset;
+using namespace kvm_reset::abi;
 
 namespace {
 
-struct Segment {
-    uint64_t base = 0;
-    uint32_t limit = 0xffff;
-    uint16_t selector = 0;
-    uint8_t type = 3, present = 1, dpl = 0, db = 0, s = 1, l = 0, g = 0,
-            avl = 0, unusable = 0, pad = 0;
-};
-static_assert(sizeof(Segment) == 24);
-
-struct Table {
-    uint64_t base = 0;
-    uint16_t limit = 0xffff, pad[3] = {};
-};
-
-struct Sregs {
-    Segment cs, ds, es, fs, gs, ss, tr, ldt;
-    Table gdt, idt;
-    uint64_t cr0 = 0x60000010, cr2 = 0, cr3 = 0, cr4 = 0, cr8 = 0, efer = 0;
-    uint64_t apic_base = 0xfee00900, flags = 0, pdptrs[4] = {};
-};
-static_assert(sizeof(Sregs) == 320);
-
-struct DebugRegs {
-    uint64_t db[4] = {}, dr6 = 0xffff0ff0, dr7 = 0x400, flags = 0, pad[9] = {};
-};
-
 constexpr uint32_t ap_entry = 0x80b004;
 constexpr uint32_t signature = 0xa00f11;
-constexpr uint32_t set_sregs2 = uapi::in(0xcd, 320);
-constexpr uint32_t set_debugregs = uapi::in(0xa2, 128);
-constexpr uint32_t set_xsave = uapi::in(0xa5, 4096);
 
 /* As QEMU resets an x86 CPU. */
 void reset_vcpu(Guest &guest, int fd, uint32_t entry)
 {
-    Sregs sregs;
-    sregs.cs = {.base = entry & 0xffff0000, .selector = 0xf000, .type = 11};
-    sregs.tr = {.type = 11, .s = 0};
-    sregs.ldt = {.type = 2, .s = 0};
-    guest.ioctl(fd, set_sregs2, sregs);
+    constexpr kvm_segment segment{
+        .limit = 0xffff, .type = 3, .present = 1, .s = 1};
+    kvm_sregs2 sregs{.cs = segment,
+                     .ds = segment,
+                     .es = segment,
+                     .fs = segment,
+                     .gs = segment,
+                     .ss = segment,
+                     .tr = segment,
+                     .ldt = segment,
+                     .gdt = {.limit = 0xffff},
+                     .idt = {.limit = 0xffff},
+                     .cr0 = 0x60000010,
+                     .apic_base = 0xfee00900};
+    sregs.cs.base = entry & 0xffff0000;
+    sregs.cs.selector = 0xf000;
+    sregs.cs.type = sregs.tr.type = 11;
+    sregs.ldt.type = 2;
+    sregs.tr.s = sregs.ldt.s = 0;
+    guest.ioctl(fd, KVM_SET_SREGS2, sregs);
 
-    uint64_t regs[18] = {};
-    regs[3] = signature;
-    regs[16] = entry & 0xffff;
-    regs[17] = 2;
-    guest.ioctl(fd, uapi::set_regs, regs);
-
-    guest.ioctl(fd, set_debugregs, DebugRegs());
-    struct {
-        uint32_t count = 1, flags = 0;
-        uint64_t xcr0[2] = {0, 1}, others[30] = {}, pad[16] = {};
-    } xcrs;
-    static_assert(sizeof(xcrs) == 392);
-    guest.ioctl(fd, uapi::in(0xa7, 392), xcrs);
+    guest.ioctl(fd, KVM_SET_REGS,
+                kvm_regs{.rdx = signature, .rip = entry & 0xffff, .rflags = 2});
+    guest.ioctl(fd, KVM_SET_DEBUGREGS,
+                kvm_debugregs{.dr6 = 0xffff0ff0, .dr7 = 0x400});
+    guest.ioctl(fd, KVM_SET_XCRS,
+                kvm_xcrs{.nr_xcrs = 1, .xcrs = {{.xcr = 0, .value = 1}}});
     uint8_t xsave[4096] = {0x7f, 0x03};
     xsave[24] = 0x80;
     xsave[25] = 0x1f;
-    guest.ioctl(fd, set_xsave, xsave);
+    guest.ioctl(fd, KVM_SET_XSAVE, xsave);
     guest.ioctl(
-        fd, uapi::set_msrs,
-        uapi::Msrs<1>{.msrs = {{.index = 0x277, .data = 0x7040600070406}}});
+        fd, KVM_SET_MSRS,
+        kvm_msrs_of<1>{.entries = {{.index = 0x277, .data = 0x7040600070406}}});
 }
 
 void reset_vcpus(ConfidentialGuest &guest)
@@ -120,7 +100,7 @@ TEST(PlanDigestTest, AnFpuThatXstateBvLeavesOutIsThatOfAResetCpu)
     SnpGuest guest;
     reset_vcpu(guest, guest.vcpus[0], reset_vector);
     uint8_t xsave[4096] = {};
-    guest.ioctl(guest.vcpus[0], set_xsave, xsave);
+    guest.ioctl(guest.vcpus[0], KVM_SET_XSAVE, xsave);
     Snapshot snapshot = guest.recorder.snapshot();
     auto state = recorded_vmsa(4, snapshot, vcpu_at(snapshot, guest.vcpus[0]));
     ASSERT_TRUE(state) << state.error().what;

@@ -17,7 +17,7 @@
 #include "stateful_guest.h"
 
 using namespace kvm_reset;
-using namespace uapi;
+using namespace kvm_reset::abi;
 
 namespace {
 
@@ -27,7 +27,7 @@ protected:
     {
         StatefulGuest::SetUp();
         uint8_t xen[56] = {};
-        guest.ioctl(guest.vm, 0x4038ae7a, xen); /* KVM_XEN_HVM_CONFIG */
+        guest.ioctl(guest.vm, KVM_XEN_HVM_CONFIG, xen);
         define();
     }
 
@@ -62,8 +62,8 @@ protected:
                 if (index == 0x10) {
                     continue; /* the TSC goes by its offset */
                 }
-                Msrs<1> one{
-                    .msrs = {{.index = index, .data = index * 0x100 + seed}}};
+                kvm_msrs_of<1> one{.entries = {{.index = index,
+                                                .data = index * 0x100 + seed}}};
                 guest.kernel.ioctl(fd, piece.set, uintptr_t(&one));
             }
             return;
@@ -72,7 +72,7 @@ protected:
         if (piece.form == PieceForm::Clock) {
             write_field(bytes, {8, 4}, 4); /* with the time of day */
         }
-        DeviceAttr attr{.addr = bytes.data()};
+        kvm_device_attr attr{.addr = uintptr_t(bytes.data())};
         guest.kernel.ioctl(fd, piece.set,
                            piece.form == PieceForm::Attribute
                                ? uintptr_t(&attr)
@@ -182,9 +182,9 @@ TEST_F(PreserveTest, ATimerIsReadBeforeWhatItWouldInterrupt)
 {
     std::vector<std::string> order;
     guest.kernel.before_ioctl = [&](int fd, uint32_t request) {
-        if (fd == vcpus[0] && request == 0x8400ae8e) { /* KVM_GET_LAPIC */
+        if (fd == vcpus[0] && request == KVM_GET_LAPIC) {
             order.push_back("LAPIC");
-        } else if (fd == vcpus[0] && request == 0x4048aecb) {
+        } else if (fd == vcpus[0] && request == KVM_XEN_VCPU_SET_ATTR) {
             order.push_back("KVM_XEN_VCPU_SET_ATTR");
         }
     };
@@ -199,7 +199,7 @@ TEST_F(PreserveTest, ATimerIsReadBeforeWhatItWouldInterrupt)
 TEST_F(PreserveTest, ARegisterThatKvmDoesNotTakeIsNamed)
 {
     fill();
-    guest.kernel.fail(set_msrs, 1, EINVAL);
+    guest.kernel.fail(KVM_SET_MSRS, 1, EINVAL);
     Result<Phases> done = move();
     ASSERT_FALSE(done);
     EXPECT_NE(done.error().what.find("FEATURE_CONTROL"), std::string::npos)
@@ -210,11 +210,11 @@ TEST_F(PreserveTest, InterruptsWaitWhileTheStateIsCarried)
 {
     std::vector<std::string> order;
     guest.kernel.before_ioctl = [&](int, uint32_t request) {
-        if (request == irqfd) {
+        if (request == KVM_IRQFD) {
             order.push_back("irqfd");
-        } else if (request == 0x8400ae8e) { /* KVM_GET_LAPIC */
+        } else if (request == KVM_GET_LAPIC) {
             order.push_back("get");
-        } else if (request == 0x4400ae8f) {
+        } else if (request == KVM_SET_LAPIC) {
             order.push_back("put");
         }
     };
@@ -305,7 +305,7 @@ TEST_F(PreserveTest, AGuestWithAGuestMemfdIsRefusedBeforeAnythingIsTouched)
 {
     guest.guest_memfd();
     guest.kernel.before_ioctl = [&](int fd, uint32_t request) {
-        EXPECT_NE(request, irqfd) << fd;
+        EXPECT_NE(request, KVM_IRQFD) << fd;
     };
     Result<void> ready = guest.preserve.prepare();
     ASSERT_FALSE(ready);

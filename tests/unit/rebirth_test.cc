@@ -12,7 +12,7 @@
 #include "guest.h"
 
 using namespace kvm_reset;
-using namespace uapi;
+using namespace kvm_reset::abi;
 
 namespace {
 
@@ -97,7 +97,7 @@ TEST_F(RebirthTest, IrqfdsAndVfioFilesLeaveTheOldVmBeforeTheNewOneHasThem)
     guest.define_a_bit_of_everything();
     std::vector<std::pair<int, uint32_t>> calls;
     guest.kernel.before_ioctl = [&](int fd, uint32_t request) {
-        if (request == irqfd || request == set_device_attr) {
+        if (request == KVM_IRQFD || request == KVM_SET_DEVICE_ATTR) {
             calls.push_back({fd, request});
         }
     };
@@ -106,13 +106,13 @@ TEST_F(RebirthTest, IrqfdsAndVfioFilesLeaveTheOldVmBeforeTheNewOneHasThem)
     /* 3 irqfds and 2 files: first off the old fds, in their order. */
     ASSERT_EQ(calls.size(), 10u);
     for (int i = 0; i < 3; i++) {
-        EXPECT_EQ(calls[i], std::pair(guest.vm, irqfd));
-        EXPECT_EQ(calls[5 + i].second, irqfd);
+        EXPECT_EQ(calls[i], std::pair(guest.vm, KVM_IRQFD));
+        EXPECT_EQ(calls[5 + i].second, KVM_IRQFD);
         EXPECT_NE(calls[5 + i].first, guest.vm);
     }
     for (int i = 3; i < 5; i++) {
-        EXPECT_EQ(calls[i].second, set_device_attr);
-        EXPECT_EQ(calls[5 + i].second, set_device_attr);
+        EXPECT_EQ(calls[i].second, KVM_SET_DEVICE_ATTR);
+        EXPECT_EQ(calls[5 + i].second, KVM_SET_DEVICE_ATTR);
         EXPECT_NE(calls[5 + i].first, calls[i].first);
     }
 }
@@ -123,12 +123,12 @@ TEST_F(RebirthTest, AMoveThatFailsIsUndoneInReverse)
     Holdings before = Holdings::of(guest);
     std::vector<std::pair<bool, uint32_t>> calls;
     guest.kernel.before_ioctl = [&](int fd, uint32_t request) {
-        if (request == irqfd || request == set_device_attr) {
+        if (request == KVM_IRQFD || request == KVM_SET_DEVICE_ATTR) {
             calls.push_back({before.fds.contains(fd), request});
         }
     };
     /* Taken: 3 irqfds, 2 files; given: 3 irqfds, 1 file; the 2nd fails. */
-    guest.kernel.fail(set_device_attr, 4, EBUSY);
+    guest.kernel.fail(KVM_SET_DEVICE_ATTR, 4, EBUSY);
     Result<Phases> done = guest.reset();
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().code, EBUSY);
@@ -136,26 +136,26 @@ TEST_F(RebirthTest, AMoveThatFailsIsUndoneInReverse)
         << done.error().what;
 
     std::vector<std::pair<bool, uint32_t>> expected = {
-        {true, irqfd},
-        {true, irqfd},
-        {true, irqfd},
-        {true, set_device_attr},
-        {true, set_device_attr},
-        {false, irqfd},
-        {false, irqfd},
-        {false, irqfd},
-        {false, set_device_attr},
-        {false, set_device_attr},
+        {true, KVM_IRQFD},
+        {true, KVM_IRQFD},
+        {true, KVM_IRQFD},
+        {true, KVM_SET_DEVICE_ATTR},
+        {true, KVM_SET_DEVICE_ATTR},
+        {false, KVM_IRQFD},
+        {false, KVM_IRQFD},
+        {false, KVM_IRQFD},
+        {false, KVM_SET_DEVICE_ATTR},
+        {false, KVM_SET_DEVICE_ATTR},
         /* … and back. */
-        {false, set_device_attr},
-        {false, irqfd},
-        {false, irqfd},
-        {false, irqfd},
-        {true, set_device_attr},
-        {true, set_device_attr},
-        {true, irqfd},
-        {true, irqfd},
-        {true, irqfd},
+        {false, KVM_SET_DEVICE_ATTR},
+        {false, KVM_IRQFD},
+        {false, KVM_IRQFD},
+        {false, KVM_IRQFD},
+        {true, KVM_SET_DEVICE_ATTR},
+        {true, KVM_SET_DEVICE_ATTR},
+        {true, KVM_IRQFD},
+        {true, KVM_IRQFD},
+        {true, KVM_IRQFD},
     };
     EXPECT_EQ(calls, expected);
     EXPECT_EQ(Holdings::of(guest), before);
@@ -169,8 +169,8 @@ TEST_F(RebirthTest, WhatCannotBePutBackIsSaid)
     int seen = 0;
     guest.kernel.before_ioctl = [&](int, uint32_t request) {
         /* Three are taken away; then none can be given to anybody. */
-        if (request == irqfd && ++seen == 4) {
-            guest.kernel.fail_always(irqfd, ENOMEM);
+        if (request == KVM_IRQFD && ++seen == 4) {
+            guest.kernel.fail_always(KVM_IRQFD, ENOMEM);
         }
     };
     Result<Phases> done = guest.reset();
@@ -189,7 +189,7 @@ TEST_F(RebirthTest, TheNewVmIsNotCreatedUnderTheOldOnesNumber)
         std::map<int, uint64_t> before = guest.kernel.fds();
         int created = -1;
         guest.kernel.before_ioctl = [&](int fd, uint32_t request) {
-            if (request == set_user_memory_region && !before.contains(fd)) {
+            if (request == KVM_SET_USER_MEMORY_REGION && !before.contains(fd)) {
                 created = fd;
             }
         };
@@ -304,19 +304,19 @@ TEST_F(RebirthTest, WhatIsDefinedWhileTheImageIsBuiltIsInIt)
     bool once = true;
     guest.slot(1, 0x1000);
     guest.kernel.before_ioctl = [&](int, uint32_t request) {
-        if (request == create_vm && std::exchange(once, false)) {
+        if (request == KVM_CREATE_VM && std::exchange(once, false)) {
             guest.slot(2, 0x1000);
             guest.slot(1, 0);
         }
     };
     ASSERT_TRUE(guest.reset());
     guest.generations.drain();
-    std::vector<IssuedIoctl> slots = guest.ioctls(set_user_memory_region);
+    std::vector<IssuedIoctl> slots = guest.ioctls(KVM_SET_USER_MEMORY_REGION);
     ASSERT_EQ(slots.size(), 3u);
-    EXPECT_EQ(slots[1].bytes[0], 1) << "the slot that went";
-    EXPECT_EQ(slots[1].bytes[16], 0);
-    EXPECT_EQ(slots[1].bytes[17], 0);
-    EXPECT_EQ(slots[2].bytes[0], 2);
+    auto gone = slots[1].as<kvm_userspace_memory_region>();
+    EXPECT_EQ(gone.slot, 1u) << "the slot that went";
+    EXPECT_EQ(gone.memory_size, 0u);
+    EXPECT_EQ(slots[2].field(&kvm_userspace_memory_region::slot), 2u);
     EXPECT_EQ(guest.kernel.vms(), 1u);
 }
 
@@ -325,9 +325,9 @@ TEST_F(RebirthTest, WhatBlocksWhileTheImageIsBuiltStopsTheRebirth)
     bool once = true;
     Holdings before = Holdings::of(guest);
     guest.kernel.before_ioctl = [&](int, uint32_t request) {
-        if (request == create_vm && std::exchange(once, false)) {
+        if (request == KVM_CREATE_VM && std::exchange(once, false)) {
             uint8_t arg[16] = {};
-            guest.recorder.ioctl(guest.vm, in(0xfe, 16), uintptr_t(arg));
+            guest.recorder.ioctl(guest.vm, unknown_ioctl, uintptr_t(arg));
         }
     };
     Result<Phases> done = guest.reset();
@@ -350,7 +350,7 @@ TEST_F(RebirthTest, TheStatusTellsOfTheLastOne)
 {
     EXPECT_EQ(guest.generations.status().generation, 0u);
     guest.vcpu(3);
-    guest.kernel.fail(create_vcpu, 1, EBUSY);
+    guest.kernel.fail(KVM_CREATE_VCPU, 1, EBUSY);
     ASSERT_FALSE(guest.reset());
     Status status = guest.generations.status();
     EXPECT_EQ(status.aborted, 1u);
@@ -381,7 +381,8 @@ TEST_F(RebirthTest, EachStepIsReported)
 TEST_F(RebirthTest, AnElementThatTheNewVmDoesNotTakeFailsIt)
 {
     int vcpu = guest.vcpu(0);
-    guest.ioctl(vcpu, set_msrs, Msrs<1>{.msrs = {{.index = 0x10a}}});
+    guest.ioctl(vcpu, KVM_SET_MSRS,
+                kvm_msrs_of<1>{.entries = {{.index = 0x10a}}});
     guest.kernel.takes_msrs = 0;
     Result<Phases> done = guest.reset();
     ASSERT_FALSE(done);

@@ -9,7 +9,7 @@
 
 #include "recorder_guest.h"
 
-using namespace uapi;
+using namespace kvm_reset::abi;
 
 namespace {
 
@@ -18,7 +18,7 @@ static int some_caller;
 TEST_F(RecorderTest, AnUnknownIoctlBlocksWithItsNumberAndItsCaller)
 {
     uint8_t arg[16] = {};
-    uint32_t unknown = in(0xfe, 16);
+    uint32_t unknown = unknown_ioctl;
     EXPECT_EQ(guest.recorder.ioctl(guest.vm, unknown, uintptr_t(arg),
                                    reinterpret_cast<void *>(&puts)),
               0);
@@ -40,7 +40,7 @@ TEST_F(RecorderTest, AnUnknownIoctlBlocksWithItsNumberAndItsCaller)
 TEST_F(RecorderTest, ACallerOutsideAnyLibraryIsAnAddressInTheProgram)
 {
     uint8_t arg[16] = {};
-    guest.recorder.ioctl(guest.vm, in(0xfe, 16), uintptr_t(arg), &some_caller);
+    guest.recorder.ioctl(guest.vm, unknown_ioctl, uintptr_t(arg), &some_caller);
     std::optional<std::string> why = guest.recorder.blocker();
     ASSERT_TRUE(why);
     EXPECT_NE(why->find("unit-tests+0x"), std::string::npos) << *why;
@@ -49,8 +49,8 @@ TEST_F(RecorderTest, ACallerOutsideAnyLibraryIsAnAddressInTheProgram)
 TEST_F(RecorderTest, AnUnknownIoctlThatTheKernelRefusedDoesNotBlock)
 {
     uint8_t arg[16] = {};
-    guest.kernel.fail(in(0xfe, 16), 1, ENOTTY);
-    EXPECT_EQ(guest.recorder.ioctl(guest.vm, in(0xfe, 16), uintptr_t(arg)),
+    guest.kernel.fail(unknown_ioctl, 1, ENOTTY);
+    EXPECT_EQ(guest.recorder.ioctl(guest.vm, unknown_ioctl, uintptr_t(arg)),
               -ENOTTY);
     EXPECT_FALSE(guest.recorder.blocker());
 }
@@ -73,7 +73,7 @@ TEST_F(RecorderTest, ACapabilityThatNoRulingNamesBlocks)
 
 TEST_F(RecorderTest, ASecondVmBlocks)
 {
-    int second = guest.ioctl(guest.kvm, create_vm, 0);
+    int second = guest.ioctl(guest.kvm, KVM_CREATE_VM, 0);
     EXPECT_GE(second, 0);
     EXPECT_TRUE(guest.recorder.blocker());
 }
@@ -82,8 +82,9 @@ TEST_F(RecorderTest, AnIoctlOnAnFdThatWasNeverSeenBlocks)
 {
     /* Another part of the program made a VM that we did not see. */
     int kvm = guest.kernel.open_kvm();
-    int vm = guest.kernel.ioctl(kvm, create_vm, 0);
-    guest.ioctl(vm, set_user_memory_region, Region{.slot = 1, .size = 1});
+    int vm = guest.kernel.ioctl(kvm, KVM_CREATE_VM, 0);
+    guest.ioctl(vm, KVM_SET_USER_MEMORY_REGION,
+                kvm_userspace_memory_region{.slot = 1, .memory_size = 1});
     EXPECT_TRUE(guest.recorder.blocker());
 }
 
@@ -93,11 +94,11 @@ TEST_F(RecorderTest, ANewVmBeginsWithoutTheOldOnesBlocker)
     EXPECT_EQ(guest.recorder.close(guest.vm), 0);
     EXPECT_FALSE(guest.recorder.recording());
     EXPECT_EQ(guest.recorder.entries(), 0u);
-    guest.vm = guest.ioctl(guest.kvm, create_vm, 0);
+    guest.vm = guest.ioctl(guest.kvm, KVM_CREATE_VM, 0);
     EXPECT_FALSE(guest.recorder.blocker());
     guest.slot(1, 0x1000);
     reborn();
-    EXPECT_EQ(guest.ioctls(set_user_memory_region).size(), 1u);
+    EXPECT_EQ(guest.ioctls(KVM_SET_USER_MEMORY_REGION).size(), 1u);
 }
 
 } /* namespace */

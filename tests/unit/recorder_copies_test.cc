@@ -11,35 +11,35 @@
 
 #include "recorder_guest.h"
 
-using namespace uapi;
+using namespace kvm_reset::abi;
 
 namespace {
 
 TEST_F(RecorderTest, TheCallersCpuidMayChangeAfterTheCall)
 {
     int vcpu = guest.vcpu(0);
-    Cpuid2<3> cpuid;
+    kvm_cpuid2_of<3> cpuid;
     cpuid.entries[2].eax = 0x12345678;
-    guest.ioctl(vcpu, set_cpuid2, cpuid);
-    std::vector<IssuedIoctl> before = guest.ioctls(set_cpuid2);
+    guest.ioctl(vcpu, KVM_SET_CPUID2, cpuid);
+    std::vector<IssuedIoctl> before = guest.ioctls(KVM_SET_CPUID2);
     cpuid = {};
     reborn();
 
     ASSERT_EQ(before.size(), 1u);
-    EXPECT_EQ(before[0].bytes.size(), 8 + 3 * 40u);
-    EXPECT_EQ(guest.ioctls(set_cpuid2), before);
+    EXPECT_EQ(before[0].bytes.size(), sizeof(kvm_cpuid2_of<3>));
+    EXPECT_EQ(guest.ioctls(KVM_SET_CPUID2), before);
 }
 
 TEST_F(RecorderTest, TheCallersMsrFilterMayChangeAfterTheCall)
 {
     std::vector<uint8_t> first(8, 0x55), second(16, 0xaa);
-    MsrFilter filter{.flags = 1};
+    kvm_msr_filter filter{.flags = 1};
     filter.ranges[0] = {
-        .flags = 1, .count = 60, .base = 0x10, .bitmap = first.data()};
+        .flags = 1, .nmsrs = 60, .base = 0x10, .bitmap = first.data()};
     filter.ranges[5] = {
-        .flags = 2, .count = 65, .base = 0x400, .bitmap = second.data()};
-    guest.ioctl(guest.vm, set_msr_filter, filter);
-    std::vector<IssuedIoctl> before = guest.ioctls(set_msr_filter);
+        .flags = 2, .nmsrs = 65, .base = 0x400, .bitmap = second.data()};
+    guest.ioctl(guest.vm, KVM_X86_SET_MSR_FILTER, filter);
+    std::vector<IssuedIoctl> before = guest.ioctls(KVM_X86_SET_MSR_FILTER);
     first.assign(8, 0);
     second.assign(16, 0);
     filter = {};
@@ -48,46 +48,46 @@ TEST_F(RecorderTest, TheCallersMsrFilterMayChangeAfterTheCall)
     ASSERT_EQ(before.size(), 1u);
     ASSERT_EQ(before[0].pointed.size(), 2u);
     EXPECT_EQ(before[0].pointed[1], std::vector<uint8_t>(16, 0xaa));
-    EXPECT_EQ(guest.ioctls(set_msr_filter), before);
+    EXPECT_EQ(guest.ioctls(KVM_X86_SET_MSR_FILTER), before);
 }
 
 TEST_F(RecorderTest, TheCallersRoutesMayChangeAfterTheCall)
 {
-    Routing<4> routing;
-    routing.routes[3].pin = 11;
-    guest.ioctl(guest.vm, set_gsi_routing, routing);
-    std::vector<IssuedIoctl> before = guest.ioctls(set_gsi_routing);
+    kvm_irq_routing_of<4> routing;
+    routing.entries[3].u.irqchip.pin = 11;
+    guest.ioctl(guest.vm, KVM_SET_GSI_ROUTING, routing);
+    std::vector<IssuedIoctl> before = guest.ioctls(KVM_SET_GSI_ROUTING);
     routing = {};
     reborn();
 
     ASSERT_EQ(before.size(), 1u);
-    EXPECT_EQ(before[0].bytes.size(), 8 + 4 * 48u);
-    EXPECT_EQ(guest.ioctls(set_gsi_routing), before);
+    EXPECT_EQ(before[0].bytes.size(), sizeof(kvm_irq_routing_of<4>));
+    EXPECT_EQ(guest.ioctls(KVM_SET_GSI_ROUTING), before);
 }
 
 TEST_F(RecorderTest, TheCallersSignalMaskMayChangeAfterTheCall)
 {
     int vcpu = guest.vcpu(0);
-    SignalMask mask;
-    mask.set[3] = 0x80;
-    guest.ioctl(vcpu, set_signal_mask, mask);
-    std::vector<IssuedIoctl> before = guest.ioctls(set_signal_mask);
+    kvm_signal_mask_of<8> mask;
+    mask.sigset[3] = 0x80;
+    guest.ioctl(vcpu, KVM_SET_SIGNAL_MASK, mask);
+    std::vector<IssuedIoctl> before = guest.ioctls(KVM_SET_SIGNAL_MASK);
     mask = {};
     reborn();
 
     ASSERT_EQ(before.size(), 1u);
-    EXPECT_EQ(before[0].bytes.size(), 12u);
-    EXPECT_EQ(guest.ioctls(set_signal_mask), before);
+    EXPECT_EQ(before[0].bytes.size(), sizeof(kvm_signal_mask_of<8>));
+    EXPECT_EQ(guest.ioctls(KVM_SET_SIGNAL_MASK), before);
 }
 
 TEST_F(RecorderTest, ASignalMaskThatWasTakenAwayStaysAway)
 {
     int vcpu = guest.vcpu(0);
-    guest.ioctl(vcpu, set_signal_mask, SignalMask{});
-    guest.ioctl(vcpu, set_signal_mask, 0u);
+    guest.ioctl(vcpu, KVM_SET_SIGNAL_MASK, kvm_signal_mask_of<8>{});
+    guest.ioctl(vcpu, KVM_SET_SIGNAL_MASK, 0u);
     reborn();
 
-    std::vector<IssuedIoctl> ioctls = guest.ioctls(set_signal_mask);
+    std::vector<IssuedIoctl> ioctls = guest.ioctls(KVM_SET_SIGNAL_MASK);
     ASSERT_EQ(ioctls.size(), 1u);
     EXPECT_TRUE(ioctls[0].bytes.empty());
 }

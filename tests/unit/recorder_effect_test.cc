@@ -12,26 +12,26 @@
 
 #include "recorder_guest.h"
 
-using namespace uapi;
+using namespace kvm_reset::abi;
 
 namespace {
 
 TEST_F(RecorderTest, FeatureMsrsDefineAndOthersAreVolatile)
 {
     int vcpu = guest.vcpu(0);
-    Msrs<3> msrs{.msrs = {{.index = 0x10, .data = 1},
-                          {.index = 0x10a, .data = 2},
-                          {.index = 0x174, .data = 3}}};
-    guest.ioctl(vcpu, set_msrs, msrs);
-    msrs.msrs[1].data = 4;
-    guest.ioctl(vcpu, set_msrs, msrs);
-    Msrs<1> other{.msrs = {{.index = 0x480, .data = 9}}};
-    guest.ioctl(vcpu, set_msrs, other);
+    kvm_msrs_of<3> msrs{.entries = {{.index = 0x10, .data = 1},
+                                    {.index = 0x10a, .data = 2},
+                                    {.index = 0x174, .data = 3}}};
+    guest.ioctl(vcpu, KVM_SET_MSRS, msrs);
+    msrs.entries[1].data = 4;
+    guest.ioctl(vcpu, KVM_SET_MSRS, msrs);
+    kvm_msrs_of<1> other{.entries = {{.index = 0x480, .data = 9}}};
+    guest.ioctl(vcpu, KVM_SET_MSRS, other);
     reborn();
 
-    std::vector<IssuedIoctl> ioctls = guest.ioctls(set_msrs);
+    std::vector<IssuedIoctl> ioctls = guest.ioctls(KVM_SET_MSRS);
     ASSERT_EQ(ioctls.size(), 2u);
-    Msrs<1> first{.msrs = {{.index = 0x10a, .data = 4}}};
+    kvm_msrs_of<1> first{.entries = {{.index = 0x10a, .data = 4}}};
     ASSERT_EQ(ioctls[0].bytes.size(), sizeof(first));
     EXPECT_EQ(memcmp(ioctls[0].bytes.data(), &first, sizeof(first)), 0);
     ASSERT_EQ(ioctls[1].bytes.size(), sizeof(other));
@@ -43,9 +43,9 @@ TEST_F(RecorderTest, AnMsrThatTheKernelDidNotTakeIsNotRecorded)
     int vcpu = guest.vcpu(0);
     size_t before = entries();
     guest.kernel.takes_msrs = 1;
-    Msrs<2> msrs{
-        .msrs = {{.index = 0x10a, .data = 2}, {.index = 0x480, .data = 3}}};
-    EXPECT_EQ(guest.ioctl(vcpu, set_msrs, msrs), 1);
+    kvm_msrs_of<2> msrs{
+        .entries = {{.index = 0x10a, .data = 2}, {.index = 0x480, .data = 3}}};
+    EXPECT_EQ(guest.ioctl(vcpu, KVM_SET_MSRS, msrs), 1);
     EXPECT_EQ(entries(), before + 1);
 }
 
@@ -54,11 +54,11 @@ TEST_F(RecorderTest, WhatAResetPutsBackByItselfIsNotRecorded)
     int vcpu = guest.vcpu(0);
     size_t before = guest.recorder.footprint();
     uint8_t regs[144] = {}, clock[48] = {}, line[8] = {};
-    guest.ioctl(vcpu, set_regs, regs);
-    guest.ioctl(guest.vm, set_clock, clock);
-    guest.ioctl(guest.vm, irq_line, line);
-    guest.ioctl(vcpu, run);
-    guest.ioctl(guest.vm, check_extension, 5u);
+    guest.ioctl(vcpu, KVM_SET_REGS, regs);
+    guest.ioctl(guest.vm, KVM_SET_CLOCK, clock);
+    guest.ioctl(guest.vm, KVM_IRQ_LINE, line);
+    guest.ioctl(vcpu, KVM_RUN);
+    guest.ioctl(guest.vm, KVM_CHECK_EXTENSION, 5u);
     EXPECT_EQ(guest.recorder.footprint(), before);
     reborn();
     EXPECT_EQ(guest.ioctls().size(), 2u);
@@ -67,11 +67,13 @@ TEST_F(RecorderTest, WhatAResetPutsBackByItselfIsNotRecorded)
 TEST_F(RecorderTest, AnIoctlThatFailedIsNotRecorded)
 {
     size_t before = entries();
-    guest.kernel.fail(set_user_memory_region, 1, ENOMEM);
+    guest.kernel.fail(KVM_SET_USER_MEMORY_REGION, 1, ENOMEM);
     EXPECT_EQ(guest.slot(1, 0x1000), -ENOMEM);
-    guest.kernel.fail(set_gsi_routing, 1, EINVAL);
-    EXPECT_EQ(guest.ioctl(guest.vm, set_gsi_routing, Routing<1>{}), -EINVAL);
-    guest.kernel.fail(create_vcpu, 1, EBUSY);
+    guest.kernel.fail(KVM_SET_GSI_ROUTING, 1, EINVAL);
+    EXPECT_EQ(
+        guest.ioctl(guest.vm, KVM_SET_GSI_ROUTING, kvm_irq_routing_of<1>{}),
+        -EINVAL);
+    guest.kernel.fail(KVM_CREATE_VCPU, 1, EBUSY);
     EXPECT_EQ(guest.vcpu(0), -EBUSY);
     EXPECT_EQ(entries(), before);
     reborn();
@@ -81,7 +83,7 @@ TEST_F(RecorderTest, AnIoctlThatFailedIsNotRecorded)
 TEST_F(RecorderTest, AFailedRemovalKeepsTheEntry)
 {
     guest.slot(1, 0x1000);
-    guest.kernel.fail(set_user_memory_region, 1, EBUSY);
+    guest.kernel.fail(KVM_SET_USER_MEMORY_REGION, 1, EBUSY);
     EXPECT_EQ(guest.slot(1, 0), -EBUSY);
     EXPECT_EQ(entries(), 1u);
 }

@@ -11,7 +11,7 @@
 
 #include "recorder_guest.h"
 
-using namespace uapi;
+using namespace kvm_reset::abi;
 
 namespace {
 
@@ -59,10 +59,10 @@ TEST_F(RecorderTest, AnEventfdInTwoPlacesStaysWatchedUntilItLeavesBoth)
     int fd = guest.kernel.eventfd();
     guest.irqfd(fd, 5);
     guest.ioeventfd(fd, 0x1000);
-    guest.irqfd(fd, 5, irqfd_deassign);
+    guest.irqfd(fd, 5, KVM_IRQFD_FLAG_DEASSIGN);
     reborn();
-    EXPECT_EQ(guest.ioctls(ioeventfd).size(), 1u);
-    guest.ioeventfd(fd, 0x1000, ioeventfd_deassign);
+    EXPECT_EQ(guest.ioctls(KVM_IOEVENTFD).size(), 1u);
+    guest.ioeventfd(fd, 0x1000, KVM_IOEVENTFD_FLAG_DEASSIGN);
     EXPECT_EQ(entries(), 0u);
 }
 
@@ -79,20 +79,20 @@ TEST_F(RecorderTest, AnEventfdThatCannotBeWatchedBlocks)
 TEST_F(RecorderTest, ASlotNamesTheNewGuestMemfd)
 {
     int memfd = guest.guest_memfd();
-    Region2 region{.slot = 2,
-                   .flags = mem_guest_memfd,
-                   .size = 0x200000,
-                   .memfd = uint32_t(memfd)};
-    ASSERT_EQ(guest.ioctl(guest.vm, set_user_memory_region2, region), 0);
+    kvm_userspace_memory_region2 region{.slot = 2,
+                                        .flags = KVM_MEM_GUEST_MEMFD,
+                                        .memory_size = 0x200000,
+                                        .guest_memfd = uint32_t(memfd)};
+    ASSERT_EQ(guest.ioctl(guest.vm, KVM_SET_USER_MEMORY_REGION2, region), 0);
     uint64_t old = guest.kernel.file_at(memfd);
-    std::vector<IssuedIoctl> before = guest.ioctls(set_user_memory_region2);
+    std::vector<IssuedIoctl> before = guest.ioctls(KVM_SET_USER_MEMORY_REGION2);
     reborn();
 
     EXPECT_NE(guest.kernel.file_at(memfd), old);
     /* The fake takes no memfd but the VM's own. */
-    EXPECT_EQ(guest.ioctls(set_user_memory_region2), before);
+    EXPECT_EQ(guest.ioctls(KVM_SET_USER_MEMORY_REGION2), before);
     /* And userspace goes on with the old number. */
-    EXPECT_EQ(guest.ioctl(guest.vm, set_user_memory_region2, region), 0);
+    EXPECT_EQ(guest.ioctl(guest.vm, KVM_SET_USER_MEMORY_REGION2, region), 0);
 }
 
 TEST_F(RecorderTest, ADeviceIsFoundThroughTheFdInItsStruct)
@@ -102,29 +102,30 @@ TEST_F(RecorderTest, ADeviceIsFoundThroughTheFdInItsStruct)
     int file = guest.kernel.file("/dev/vfio/7");
     EXPECT_EQ(guest.vfio_file(device, file), 0);
     uint64_t old = guest.kernel.file_at(device);
-    std::vector<IssuedIoctl> before = guest.ioctls(set_device_attr);
+    std::vector<IssuedIoctl> before = guest.ioctls(KVM_SET_DEVICE_ATTR);
     reborn();
 
     EXPECT_NE(guest.kernel.file_at(device), old);
     EXPECT_EQ(guest.kernel.describe(device), "anon_inode:kvm-vfio");
-    EXPECT_EQ(guest.ioctls(set_device_attr), before);
-    EXPECT_EQ(guest.vfio_file(device, file, 2), 0);
+    EXPECT_EQ(guest.ioctls(KVM_SET_DEVICE_ATTR), before);
+    EXPECT_EQ(guest.vfio_file(device, file, KVM_DEV_VFIO_FILE_DEL), 0);
     reborn();
-    EXPECT_TRUE(guest.ioctls(set_device_attr).empty());
+    EXPECT_TRUE(guest.ioctls(KVM_SET_DEVICE_ATTR).empty());
 }
 
 TEST_F(RecorderTest, AskingWhetherADeviceExistsCreatesNone)
 {
-    CreateDevice test{.flags = 1};
-    EXPECT_EQ(guest.ioctl(guest.vm, create_device, test), 0);
+    kvm_create_device test{.type = KVM_DEV_TYPE_VFIO,
+                           .flags = KVM_CREATE_DEVICE_TEST};
+    EXPECT_EQ(guest.ioctl(guest.vm, KVM_CREATE_DEVICE, test), 0);
     EXPECT_EQ(entries(), 0u);
 }
 
 TEST_F(RecorderTest, AStatsFdReadsTheNewVm)
 {
-    int stats = guest.ioctl(guest.vm, get_stats_fd);
+    int stats = guest.ioctl(guest.vm, KVM_GET_STATS_FD);
     int vcpu = guest.vcpu(0);
-    int vcpu_stats = guest.ioctl(vcpu, get_stats_fd);
+    int vcpu_stats = guest.ioctl(vcpu, KVM_GET_STATS_FD);
     uint64_t old = guest.kernel.file_at(stats);
     uint64_t old_vcpu = guest.kernel.file_at(vcpu_stats);
     reborn();
@@ -138,7 +139,7 @@ TEST_F(RecorderTest, AStatsFdReadsTheNewVm)
 TEST_F(RecorderTest, AStatsFdOutlivesItsVcpu)
 {
     int vcpu = guest.vcpu(0);
-    int stats = guest.ioctl(vcpu, get_stats_fd);
+    int stats = guest.ioctl(vcpu, KVM_GET_STATS_FD);
     EXPECT_EQ(guest.recorder.close(vcpu), 0);
     reborn();
     EXPECT_NE(guest.kernel.file_at(stats), 0u);
@@ -149,18 +150,18 @@ TEST_F(RecorderTest, AStatsFdOutlivesItsVcpu)
 TEST_F(RecorderTest, AFileThatUserspaceClosesAtOnceIsHeld)
 {
     int provision = guest.kernel.file("/dev/sgx_provision");
-    EXPECT_EQ(guest.enable_cap(guest.vm, 196, provision), 0);
-    std::vector<IssuedIoctl> before = guest.ioctls(enable_cap);
+    EXPECT_EQ(guest.enable_cap(guest.vm, KVM_CAP_SGX_ATTRIBUTE, provision), 0);
+    std::vector<IssuedIoctl> before = guest.ioctls(KVM_ENABLE_CAP);
     guest.kernel.close(provision);
     reborn();
-    EXPECT_EQ(guest.ioctls(enable_cap), before);
+    EXPECT_EQ(guest.ioctls(KVM_ENABLE_CAP), before);
 }
 
 TEST_F(RecorderTest, AFileThatCannotBeHeldBlocks)
 {
     int provision = guest.kernel.file("/dev/sgx_provision");
     guest.kernel.fail(FakeKernel::Call::Dup, 1, EMFILE);
-    EXPECT_EQ(guest.enable_cap(guest.vm, 196, provision), 0);
+    EXPECT_EQ(guest.enable_cap(guest.vm, KVM_CAP_SGX_ATTRIBUTE, provision), 0);
     std::optional<std::string> why = guest.recorder.blocker();
     ASSERT_TRUE(why);
     EXPECT_NE(why->find("EMFILE"), std::string::npos) << *why;

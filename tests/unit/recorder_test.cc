@@ -9,7 +9,7 @@
 
 #include "recorder_guest.h"
 
-using namespace uapi;
+using namespace kvm_reset::abi;
 
 namespace {
 
@@ -56,41 +56,42 @@ TEST_F(Toggled, AnIrqfdToggledForeverIsOneEntry)
 {
     int fd = guest.kernel.eventfd();
     expect_nothing_stays([&](unsigned i) {
-        return guest.irqfd(fd, 5, i % 2 ? irqfd_deassign : 0);
+        return guest.irqfd(fd, 5, i % 2 ? KVM_IRQFD_FLAG_DEASSIGN : 0);
     });
     EXPECT_EQ(entries(), 1u);
 }
 
 TEST_F(Toggled, RoutesChangedForeverAreOneEntry)
 {
-    Routing<3> routing;
+    kvm_irq_routing_of<3> routing;
     expect_nothing_stays([&](unsigned i) {
-        routing.routes[2].pin = i;
-        return guest.ioctl(guest.vm, set_gsi_routing, routing);
+        routing.entries[2].u.irqchip.pin = i;
+        return guest.ioctl(guest.vm, KVM_SET_GSI_ROUTING, routing);
     });
     EXPECT_EQ(entries(), 1u);
 }
 
 TEST_F(RecorderTest, ReplayKeepsTheOrderOfFirstDefinition)
 {
-    guest.enable_cap(guest.vm, 121, 24);
+    guest.enable_cap(guest.vm, KVM_CAP_SPLIT_IRQCHIP, 24);
     guest.slot(3, 0x1000);
-    guest.ioctl(guest.vm, create_irqchip);
+    guest.ioctl(guest.vm, KVM_CREATE_IRQCHIP);
     guest.slot(1, 0x1000);
-    guest.enable_cap(guest.vm, 121, 48);
+    guest.enable_cap(guest.vm, KVM_CAP_SPLIT_IRQCHIP, 48);
     guest.slot(3, 0x2000);
     reborn();
 
     std::vector<IssuedIoctl> ioctls = guest.ioctls();
     ASSERT_EQ(ioctls.size(), 5u);
-    EXPECT_EQ(ioctls[0].request, create_vm);
-    EXPECT_EQ(ioctls[1].request, enable_cap);
-    EXPECT_EQ(ioctls[1].bytes[8], 48);
-    EXPECT_EQ(ioctls[2].request, set_user_memory_region);
-    EXPECT_EQ(ioctls[2].bytes[0], 3);
-    EXPECT_EQ(ioctls[2].bytes[17], 0x20);
-    EXPECT_EQ(ioctls[3].request, create_irqchip);
-    EXPECT_EQ(ioctls[4].bytes[0], 1);
+    EXPECT_EQ(ioctls[0].request, KVM_CREATE_VM);
+    EXPECT_EQ(ioctls[1].request, KVM_ENABLE_CAP);
+    EXPECT_EQ(ioctls[1].as<kvm_enable_cap>().args[0], 48u);
+    EXPECT_EQ(ioctls[2].request, KVM_SET_USER_MEMORY_REGION);
+    EXPECT_EQ(ioctls[2].field(&kvm_userspace_memory_region::slot), 3u);
+    EXPECT_EQ(ioctls[2].field(&kvm_userspace_memory_region::memory_size),
+              0x2000u);
+    EXPECT_EQ(ioctls[3].request, KVM_CREATE_IRQCHIP);
+    EXPECT_EQ(ioctls[4].field(&kvm_userspace_memory_region::slot), 1u);
 }
 
 TEST_F(RecorderTest, ADeletedSlotIsNotBuiltAgain)
@@ -100,17 +101,17 @@ TEST_F(RecorderTest, ADeletedSlotIsNotBuiltAgain)
     guest.slot(3, 0);
     reborn();
 
-    std::vector<IssuedIoctl> slots = guest.ioctls(set_user_memory_region);
+    std::vector<IssuedIoctl> slots = guest.ioctls(KVM_SET_USER_MEMORY_REGION);
     ASSERT_EQ(slots.size(), 1u);
-    EXPECT_EQ(slots[0].bytes[0], 4);
+    EXPECT_EQ(slots[0].field(&kvm_userspace_memory_region::slot), 4u);
 }
 
 TEST_F(RecorderTest, BothSlotIoctlsSpeakOfTheSameSlots)
 {
     guest.slot(3, 0x1000);
     guest.slot(3, 0);
-    guest.ioctl(guest.vm, set_user_memory_region2,
-                Region2{.slot = 3, .size = 0x3000});
+    guest.ioctl(guest.vm, KVM_SET_USER_MEMORY_REGION2,
+                kvm_userspace_memory_region2{.slot = 3, .memory_size = 0x3000});
     EXPECT_EQ(entries(), 1u);
     guest.slot(3, 0);
     EXPECT_EQ(entries(), 0u);
@@ -118,33 +119,35 @@ TEST_F(RecorderTest, BothSlotIoctlsSpeakOfTheSameSlots)
 
 TEST_F(RecorderTest, RoutesAreReplayedWhereTheLastTableStood)
 {
-    Routing<1> routing;
-    guest.ioctl(guest.vm, set_gsi_routing, routing);
+    kvm_irq_routing_of<1> routing;
+    guest.ioctl(guest.vm, KVM_SET_GSI_ROUTING, routing);
     guest.slot(1, 0x1000);
-    routing.routes[0].gsi = 9;
-    guest.ioctl(guest.vm, set_gsi_routing, routing);
+    routing.entries[0].gsi = 9;
+    guest.ioctl(guest.vm, KVM_SET_GSI_ROUTING, routing);
     reborn();
 
     std::vector<IssuedIoctl> ioctls = guest.ioctls();
     ASSERT_EQ(ioctls.size(), 3u);
-    EXPECT_EQ(ioctls[1].request, set_user_memory_region);
-    EXPECT_EQ(ioctls[2].request, set_gsi_routing);
-    EXPECT_EQ(ioctls[2].bytes[8], 9);
+    EXPECT_EQ(ioctls[1].request, KVM_SET_USER_MEMORY_REGION);
+    EXPECT_EQ(ioctls[2].request, KVM_SET_GSI_ROUTING);
+    EXPECT_EQ(ioctls[2].as<kvm_irq_routing_of<1>>().entries[0].gsi, 9u);
 }
 
 TEST_F(RecorderTest, OfOverlappingMemoryAttributesTheLatestComesLast)
 {
-    MemoryAttributes part{.address = 0x1000, .size = 0x1000, .attributes = 8};
-    MemoryAttributes whole{.address = 0, .size = 0x4000};
-    guest.ioctl(guest.vm, set_memory_attributes, part);
-    guest.ioctl(guest.vm, set_memory_attributes, whole);
-    guest.ioctl(guest.vm, set_memory_attributes, part);
+    kvm_memory_attributes part{.address = 0x1000,
+                               .size = 0x1000,
+                               .attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE};
+    kvm_memory_attributes whole{.address = 0, .size = 0x4000};
+    guest.ioctl(guest.vm, KVM_SET_MEMORY_ATTRIBUTES, part);
+    guest.ioctl(guest.vm, KVM_SET_MEMORY_ATTRIBUTES, whole);
+    guest.ioctl(guest.vm, KVM_SET_MEMORY_ATTRIBUTES, part);
     reborn();
 
-    std::vector<IssuedIoctl> ioctls = guest.ioctls(set_memory_attributes);
+    std::vector<IssuedIoctl> ioctls = guest.ioctls(KVM_SET_MEMORY_ATTRIBUTES);
     ASSERT_EQ(ioctls.size(), 2u);
-    EXPECT_EQ(ioctls[0].bytes[9], 0x40);
-    EXPECT_EQ(ioctls[1].bytes[9], 0x10);
+    EXPECT_EQ(ioctls[0].field(&kvm_memory_attributes::size), 0x4000u);
+    EXPECT_EQ(ioctls[1].field(&kvm_memory_attributes::size), 0x1000u);
 }
 
 TEST_F(RecorderTest, ASnapshotStaysAsItWas)
@@ -154,23 +157,25 @@ TEST_F(RecorderTest, ASnapshotStaysAsItWas)
     guest.slot(1, 0);
     guest.slot(2, 0x1000);
     EXPECT_EQ(before.entries.size(), 2u);
-    EXPECT_EQ(before.entries[1]->arg.bytes()[0], 1);
+    EXPECT_EQ(before.entries[1]->arg.read(
+                  kvm_reset::field_of(&kvm_userspace_memory_region::slot)),
+              1u);
     EXPECT_NE(before.version, guest.recorder.snapshot().version);
 }
 
 TEST_F(RecorderTest, SayingTheSameAgainIsNoNewVersion)
 {
     guest.slot(1, 0x1000);
-    guest.ioctl(guest.vm, set_gsi_routing, Routing<2>{});
+    guest.ioctl(guest.vm, KVM_SET_GSI_ROUTING, kvm_irq_routing_of<2>{});
     uint64_t version = guest.recorder.snapshot().version;
     guest.slot(1, 0x1000);
-    guest.ioctl(guest.vm, set_gsi_routing, Routing<2>{});
+    guest.ioctl(guest.vm, KVM_SET_GSI_ROUTING, kvm_irq_routing_of<2>{});
     EXPECT_EQ(guest.recorder.snapshot().version, version);
 }
 
 TEST_F(RecorderTest, OnlyWhatIsNotQuietIsReported)
 {
-    guest.ioctl(guest.vm, check_extension, 3);
+    guest.ioctl(guest.vm, KVM_CHECK_EXTENSION, 3);
     guest.slot(1, 0x1000);
     EXPECT_EQ(guest.listener.seen(),
               (std::vector<std::string>{"KVM_CREATE_VM",

@@ -9,19 +9,19 @@
 
 #include "recorder_guest.h"
 
-using namespace uapi;
+using namespace kvm_reset::abi;
 
 namespace {
 
 TEST_F(RecorderTest, AClosedVcpuIsNotCreatedAgain)
 {
     int kept = guest.vcpu(0), gone = guest.vcpu(1);
-    guest.ioctl(gone, set_cpuid2, Cpuid2<1>{});
-    guest.ioctl(gone, set_signal_mask, SignalMask{});
+    guest.ioctl(gone, KVM_SET_CPUID2, kvm_cpuid2_of<1>{});
+    guest.ioctl(gone, KVM_SET_SIGNAL_MASK, kvm_signal_mask_of<8>{});
     EXPECT_EQ(guest.recorder.close(gone), 0);
     EXPECT_EQ(entries(), 1u);
     reborn();
-    EXPECT_EQ(guest.ioctls(create_vcpu).size(), 1u);
+    EXPECT_EQ(guest.ioctls(KVM_CREATE_VCPU).size(), 1u);
     EXPECT_EQ(guest.kernel.describe(kept), "anon_inode:kvm-vcpu:0");
 }
 
@@ -29,12 +29,12 @@ TEST_F(RecorderTest, AVcpuClosedUnseenIsNotCreatedAgain)
 {
     guest.vcpu(0);
     int gone = guest.vcpu(1);
-    guest.ioctl(gone, set_cpuid2, Cpuid2<1>{});
+    guest.ioctl(gone, KVM_SET_CPUID2, kvm_cpuid2_of<1>{});
     guest.kernel.close(gone);
     ASSERT_EQ(guest.kernel.file("/etc/passwd"), gone);
     uint64_t other = guest.kernel.file_at(gone);
     reborn();
-    EXPECT_EQ(guest.ioctls(create_vcpu).size(), 1u);
+    EXPECT_EQ(guest.ioctls(KVM_CREATE_VCPU).size(), 1u);
     EXPECT_EQ(guest.kernel.file_at(gone), other);
     EXPECT_EQ(guest.listener.stale().size(), 1u);
 }
@@ -47,7 +47,7 @@ TEST_F(RecorderTest, AParkedVcpuKeepsItsNumberAndIsMappedNoMore)
     reborn();
     EXPECT_TRUE(guest.kernel.mappings().empty());
     EXPECT_EQ(guest.kernel.describe(vcpu), "anon_inode:kvm-vcpu:3");
-    EXPECT_EQ(guest.ioctls(create_vcpu).size(), 1u);
+    EXPECT_EQ(guest.ioctls(KVM_CREATE_VCPU).size(), 1u);
 
     run = guest.map(vcpu);
     reborn();

@@ -12,7 +12,7 @@
 #include "guest.h"
 
 using namespace kvm_reset;
-using namespace uapi;
+using namespace kvm_reset::abi;
 
 namespace {
 
@@ -27,7 +27,7 @@ protected:
 
     void SetUp() override
     {
-        guest.ioctl(guest.vm, create_irqchip);
+        guest.ioctl(guest.vm, KVM_CREATE_IRQCHIP);
         ASSERT_GE(guest.irqfd(left, 5), 0);
         ASSERT_GE(guest.irqfd(other, 6), 0);
         guest.registry.add({.name = "devices",
@@ -53,17 +53,17 @@ protected:
     /* What the reset of the device does. */
     void release()
     {
-        EXPECT_EQ(guest.irqfd(left, 5, irqfd_deassign), 0);
+        EXPECT_EQ(guest.irqfd(left, 5, KVM_IRQFD_FLAG_DEASSIGN), 0);
         guest.kernel.close(left);
     }
 };
 
 TEST_F(SkipIrqfdTest, AnIrqfdThatItsDeviceWillEndIsNotMoved)
 {
-    size_t before = guest.kernel.times(irqfd);
+    size_t before = guest.kernel.times(KVM_IRQFD);
     ASSERT_TRUE(guest.reset());
     EXPECT_EQ(guest.kernel.irqfds(guest.vm), only(other, 6));
-    EXPECT_EQ(guest.kernel.times(irqfd), before + 2);
+    EXPECT_EQ(guest.kernel.times(KVM_IRQFD), before + 2);
 
     release();
     ASSERT_TRUE(guest.generations.before_run());
@@ -84,7 +84,7 @@ TEST_F(SkipIrqfdTest, OneThatTheDeviceKeptAfterAllMovesBeforeTheGuestRuns)
 TEST_F(SkipIrqfdTest, IfThatFailsWhoResetsIsTold)
 {
     ASSERT_TRUE(guest.reset());
-    guest.kernel.fail(irqfd, 2, ENOMEM);
+    guest.kernel.fail(KVM_IRQFD, 2, ENOMEM);
     Result<void> done = guest.generations.before_run();
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().code, ENOMEM);
@@ -128,7 +128,7 @@ TEST_F(SkipIrqfdTest, TheNextSpareWaitsForThatToo)
 {
     guest.generations.keep_spare(true);
     guest.generations.drain();
-    size_t built = guest.kernel.times(create_vm);
+    size_t built = guest.kernel.times(KVM_CREATE_VM);
 
     guest.kernel.clock.hold();
     uint64_t waits = guest.kernel.clock.waits();
@@ -138,11 +138,11 @@ TEST_F(SkipIrqfdTest, TheNextSpareWaitsForThatToo)
     yield_until([&] { return guest.kernel.clock.waits() > waits; });
     EXPECT_EQ(guest.kernel.clock.next(), Kernel::forever)
         << "a batch of changes begins";
-    EXPECT_EQ(guest.kernel.times(create_vm), built);
+    EXPECT_EQ(guest.kernel.times(KVM_CREATE_VM), built);
     guest.kernel.clock.release();
     ASSERT_TRUE(guest.generations.before_run());
     guest.generations.drain();
-    EXPECT_EQ(guest.kernel.times(create_vm), built + 1);
+    EXPECT_EQ(guest.kernel.times(KVM_CREATE_VM), built + 1);
     EXPECT_EQ(guest.generations.spare().state, SpareState::Ready);
 }
 

@@ -12,7 +12,7 @@
 #include "guest.h"
 
 using namespace kvm_reset;
-using namespace uapi;
+using namespace kvm_reset::abi;
 
 namespace {
 
@@ -35,21 +35,21 @@ struct Net {
     {
         Net net;
         for (const IssuedIoctl &issued : guest.ioctls()) {
-            if (issued.request == set_user_memory_region) {
+            if (issued.request == KVM_SET_USER_MEMORY_REGION) {
                 net.slots[word(issued, 0, 4)] = issued.bytes;
                 if (word(issued, 16, 8) == 0) {
                     net.slots.erase(word(issued, 0, 4));
                 }
-            } else if (issued.request == ioeventfd) {
+            } else if (issued.request == KVM_IOEVENTFD) {
                 net.ioeventfds[word(issued, 8, 8)] = issued.bytes;
-                if (word(issued, 24, 4) & ioeventfd_deassign) {
+                if (word(issued, 24, 4) & KVM_IOEVENTFD_FLAG_DEASSIGN) {
                     net.ioeventfds.erase(word(issued, 8, 8));
                 }
-            } else if (issued.request == register_coalesced_mmio) {
+            } else if (issued.request == KVM_REGISTER_COALESCED_MMIO) {
                 net.zones[word(issued, 0, 8)] = issued.bytes;
-            } else if (issued.request == unregister_coalesced_mmio) {
+            } else if (issued.request == KVM_UNREGISTER_COALESCED_MMIO) {
                 net.zones.erase(word(issued, 0, 8));
-            } else if (issued.request == set_gsi_routing) {
+            } else if (issued.request == KVM_SET_GSI_ROUTING) {
                 net.routes = issued.bytes;
             }
         }
@@ -105,18 +105,18 @@ protected:
 TEST_F(SpareTest, AResetWithASpareBuildsNothing)
 {
     EXPECT_EQ(settled().state, SpareState::Ready);
-    size_t built = guest.kernel.times(create_vm);
+    size_t built = guest.kernel.times(KVM_CREATE_VM);
 
     bool during = true;
     guest.kernel.before_ioctl = [&](int, uint32_t request) {
-        EXPECT_FALSE(during && request == create_vm);
+        EXPECT_FALSE(during && request == KVM_CREATE_VM);
     };
     Result<Phases> done = guest.reset();
     during = false;
     ASSERT_TRUE(done);
     EXPECT_TRUE(done->spare);
     EXPECT_EQ(settled().state, SpareState::Ready);
-    EXPECT_EQ(guest.kernel.times(create_vm), built + 1);
+    EXPECT_EQ(guest.kernel.times(KVM_CREATE_VM), built + 1);
     EXPECT_EQ(guest.kernel.vms(), 2u);
 }
 
@@ -143,7 +143,7 @@ TEST_F(SpareTest, WhatChangesIsFollowedNotBuiltAnew)
     EXPECT_EQ(settled().state, SpareState::Ready);
     guest.slot(1, 0);
     guest.slot(2, 0x3000, 0x100000);
-    guest.ioeventfd(event, 0xc000, ioeventfd_deassign);
+    guest.ioeventfd(event, 0xc000, KVM_IOEVENTFD_FLAG_DEASSIGN);
     EXPECT_EQ(settled().state, SpareState::Ready);
     EXPECT_EQ(guest.generations.spare().built, built);
 
@@ -180,7 +180,7 @@ TEST_F(SpareTest, WhatKvmCannotUndoMakesANewOne)
     EXPECT_EQ(settled().state, SpareState::Ready);
     EXPECT_EQ(guest.generations.spare().built, built + 1);
     ASSERT_TRUE(guest.reset());
-    EXPECT_EQ(guest.ioctls(create_vcpu).size(), 1u);
+    EXPECT_EQ(guest.ioctls(KVM_CREATE_VCPU).size(), 1u);
 }
 
 TEST_F(SpareTest, ABurstOfChangesIsOneBatch)
@@ -226,7 +226,7 @@ TEST_F(SpareTest, ABatchEndsThoughChangesDoNot)
 
 TEST_F(SpareTest, ASpareThatCannotBeBuiltSaysWhyAndIsTriedAgain)
 {
-    guest.kernel.fail_always(create_vcpu, EBUSY);
+    guest.kernel.fail_always(KVM_CREATE_VCPU, EBUSY);
     ASSERT_TRUE(guest.reset());
     SpareStatus spare = settled();
     EXPECT_EQ(spare.state, SpareState::Failed);
@@ -280,18 +280,19 @@ TEST_F(SpareTest, WhateverChangesTheNewVmIsAsTheOldOne)
                 break;
             case 2:
                 guest.ioeventfd(events[n], 0xc000 + 4 * n,
-                                random() % 2 ? ioeventfd_deassign : 0);
+                                random() % 2 ? KVM_IOEVENTFD_FLAG_DEASSIGN : 0);
                 break;
             case 3:
                 guest.ioctl(guest.vm,
-                            random() % 2 ? register_coalesced_mmio
-                                         : unregister_coalesced_mmio,
-                            Zone{.addr = 0xa0000 + 0x1000 * n, .size = 0x1000});
+                            random() % 2 ? KVM_REGISTER_COALESCED_MMIO
+                                         : KVM_UNREGISTER_COALESCED_MMIO,
+                            kvm_coalesced_mmio_zone{
+                                .addr = 0xa0000 + 0x1000 * n, .size = 0x1000});
                 break;
             case 4: {
-                Routing<3> routing;
-                routing.routes[0].pin = random() % 16;
-                guest.ioctl(guest.vm, set_gsi_routing, routing);
+                kvm_irq_routing_of<3> routing;
+                routing.entries[0].u.irqchip.pin = random() % 16;
+                guest.ioctl(guest.vm, KVM_SET_GSI_ROUTING, routing);
                 break;
             }
             }

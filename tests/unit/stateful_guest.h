@@ -25,7 +25,7 @@ protected:
 
     void define()
     {
-        guest.ioctl(guest.vm, uapi::create_irqchip);
+        guest.ioctl(guest.vm, KVM_CREATE_IRQCHIP);
         guest.slot(0, 0x100000);
         for (unsigned id = 0; id < 2; id++) {
             vcpus.push_back(guest.vcpu(id));

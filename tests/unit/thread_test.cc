@@ -16,7 +16,7 @@
 #include "guest.h"
 
 using namespace kvm_reset;
-using namespace uapi;
+using namespace kvm_reset::abi;
 
 namespace {
 
@@ -37,8 +37,9 @@ protected:
         Result<Phases> done = guest.reset();
         EXPECT_TRUE(done) << done.error().what;
         std::vector<uint8_t> slots;
-        for (const IssuedIoctl &issued : guest.ioctls(set_user_memory_region)) {
-            slots.push_back(issued.bytes[0]);
+        for (const IssuedIoctl &issued :
+             guest.ioctls(KVM_SET_USER_MEMORY_REGION)) {
+            slots.push_back(issued.field(&kvm_userspace_memory_region::slot));
         }
         std::ranges::sort(slots);
         return slots;
@@ -70,10 +71,11 @@ TEST_F(ThreadTest, TwoThreadsRecordWhileAThirdTakesSnapshots)
             if (i % 1000 == 500) {
                 await_snapshot();
             }
-            EXPECT_EQ(guest.irqfd(fd, 5, i % 2 ? irqfd_deassign : 0), 0);
-            Msrs<1> msrs{.msrs = {{.index = 0x10a, .data = i}}};
-            EXPECT_EQ(guest.ioctl(vcpu, set_msrs, msrs), 1);
-            EXPECT_EQ(guest.ioctl(vcpu, run), 0);
+            EXPECT_EQ(guest.irqfd(fd, 5, i % 2 ? KVM_IRQFD_FLAG_DEASSIGN : 0),
+                      0);
+            kvm_msrs_of<1> msrs{.entries = {{.index = 0x10a, .data = i}}};
+            EXPECT_EQ(guest.ioctl(vcpu, KVM_SET_MSRS, msrs), 1);
+            EXPECT_EQ(guest.ioctl(vcpu, KVM_RUN), 0);
         }
         guest.slot(20, 0x1000);
     });

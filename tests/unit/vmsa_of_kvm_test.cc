@@ -9,11 +9,12 @@
 
 #include <gtest/gtest.h>
 
-#include "../kvm/linux_kvm.h"
+#include "kvm_abi.h"
 #include "firmware_image.h"
 #include "vmsa_of_kvm.h"
 
 using namespace kvm_reset;
+using namespace kvm_reset::abi;
 
 namespace {
 
@@ -88,8 +89,8 @@ TEST_F(VmsaOfKvmTest, OfAResetVcpuIsTheInitialOneInEveryByte)
 
 TEST_F(VmsaOfKvmTest, EachRegisterIsTakenFromItsPlace)
 {
-    __u64 *general[16] = {&regs.rax, &regs.rcx, &regs.rdx, &regs.rbx,
-                          &regs.rsp, &regs.rbp, &regs.rsi, &regs.rdi};
+    uint64_t *general[16] = {&regs.rax, &regs.rcx, &regs.rdx, &regs.rbx,
+                             &regs.rsp, &regs.rbp, &regs.rsi, &regs.rdi};
     kvm_segment *segments[] = {&sregs.es, &sregs.cs, &sregs.ss, &sregs.ds,
                                &sregs.fs, &sregs.gs, &sregs.tr, &sregs.ldt};
     memcpy(&general[8],

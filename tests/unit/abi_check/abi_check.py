@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Asks a C compiler whether the catalogue says what <linux/kvm.h> says.
+"""Asks a C compiler whether kvm_abi.h says what <linux/kvm.h> says.
 
-The catalogue holds plain numbers.  This makes a C program of every ioctl
-that a set of kernel headers defines, of every field that a row names
-(facts.txt), of every command of a confidential launch and of every value that
-a classifier knows, runs it, and compares.
+The product and its tests have KVM's structs and numbers from headers of their
+own (ABI below).  This puts the same questions to a C compiler that reads a
+set of kernel headers, and to a C++ compiler that reads ours: every struct's
+size, every field's place, every number.  It asks, too, about every ioctl that
+the kernel headers define, every field that a row of the catalogue names
+(facts.txt), every command of a confidential launch and every value that a
+classifier knows.
 C, because some of these headers give other numbers to a C++ compiler.
 
 A set of headers is "installed" (the compiler's own) or a folder like QEMU's
@@ -26,7 +29,18 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 SIZE_BITS = 0x3FFF << 16
-CASES = 6
+FIRST_QUESTION = 7      # line of the C program that asks
+CASES = 8
+ROOT = HERE.parents[2]
+ABI = [ROOT / 'accel/kvm-reset/kvm_abi.h',
+       ROOT / 'accel/kvm-reset/kvm_cap.h',
+       ROOT / 'accel/kvm-reset/kvm_struct.h',
+       ROOT / 'target/i386/kvm-reset/launch_abi.h']
+# Headers that have it are as new as ours: they lack nothing of ours.
+NEWEST_STRUCT = 'kvm_tdx_cmd'
+# Members that came to a struct later: padding that got a name, and these.
+LATER = re.compile(r'.*\.(?:pad\w*|reserved\w*'
+                   r'|runstate_update_flag|u\.hva|hypercall\.flags)')
 FROM_ENVIRONMENT = 'KVM_RESET_LINUX_HEADERS'
 # What describes a VM; the rest of asm/ is about the machine we run on.
 ASM_FILES = ('kvm.h', 'ptrace.h', 'sve_context.h')
@@ -40,10 +54,32 @@ ENUM_BODY = re.compile(r'\benum\s+\w*\s*\{([^}]*)\}')
 # How many there are is no command.
 LAUNCH = re.compile(r'KVM_(?:SEV|TDX)_(?!(?:CMD_)?NR_MAX)\w+')
 MACRO = re.compile(r'\b[A-Z][A-Z0-9_]{3,}\b')
+NO_MEMBER = re.compile(r':(\d+):\d+: error: .*no member named')
+OUR_STRUCT = re.compile(r'\bstruct\s+(kvm_\w+?)(?:_of)?\s*\{')
+OUR_CONSTANT = re.compile(r'\bconstexpr\s+uint\d+_t\s+(KVM_\w+)\s*=')
+OUR_FIELD = re.compile(r'[\w:]+\s*\*?\s*(\w+)((?:\[\w+\])*)'
+                       r'(?:\s*=\s*(?:\w+|\{\}))?;')
 
 
 class Unusable(Exception):
     """What ends the check, in one line."""
+
+
+class LackingMembers(Exception):
+    """Structs lack members that a C program asks about, on these lines."""
+
+    def __init__(self, lines: set[int]) -> None:
+        super().__init__(f'lines {sorted(lines)}')
+        self.lines = lines
+
+
+def answers_of(program: Path) -> dict[str, list[int]]:
+    """What a program of questions says, by label."""
+    answers = subprocess.run([str(program)], capture_output=True,
+                             text=True, check=True).stdout
+    return {label: [int(n) for n in numbers.split()]
+            for label, numbers in
+            (line.split(' ', 1) for line in answers.splitlines())}
 
 
 def join_lines(text: str) -> str:
@@ -109,6 +145,12 @@ class Headers:
             [self.cc, '-std=gnu11', *flags, *self.flags, str(path)],
             capture_output=True, check=False)
         if done.returncode:
+            errors = [line for line in done.stderr.decode().splitlines()
+                      if ' error: ' in line
+                      and 'too many errors' not in line]
+            places = [NO_MEMBER.search(line) for line in errors]
+            if errors and all(places):
+                raise LackingMembers({int(place[1]) for place in places})
             first = done.stderr.decode().strip().splitlines()
             raise Unusable(f'{self.cc} on {self.name}: '
                            + next((line for line in first if 'error' in line),
@@ -139,9 +181,10 @@ class Headers:
                  '#include <linux/kvm.h>',
                  '#define WIDTH(s, f) sizeof(((struct s *)0)->f)',
                  'int main(void)', '{']
-        for label, expression in questions:
-            if set(STRUCT.findall(expression)) - self.structs:
-                continue
+        assert len(lines) == FIRST_QUESTION - 1
+        asked = [(label, expression) for label, expression in questions
+                 if not set(STRUCT.findall(expression)) - self.structs]
+        for label, expression in asked:
             macros = [name for name in MACRO.findall(expression)
                       if name != 'WIDTH' and name not in self.enumerators]
             values = expression.split('; ')
@@ -153,12 +196,95 @@ class Headers:
                       '#endif']
         lines += ['    return 0;', '}', '']
         program = self.work / f'ask-{self.arch}'
-        self.compile('\n'.join(lines), 'ask', '-w', '-o', str(program))
-        answers = subprocess.run([str(program)], capture_output=True,
-                                 text=True, check=True).stdout
-        return {label: [int(n) for n in numbers.split()]
-                for label, numbers in
-                (line.split(' ', 1) for line in answers.splitlines())}
+        try:
+            self.compile('\n'.join(lines), 'ask', '-w', '-o', str(program))
+        except LackingMembers as lacking:
+            # The question is the line between its #if and #endif.
+            dropped = {(line - FIRST_QUESTION) // 3 for line in lacking.lines}
+            return self.ask([question for n, question in enumerate(asked)
+                             if n not in dropped])
+        return answers_of(program)
+
+
+class Abi:
+    """Our own headers, and the C++ compiler that reads them."""
+
+    def __init__(self, cxx: str) -> None:
+        self.cxx = cxx
+        text = ''.join(path.read_text() for path in ABI)
+        text = re.sub(r'/\*.*?\*/', ' ', text, flags=re.S)
+        self.constants = OUR_CONSTANT.findall(text)
+        self.fields: dict[str, list[tuple[str, str]]] = {}
+        for struct in OUR_STRUCT.finditer(text):
+            self.fields[struct[1]] = self.fields_in(text, struct.end())
+        missed = (set(re.findall(r'\bKVM_\w+(?=\s*=)', text))
+                  - set(self.constants))
+        if missed:
+            raise Unusable(f'{", ".join(sorted(missed))}: neither uint32_t nor '
+                           'uint64_t')
+
+    @staticmethod
+    def fields_in(text: str, at: int) -> list[tuple[str, str]]:
+        """The fields up to the brace that closes a struct: path and array
+        bounds.  What is in a union or struct without a name is the outer
+        one's."""
+        fields: list[tuple[str, str]] = []
+        starts: list[int] = []
+        token = re.compile(r'\s*(?:(?:union|struct)\s*(\{)|(\})\s*(\w*)([^;]*);|'
+                           + OUR_FIELD.pattern + ')')
+        while True:
+            found = token.match(text, at)
+            if not found:
+                raise Unusable(f'cannot read {text[at:at + 60].strip()!r}')
+            at = found.end()
+            opens, closes, name, bounds, field, array = found.groups()
+            if opens:
+                starts.append(len(fields))
+            elif closes and not starts:
+                return fields
+            elif closes:
+                start = starts.pop()
+                if name:
+                    inner = [(f'{name}.{path}', array)
+                             for path, array in fields[start:]]
+                    fields[start:] = inner
+            elif field != 'gap':
+                fields.append((field, array))
+
+    def questions(self) -> dict[str, str]:
+        asked = {name: name for name in self.constants}
+        for struct, fields in self.fields.items():
+            asked[struct] = f'sizeof(struct {struct})'
+            for path, array in fields:
+                # Of an array that follows the struct, an element's width.
+                first = '[0]' if array == '[count]' else ''
+                asked[f'{struct}.{path}'] = (
+                    f'offsetof(struct {struct}, {path}); '
+                    f'WIDTH({struct}, {path}{first})')
+        return asked
+
+    def answers(self, work: Path) -> dict[str, list[int]]:
+        lines = ['#include <cstddef>', '#include <cstdio>']
+        lines += [f'#include "{path}"' for path in ABI]
+        lines += ['#define WIDTH(s, f) sizeof(((s *)0)->f)',
+                  'using namespace kvm_reset::abi;', 'int main()', '{']
+        for label, expression in self.questions().items():
+            values = expression.replace('struct ', '').split('; ')
+            lines.append(f'    printf("{label}{" %llu" * len(values)}\\n"'
+                         + ''.join(f', (unsigned long long)({value})'
+                                   for value in values) + ');')
+        lines += ['}', '']
+        source, program = work / 'abi.cc', work / 'abi'
+        source.write_text('\n'.join(lines))
+        done = subprocess.run(
+            [self.cxx, '-std=gnu++2b', '-w', '-I', str(ABI[0].parent),
+             str(source), '-o', str(program)],
+            capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Unusable(f'{self.cxx} on {source.name}: '
+                           + next((line for line in done.stderr.splitlines()
+                                   if 'error' in line), 'no reason given'))
+        return answers_of(program)
 
 
 @dataclass
@@ -200,14 +326,41 @@ class Check:
     """The test cases, printed as TAP.  Each is one sentence."""
 
     def __init__(self, headers: Headers, catalogue: Catalogue,
-                 questions: dict[str, str]) -> None:
+                 questions: dict[str, str], abi: Abi) -> None:
         self.headers = headers
+        self.abi = abi
         self.catalogue = catalogue
         self.questions = questions
         self.ioctls = ioctls_in(headers.kvm_h())
         self.rows: dict[str, list[dict]] = {}
         for row in catalogue.rows:
             self.rows.setdefault(row['name'], []).append(row)
+
+    def every_struct_is_what_c_says(self) -> tuple[list[str], str]:
+        return self.ours_is_theirs(struct=True)
+
+    def every_constant_is_what_c_says(self) -> tuple[list[str], str]:
+        return self.ours_is_theirs(struct=False)
+
+    def ours_is_theirs(self, struct: bool) -> tuple[list[str], str]:
+        questions = {label: expression for label, expression
+                     in self.abi.questions().items()
+                     if label.startswith('kvm_') == struct}
+        theirs = self.headers.ask(list(questions.items()))
+        ours = self.abi.answers(self.headers.work)
+        wrong = [f'{label}: our header says {ours[label]}, C says {answer}'
+                 for label, answer in theirs.items() if answer != ours[label]]
+        lacking = [label for label in questions if label not in theirs]
+        wrong += [f'{label}: the kernel headers know no such thing'
+                  for label in lacking if self.should_know(label)]
+        return wrong, (f'{len(theirs)} questions' +
+                       (f'; {len(lacking)} on what these headers lack'
+                        if lacking else ''))
+
+    def should_know(self, label: str) -> bool:
+        return (NEWEST_STRUCT in self.headers.structs
+                or (label.partition('.')[0] in self.headers.structs
+                    and not LATER.fullmatch(label)))
 
     def every_ioctl_has_a_row(self) -> tuple[list[str], str]:
         # Of two names for one ioctl, one is enough.
@@ -310,6 +463,10 @@ class Check:
     def run(self, first: int) -> bool:
         """Prints the cases numbered from @first on; whether all are good."""
         cases = [
+            ('EveryStructIsWhatACCompilerSays',
+             self.every_struct_is_what_c_says),
+            ('EveryConstantIsWhatACCompilerSays',
+             self.every_constant_is_what_c_says),
             ('EveryIoctlOfTheHeadersHasARow', self.every_ioctl_has_a_row),
             ('EveryNumberIsWhatACCompilerSays',
              self.every_number_is_what_c_says),
@@ -333,8 +490,9 @@ class Check:
         return good
 
 
-def check_all(sets: list[str], cc: str, tool: Path) -> bool:
+def check_all(sets: list[str], cc: str, cxx: str, tool: Path) -> bool:
     catalogue = Catalogue.of(tool)
+    abi = Abi(cxx)
     questions = read_facts(HERE / 'facts.txt')
     good = True
     print(f'1..{CASES * len(sets)}')
@@ -342,7 +500,7 @@ def check_all(sets: list[str], cc: str, tool: Path) -> bool:
         with tempfile.TemporaryDirectory() as work:
             folder = None if name == 'installed' else Path(name)
             headers = Headers(name, cc, folder, Path(work))
-            check = Check(headers, catalogue, questions)
+            check = Check(headers, catalogue, questions, abi)
             good = check.run(CASES * number + 1) and good
     return good
 
@@ -353,6 +511,7 @@ def main() -> int:
     parser.add_argument('--catalogue', type=Path, required=True,
                         help='the kvm-reset-catalogue program')
     parser.add_argument('--cc', default='cc', help='a C compiler')
+    parser.add_argument('--cxx', default='c++', help='a C++ compiler')
     parser.add_argument('headers', nargs='*',
                         help='"installed", or a folder like linux-headers/;\n'
                              'without: the folders that\n'
@@ -366,7 +525,7 @@ def main() -> int:
               'QEMU tree')
         return 0
     try:
-        return 0 if check_all(sets, args.cc, args.catalogue) else 1
+        return 0 if check_all(sets, args.cc, args.cxx, args.catalogue) else 1
     except (Unusable, OSError, subprocess.CalledProcessError) as error:
         print(f'Bail out! {error}')
         print(f'abi_check: error: {error}', file=sys.stderr)
