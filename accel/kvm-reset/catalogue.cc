@@ -111,7 +111,8 @@ constexpr auto passthrough = [] {
     return result;
 }();
 
-static_assert(passthrough[0x80] == builder::io(0x80), "KVM_RUN is fast");
+static_assert(passthrough[ioc_number(abi::KVM_RUN)] == abi::KVM_RUN,
+              "KVM_RUN is fast");
 
 } /* namespace */
 
@@ -250,7 +251,7 @@ void see_vcpu_state(bool see)
 {
     for (const Row &row : table) {
         uint32_t number = ioc_number(row.request);
-        if (row.until_launch && passthrough[number] == row.request) {
+        if (row.defines_until_launch && passthrough[number] == row.request) {
             __atomic_store_n(&kvm_reset_passthrough[number],
                              see ? 0 : row.request, __ATOMIC_RELAXED);
         }

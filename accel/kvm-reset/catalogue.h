@@ -7,11 +7,9 @@
  * one table (catalogue.cc).  Everything else in this directory is generic:
  * to support one more ioctl is to add one row and one test.
  *
- * The rows hold numbers, not <linux/kvm.h>'s names, for three reasons: the
- * table must know ioctls that are newer than the headers it is built with;
- * Debian 12's headers give wrong numbers to a C++ compiler (an empty struct
- * has size 1 there); and a table of plain facts can be checked.  A test asks
- * a C compiler about every number, size and offset in it.
+ * The names in the rows are those of kvm_abi.h, which says why they are not
+ * <linux/kvm.h>'s.  A test asks a C compiler about every number, size and
+ * offset.
  */
 
 #ifndef KVM_RESET_CATALOGUE_H
@@ -186,11 +184,12 @@ struct Row {
                                            element; the call returns how many
                                            elements it took */
     bool exclusive = false;    /* two VMs cannot hold it at once */
-    bool latest = false;       /* replayed in order of the last
+    bool moves_to_end = false; /* replayed in order of the last
                                            definition, not of the first */
-    bool until_launch = false; /* what is volatile otherwise defines until the
+    bool defines_until_launch =
+        false; /* what is volatile otherwise defines until the
                                   launch of a confidential guest locks it */
-    WhenDetached detached = WhenDetached::Refused;
+    WhenDetached when_detached = WhenDetached::Refused;
     uint16_t room = 0; /* the kernel may read as many bytes; what is
                                   not there is zero */
     Classifier classify = nullptr;

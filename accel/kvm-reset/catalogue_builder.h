@@ -3,16 +3,17 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Only for catalogue*.cc.  Everything is constexpr: a row costs nothing at
- * run time, and a contradiction in one can be refused by the compiler.
+ * Only for catalogue*.cc.  A word is that of the member of Row that it sets.
+ * Everything is constexpr: a row costs nothing at run time, and the compiler
+ * rejects a field of another struct than the argument's.
  */
 
 #ifndef KVM_RESET_CATALOGUE_BUILDER_H
 #define KVM_RESET_CATALOGUE_BUILDER_H
 
-#include <initializer_list>
-
 #include "catalogue.h"
+#include "field_of.h"
+#include "kvm_abi.h"
 
 namespace kvm_reset::builder {
 
@@ -22,274 +23,220 @@ constexpr auto Vcpu = FdClass::Vcpu;
 constexpr auto Device = FdClass::Device;
 constexpr auto GuestMemfd = FdClass::GuestMemfd;
 constexpr auto Stats = FdClass::Stats;
+using enum Effect;
+using enum FdRole;
+using enum WhenDetached;
+constexpr auto Value = ArgKind::Value;
+constexpr auto FieldIsZero = Removal::When::FieldIsZero;
+constexpr auto FieldIs = Removal::When::FieldIs;
+constexpr auto FlagIsSet = Removal::When::FlagIsSet;
 
-/* KVM's ioctl numbers, as asm-generic/ioctl.h puts them together. */
-constexpr uint32_t kvm_ioc(uint32_t direction, uint32_t number, uint32_t size)
-{
-    return direction << 30 | size << 16 | 0xae << 8 | number;
-}
+struct NoFields {};
 
-constexpr uint32_t io(uint32_t number)
-{
-    return kvm_ioc(0, number, 0);
-}
+/*
+ * A row under construction; each word says one thing about it.  @Argument is
+ * what the ioctl's third argument points to.
+ */
+template <class Argument> class RowBuilder {
+    using Struct =
+        std::conditional_t<std::is_class_v<Argument>, Argument, NoFields>;
+    template <class Member> using In = Member Struct::*;
 
-constexpr uint32_t iow(uint32_t number, uint32_t size)
-{
-    return kvm_ioc(1, number, size);
-}
-
-constexpr uint32_t ior(uint32_t number, uint32_t size)
-{
-    return kvm_ioc(2, number, size);
-}
-
-constexpr uint32_t iowr(uint32_t number, uint32_t size)
-{
-    return kvm_ioc(3, number, size);
-}
-
-/* A row under construction; each word says one thing about it. */
-struct Entry : Row {
-    constexpr Entry(FdClass fd_class, const char *row_name, uint32_t number,
-                    Effect row_effect)
+public:
+    constexpr RowBuilder(FdClass on, Effect effect, const char *name,
+                         uint32_t request)
     {
-        on = fd_class;
-        name = row_name;
-        request = number;
-        effect = row_effect;
-        arg = ioc_size(number) ? ArgKind::Struct : ArgKind::None;
+        row_.on = on;
+        row_.effect = effect;
+        row_.name = name;
+        row_.request = request;
+        row_.arg = ioc_size(request) ? ArgKind::Struct : ArgKind::None;
+        if constexpr (!std::is_void_v<Argument>) {
+            row_.arg = ArgKind::Struct;
+            if (sizeof(Argument) != ioc_size(request)) {
+                row_.size = sizeof(Argument);
+            }
+        }
     }
+
+    constexpr operator Row() const { return row_; }
 
     /* The argument. */
-    constexpr Entry takes_value() const
+    constexpr RowBuilder &arg(ArgKind kind)
     {
-        Entry row = *this;
-        row.arg = ArgKind::Value;
-        return row;
+        row_.arg = kind;
+        return *this;
     }
 
-    constexpr Entry points_to(uint16_t bytes) const
+    template <class Element, class Count>
+    constexpr RowBuilder &tail(In<Count> count)
     {
-        Entry row = *this;
-        row.arg = ArgKind::Struct;
-        row.size = bytes;
-        return row;
+        row_.tail = {field_of(count), sizeof(Element)};
+        return *this;
     }
 
-    constexpr Entry with_tail(Field count, uint16_t element) const
+    constexpr RowBuilder &pointer(Pointer pointer)
     {
-        Entry row = *this;
-        row.tail = {count, element};
-        return row;
+        row_.pointer = pointer;
+        return *this;
     }
 
-    constexpr Entry with_pointer(Pointer what) const
+    /* Written for bytes that only @room tells of. */
+    constexpr RowBuilder &room(uint16_t bytes)
     {
-        Entry row = *this;
-        row.pointer = what;
-        return row;
+        row_.room = bytes;
+        return *this;
     }
 
-    /* What it defines. */
-    constexpr Entry with_key(std::initializer_list<Field> fields) const
+    /* The thing that it is about. */
+    template <class... Members>
+    constexpr RowBuilder &key(In<Members>... members)
     {
-        Entry row = *this;
+        (key(field_of(members)), ...);
+        return *this;
+    }
+
+    constexpr RowBuilder &key(Field field)
+    {
         size_t i = 0;
-        for (Field field : fields) {
-            row.key[i++] = field;
+        while (row_.key[i].width) {
+            i++;
         }
-        return row;
+        row_.key[i] = field;
+        return *this;
     }
 
-    constexpr Entry by_value() const
+    /* Bits of the key's @member that do not count. */
+    template <class Member>
+    constexpr RowBuilder &ignore(In<Member> member, uint64_t bits)
     {
-        Entry row = takes_value();
-        row.value_is_key = true;
-        return row;
+        for (Field &field : row_.key) {
+            if (field.width && field.offset == offset_of(member)) {
+                field.ignore = bits;
+            }
+        }
+        return *this;
     }
 
-    constexpr Entry of_family(uint32_t number) const
+    constexpr RowBuilder &value_is_key()
     {
-        Entry row = *this;
-        row.family = number;
-        return row;
+        row_.arg = ArgKind::Value;
+        row_.value_is_key = true;
+        return *this;
     }
 
-    constexpr Entry element_by_element() const
+    constexpr RowBuilder &family(uint32_t request)
     {
-        Entry row = *this;
-        row.each_element = true;
-        return row;
+        row_.family = request;
+        return *this;
     }
 
-    constexpr Entry in_latest_order() const
+    /* Each has the key @member. */
+    template <class Element, class Member>
+    constexpr RowBuilder &each_element(Member Element::*member)
     {
-        Entry row = *this;
-        row.latest = true;
-        return row;
+        row_.each_element = true;
+        return key(field_of(member));
     }
 
-    /* What takes it away. */
-    constexpr Entry taken_by_zero(Field field) const
+    constexpr RowBuilder &moves_to_end()
     {
-        Entry row = *this;
-        row.removal = {Removal::When::FieldIsZero, field};
-        return row;
+        row_.moves_to_end = true;
+        return *this;
     }
 
-    constexpr Entry taken_by_value(Field field, uint64_t value) const
+    constexpr RowBuilder &defines_until_launch()
     {
-        Entry row = *this;
-        row.removal = {Removal::When::FieldIs, field, 0, value};
-        return row;
+        row_.defines_until_launch = true;
+        return *this;
     }
 
-    constexpr Entry taken_by_flag(Field flags, uint32_t mask) const
+    /* What takes it away.  @what: the value, or the flag. */
+    template <class Member>
+    constexpr RowBuilder &removal(Removal::When when, In<Member> member,
+                                  uint32_t what = 0)
     {
-        Entry row = *this;
-        row.removal = {Removal::When::FlagIsSet, flags, mask};
-        return row;
+        row_.removal = {when, field_of(member), when == FlagIsSet ? what : 0,
+                        when == FieldIs ? what : 0};
+        return *this;
     }
 
-    constexpr Entry removing_containing() const
+    constexpr RowBuilder &removes_containing()
     {
-        Entry row = *this;
-        row.removes_containing = true;
-        return row;
+        row_.removes_containing = true;
+        return *this;
     }
 
     /* The files in it. */
-    constexpr Entry with_fd(FdField field) const
+    constexpr RowBuilder &fd(FdField field)
     {
-        Entry row = *this;
-        row.fds[row.fds[0].role == FdRole::None ? 0 : 1] = field;
-        return row;
+        row_.fds[row_.fds[0].role == FdRole::None ? 0 : 1] = field;
+        return *this;
     }
 
-    constexpr Entry eventfd(uint16_t offset) const
+    template <class Member>
+    constexpr RowBuilder &fd(FdRole role, In<Member> member)
     {
-        return with_fd({offset, FdRole::Eventfd});
+        return fd({offset_of(member), role});
     }
 
-    constexpr Entry eventfd_if(uint16_t offset, Field flags, uint32_t mask,
-                               uint32_t want) const
+    /* There if the bits @mask of @flags are @want. */
+    template <class Member, class Flags>
+    constexpr RowBuilder &fd_if(FdRole role, In<Member> member, In<Flags> flags,
+                                uint32_t mask, uint32_t want)
     {
-        return with_fd({offset, FdRole::Eventfd, flags, mask, want});
+        return fd({offset_of(member), role, field_of(flags), mask, want});
     }
 
-    constexpr Entry counts_until_launch() const
+    constexpr RowBuilder &exclusive()
     {
-        Entry row = *this;
-        row.until_launch = true;
-        return row;
+        row_.exclusive = true;
+        return *this;
     }
 
-    /* What becomes of it while the guest is detached from KVM. */
-    constexpr Entry waiting() const
+    constexpr RowBuilder &when_detached(WhenDetached what)
     {
-        Entry row = *this;
-        row.detached = WhenDetached::Waits;
-        return row;
+        row_.when_detached = what;
+        return *this;
     }
 
-    constexpr Entry with_nothing_to_tell() const
+    /* The fd that it makes: returned, or written to @member. */
+    constexpr RowBuilder &creates(FdClass what)
     {
-        Entry row = *this;
-        row.detached = WhenDetached::Nothing;
-        return row;
+        row_.creates = what;
+        return *this;
     }
 
-    constexpr Entry with_room(uint16_t bytes) const
+    template <class Member>
+    constexpr RowBuilder &creates(FdClass what, In<Member> member)
     {
-        Entry row = *this;
-        row.room = bytes;
-        return row;
+        row_.creates = what;
+        row_.created_in_arg = true;
+        row_.created = field_of(member);
+        return *this;
     }
 
-    constexpr Entry exclusively() const
+    constexpr RowBuilder &classify(Classifier by)
     {
-        Entry row = *this;
-        row.exclusive = true;
-        return row;
+        row_.classify = by;
+        return *this;
     }
 
-    /* The fd that it creates. */
-    constexpr Entry returning(FdClass what) const
+    constexpr RowBuilder &note(const char *why)
     {
-        Entry row = *this;
-        row.creates = what;
-        return row;
+        row_.note = why;
+        return *this;
     }
 
-    constexpr Entry creating(FdClass what, Field where) const
-    {
-        Entry row = *this;
-        row.creates = what;
-        row.created_in_arg = true;
-        row.created = where;
-        return row;
-    }
-
-    constexpr Entry classified_by(Classifier by) const
-    {
-        Entry row = *this;
-        row.classify = by;
-        return row;
-    }
-
-    constexpr Entry because(const char *why) const
-    {
-        Entry row = *this;
-        row.note = why;
-        return row;
-    }
+private:
+    Row row_;
 };
 
-constexpr Entry query(FdClass on, const char *name, uint32_t request)
+template <class Argument = void>
+constexpr RowBuilder<Argument> row(FdClass on, Effect effect, const char *name,
+                                   uint32_t request)
 {
-    return {on, name, request, Effect::Query};
-}
-
-constexpr Entry run(FdClass on, const char *name, uint32_t request)
-{
-    return {on, name, request, Effect::Run};
-}
-
-constexpr Entry passing(FdClass on, const char *name, uint32_t request)
-{
-    return {on, name, request, Effect::Volatile};
-}
-
-constexpr Entry define(FdClass on, const char *name, uint32_t request)
-{
-    return {on, name, request, Effect::Define};
-}
-
-constexpr Entry add(FdClass on, const char *name, uint32_t request)
-{
-    return {on, name, request, Effect::Add};
-}
-
-constexpr Entry remove(FdClass on, const char *name, uint32_t request)
-{
-    return {on, name, request, Effect::Remove};
-}
-
-constexpr Entry create(FdClass on, const char *name, uint32_t request)
-{
-    return {on, name, request, Effect::Create};
-}
-
-constexpr Entry launch(FdClass on, const char *name, uint32_t request)
-{
-    return {on, name, request, Effect::Launch};
-}
-
-constexpr Entry foreign(FdClass on, const char *name, uint32_t request,
-                        const char *note)
-{
-    return Entry(on, name, request, Effect::Foreign).because(note);
+    return {on, effect, name, request};
 }
 
 } /* namespace kvm_reset::builder */

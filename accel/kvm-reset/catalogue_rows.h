@@ -15,253 +15,283 @@
 
 namespace kvm_reset::rows {
 
+using namespace abi;
 using namespace builder;
 
 /* Rows that define the same things: named after the older of them. */
-inline constexpr uint32_t Slots = iow(0x46, 32);
-inline constexpr uint32_t Cpuid = iow(0x8a, 8);
-inline constexpr uint32_t Pit = io(0x64);
-inline constexpr uint32_t CoalescedZones = iow(0x67, 16);
-inline constexpr uint32_t EncryptedRegions = ior(0xbb, 16);
+inline constexpr uint32_t Slots = KVM_SET_USER_MEMORY_REGION;
+inline constexpr uint32_t Cpuid = KVM_SET_CPUID;
+inline constexpr uint32_t Pit = KVM_CREATE_PIT;
+inline constexpr uint32_t CoalescedZones = KVM_REGISTER_COALESCED_MMIO;
+inline constexpr uint32_t EncryptedRegions = KVM_MEMORY_ENCRYPT_REG_REGION;
 
 inline constexpr Row system[] = {
-    query(System, "KVM_GET_API_VERSION", io(0x00)),
-    create(System, "KVM_CREATE_VM", io(0x01)).takes_value().returning(Vm),
-    query(System, "KVM_GET_MSR_INDEX_LIST", iowr(0x02, 4)),
-    query(System, "KVM_CHECK_EXTENSION", io(0x03)).takes_value(),
-    query(System, "KVM_GET_VCPU_MMAP_SIZE", io(0x04)),
-    query(System, "KVM_GET_SUPPORTED_CPUID", iowr(0x05, 8)),
-    query(System, "KVM_GET_EMULATED_CPUID", iowr(0x09, 8)),
-    query(System, "KVM_GET_MSR_FEATURE_INDEX_LIST", iowr(0x0a, 4)),
-    query(System, "KVM_GET_MSRS", iowr(0x88, 8)),
-    query(System, "KVM_X86_GET_MCE_CAP_SUPPORTED", ior(0x9d, 8)),
-    query(System, "KVM_GET_SUPPORTED_HV_CPUID", iowr(0xc1, 8)),
-    query(System, "KVM_GET_DEVICE_ATTR", iow(0xe2, 24)),
-    query(System, "KVM_HAS_DEVICE_ATTR", iow(0xe3, 24)),
+    row(System, Query, NAMED(KVM_GET_API_VERSION)),
+    row(System, Create, NAMED(KVM_CREATE_VM)).arg(Value).creates(Vm),
+    row<kvm_msr_list>(System, Query, NAMED(KVM_GET_MSR_INDEX_LIST)),
+    row(System, Query, NAMED(KVM_CHECK_EXTENSION)).arg(Value),
+    row(System, Query, NAMED(KVM_GET_VCPU_MMAP_SIZE)),
+    row<kvm_cpuid2>(System, Query, NAMED(KVM_GET_SUPPORTED_CPUID)),
+    row<kvm_cpuid2>(System, Query, NAMED(KVM_GET_EMULATED_CPUID)),
+    row<kvm_msr_list>(System, Query, NAMED(KVM_GET_MSR_FEATURE_INDEX_LIST)),
+    row<kvm_msrs>(System, Query, NAMED(KVM_GET_MSRS)),
+    row<uint64_t>(System, Query, NAMED(KVM_X86_GET_MCE_CAP_SUPPORTED)),
+    row<kvm_cpuid2>(System, Query, NAMED(KVM_GET_SUPPORTED_HV_CPUID)),
+    row<kvm_device_attr>(System, Query, NAMED(KVM_GET_DEVICE_ATTR)),
+    row<kvm_device_attr>(System, Query, NAMED(KVM_HAS_DEVICE_ATTR)),
 };
 
 inline constexpr Row vm[] = {
-    query(Vm, "KVM_CHECK_EXTENSION", io(0x03)).takes_value(),
-    create(Vm, "KVM_CREATE_VCPU", io(0x41)).by_value().returning(Vcpu),
-    passing(Vm, "KVM_GET_DIRTY_LOG", iow(0x42, 16)).with_nothing_to_tell(),
-    define(Vm, "KVM_SET_NR_MMU_PAGES", io(0x44)).takes_value(),
-    query(Vm, "KVM_GET_NR_MMU_PAGES", io(0x45)),
+    row(Vm, Query, NAMED(KVM_CHECK_EXTENSION)).arg(Value),
+    row(Vm, Create, NAMED(KVM_CREATE_VCPU)).value_is_key().creates(Vcpu),
+    row<kvm_dirty_log>(Vm, Volatile, NAMED(KVM_GET_DIRTY_LOG))
+        .when_detached(Nothing),
+    row(Vm, Define, NAMED(KVM_SET_NR_MMU_PAGES)).arg(Value),
+    row(Vm, Query, NAMED(KVM_GET_NR_MMU_PAGES)),
 
-    add(Vm, "KVM_SET_USER_MEMORY_REGION", iow(0x46, 32))
-        .of_family(Slots)
-        .with_key({{0, 4}})
-        .taken_by_zero({16, 8}),
-    add(Vm, "KVM_SET_USER_MEMORY_REGION2", iow(0x49, 160))
-        .of_family(Slots)
-        .with_key({{0, 4}})
-        .taken_by_zero({16, 8})
-        .with_fd({40, FdRole::Object, {4, 4}, 4, 4}),
-    define(Vm, "KVM_SET_TSS_ADDR", io(0x47)).takes_value(),
-    define(Vm, "KVM_SET_IDENTITY_MAP_ADDR", iow(0x48, 8)),
+    row<kvm_userspace_memory_region>(Vm, Add, NAMED(KVM_SET_USER_MEMORY_REGION))
+        .family(Slots)
+        .key(&kvm_userspace_memory_region::slot)
+        .removal(FieldIsZero, &kvm_userspace_memory_region::memory_size),
+    row<kvm_userspace_memory_region2>(Vm, Add,
+                                      NAMED(KVM_SET_USER_MEMORY_REGION2))
+        .family(Slots)
+        .key(&kvm_userspace_memory_region2::slot)
+        .removal(FieldIsZero, &kvm_userspace_memory_region2::memory_size)
+        .fd_if(Object, &kvm_userspace_memory_region2::guest_memfd,
+               &kvm_userspace_memory_region2::flags, KVM_MEM_GUEST_MEMFD,
+               KVM_MEM_GUEST_MEMFD),
+    row(Vm, Define, NAMED(KVM_SET_TSS_ADDR)).arg(Value),
+    row<uint64_t>(Vm, Define, NAMED(KVM_SET_IDENTITY_MAP_ADDR)),
 
-    define(Vm, "KVM_CREATE_IRQCHIP", io(0x60)),
-    passing(Vm, "KVM_IRQ_LINE", iow(0x61, 8)).with_key({{0, 4}}).waiting(),
-    passing(Vm, "KVM_IRQ_LINE_STATUS", iowr(0x67, 8))
-        .with_key({{0, 4}})
-        .waiting(),
-    passing(Vm, "KVM_SIGNAL_MSI", iow(0xa5, 32))
-        .with_key({{0, 4}, {4, 4}, {8, 4}, {16, 4}})
-        .waiting(),
-    query(Vm, "KVM_GET_IRQCHIP", iowr(0x62, 520)),
-    passing(Vm, "KVM_SET_IRQCHIP", ior(0x63, 520)),
-    define(Vm, "KVM_CREATE_PIT", io(0x64)).of_family(Pit),
-    define(Vm, "KVM_CREATE_PIT2", iow(0x77, 64)).of_family(Pit),
-    query(Vm, "KVM_GET_PIT", iowr(0x65, 72)),
-    passing(Vm, "KVM_SET_PIT", ior(0x66, 72)),
-    query(Vm, "KVM_GET_PIT2", ior(0x9f, 112)),
-    passing(Vm, "KVM_SET_PIT2", iow(0xa0, 112)),
-    define(Vm, "KVM_REINJECT_CONTROL", io(0x71))
-        .points_to(32)
-        .because("its number says nothing of its argument"),
+    row(Vm, Define, NAMED(KVM_CREATE_IRQCHIP)),
+    row<kvm_irq_level>(Vm, Volatile, NAMED(KVM_IRQ_LINE))
+        .key(&kvm_irq_level::irq)
+        .when_detached(Waits),
+    row<kvm_irq_level>(Vm, Volatile, NAMED(KVM_IRQ_LINE_STATUS))
+        .key(&kvm_irq_level::irq)
+        .when_detached(Waits),
+    row<kvm_msi>(Vm, Volatile, NAMED(KVM_SIGNAL_MSI))
+        .key(&kvm_msi::address_lo, &kvm_msi::address_hi, &kvm_msi::data,
+             &kvm_msi::devid)
+        .when_detached(Waits),
+    row<kvm_irqchip>(Vm, Query, NAMED(KVM_GET_IRQCHIP)),
+    row<kvm_irqchip>(Vm, Volatile, NAMED(KVM_SET_IRQCHIP)),
+    row(Vm, Define, NAMED(KVM_CREATE_PIT)).family(Pit),
+    row<kvm_pit_config>(Vm, Define, NAMED(KVM_CREATE_PIT2)).family(Pit),
+    row<kvm_pit_state>(Vm, Query, NAMED(KVM_GET_PIT)),
+    row<kvm_pit_state>(Vm, Volatile, NAMED(KVM_SET_PIT)),
+    row<kvm_pit_state2>(Vm, Query, NAMED(KVM_GET_PIT2)),
+    row<kvm_pit_state2>(Vm, Volatile, NAMED(KVM_SET_PIT2)),
+    row<kvm_reinject_control>(Vm, Define, NAMED(KVM_REINJECT_CONTROL))
+        .note("its number says nothing of its argument"),
 
-    add(Vm, "KVM_REGISTER_COALESCED_MMIO", iow(0x67, 16))
-        .of_family(CoalescedZones)
-        .with_key({{0, 8}, {8, 4}, {12, 4}}),
-    remove(Vm, "KVM_UNREGISTER_COALESCED_MMIO", iow(0x68, 16))
-        .of_family(CoalescedZones)
-        .with_key({{0, 8}, {8, 4}, {12, 4}})
-        .removing_containing(),
-    define(Vm, "KVM_SET_GSI_ROUTING", iow(0x6a, 8))
-        .with_tail({0, 4}, 48)
-        .in_latest_order()
-        .because("a route may name what was created since the first table"),
-    add(Vm, "KVM_IRQFD", iow(0x76, 32))
-        .with_key({{0, 4}, {4, 4}})
-        .taken_by_flag({8, 4}, 1)
-        .eventfd(0)
-        .eventfd_if(12, {8, 4}, 2, 2)
-        .exclusively(),
-    add(Vm, "KVM_IOEVENTFD", iow(0x79, 64))
-        .with_key(
-            {{8, 8}, {16, 4}, {.offset = 24, .width = 4, .ignore = 4}, {0, 8}})
-        .taken_by_flag({24, 4}, 4)
-        .eventfd(20),
-    add(Vm, "KVM_HYPERV_EVENTFD", iow(0xbd, 24))
-        .with_key({{0, 4}})
-        .taken_by_flag({8, 4}, 1)
-        .eventfd_if(4, {8, 4}, 1, 0),
+    row<kvm_coalesced_mmio_zone>(Vm, Add, NAMED(KVM_REGISTER_COALESCED_MMIO))
+        .family(CoalescedZones)
+        .key(&kvm_coalesced_mmio_zone::addr, &kvm_coalesced_mmio_zone::size,
+             &kvm_coalesced_mmio_zone::pio),
+    row<kvm_coalesced_mmio_zone>(Vm, Remove,
+                                 NAMED(KVM_UNREGISTER_COALESCED_MMIO))
+        .family(CoalescedZones)
+        .key(&kvm_coalesced_mmio_zone::addr, &kvm_coalesced_mmio_zone::size,
+             &kvm_coalesced_mmio_zone::pio)
+        .removes_containing(),
+    row<kvm_irq_routing>(Vm, Define, NAMED(KVM_SET_GSI_ROUTING))
+        .tail<kvm_irq_routing_entry>(&kvm_irq_routing::nr)
+        .moves_to_end()
+        .note("a route may name what was created since the first table"),
+    row<kvm_irqfd>(Vm, Add, NAMED(KVM_IRQFD))
+        .key(&kvm_irqfd::fd, &kvm_irqfd::gsi)
+        .removal(FlagIsSet, &kvm_irqfd::flags, KVM_IRQFD_FLAG_DEASSIGN)
+        .fd(Eventfd, &kvm_irqfd::fd)
+        .fd_if(Eventfd, &kvm_irqfd::resamplefd, &kvm_irqfd::flags,
+               KVM_IRQFD_FLAG_RESAMPLE, KVM_IRQFD_FLAG_RESAMPLE)
+        .exclusive(),
+    row<kvm_ioeventfd>(Vm, Add, NAMED(KVM_IOEVENTFD))
+        .key(&kvm_ioeventfd::addr, &kvm_ioeventfd::len, &kvm_ioeventfd::flags,
+             &kvm_ioeventfd::datamatch)
+        .ignore(&kvm_ioeventfd::flags, KVM_IOEVENTFD_FLAG_DEASSIGN)
+        .removal(FlagIsSet, &kvm_ioeventfd::flags, KVM_IOEVENTFD_FLAG_DEASSIGN)
+        .fd(Eventfd, &kvm_ioeventfd::fd),
+    row<kvm_hyperv_eventfd>(Vm, Add, NAMED(KVM_HYPERV_EVENTFD))
+        .key(&kvm_hyperv_eventfd::conn_id)
+        .removal(FlagIsSet, &kvm_hyperv_eventfd::flags,
+                 KVM_HYPERV_EVENTFD_DEASSIGN)
+        .fd_if(Eventfd, &kvm_hyperv_eventfd::fd, &kvm_hyperv_eventfd::flags,
+               KVM_HYPERV_EVENTFD_DEASSIGN, 0),
 
-    define(Vm, "KVM_SET_BOOT_CPU_ID", io(0x78)).takes_value(),
-    define(Vm, "KVM_XEN_HVM_CONFIG", iow(0x7a, 56))
-        .because("the kernel keeps the blobs' addresses and reads them when "
-                 "the guest asks: nothing to copy"),
-    query(Vm, "KVM_XEN_HVM_GET_ATTR", iowr(0xc8, 72)),
-    define(Vm, "KVM_XEN_HVM_SET_ATTR", iow(0xc9, 72))
-        .with_key({{0, 2}})
-        .classified_by(classify_xen_hvm),
-    passing(Vm, "KVM_XEN_HVM_EVTCHN_SEND", iow(0xd0, 12))
-        .with_key({{0, 4}, {4, 4}, {8, 4}})
-        .waiting(),
-    passing(Vm, "KVM_SET_CLOCK", iow(0x7b, 48)),
-    query(Vm, "KVM_GET_CLOCK", ior(0x7c, 48)),
-    define(Vm, "KVM_SET_TSC_KHZ", io(0xa2)).takes_value(),
-    query(Vm, "KVM_GET_TSC_KHZ", io(0xa3)),
+    row(Vm, Define, NAMED(KVM_SET_BOOT_CPU_ID)).arg(Value),
+    row<kvm_xen_hvm_config>(Vm, Define, NAMED(KVM_XEN_HVM_CONFIG))
+        .note("the kernel keeps the blobs' addresses and reads them when "
+              "the guest asks: nothing to copy"),
+    row<kvm_xen_hvm_attr>(Vm, Query, NAMED(KVM_XEN_HVM_GET_ATTR)),
+    row<kvm_xen_hvm_attr>(Vm, Define, NAMED(KVM_XEN_HVM_SET_ATTR))
+        .key(&kvm_xen_hvm_attr::type)
+        .classify(classify_xen_hvm),
+    row<kvm_irq_routing_xen_evtchn>(Vm, Volatile,
+                                    NAMED(KVM_XEN_HVM_EVTCHN_SEND))
+        .key(&kvm_irq_routing_xen_evtchn::port,
+             &kvm_irq_routing_xen_evtchn::vcpu,
+             &kvm_irq_routing_xen_evtchn::priority)
+        .when_detached(Waits),
+    row<kvm_clock_data>(Vm, Volatile, NAMED(KVM_SET_CLOCK)),
+    row<kvm_clock_data>(Vm, Query, NAMED(KVM_GET_CLOCK)),
+    row(Vm, Define, NAMED(KVM_SET_TSC_KHZ)).arg(Value),
+    row(Vm, Query, NAMED(KVM_GET_TSC_KHZ)),
 
-    define(Vm, "KVM_ENABLE_CAP", iow(0xa3, 104))
-        .with_key({{0, 4}})
-        .classified_by(classify_vm_cap)
-        .with_fd({8, FdRole::Held, {0, 4}, 0xffffffff, 196})
-        .because("KVM_CAP_SGX_ATTRIBUTE names a file"),
-    define(Vm, "KVM_SET_PMU_EVENT_FILTER", iow(0xb2, 32)).with_tail({4, 4}, 8),
-    define(Vm, "KVM_X86_SET_MSR_FILTER", iow(0xc6, 392))
-        .with_pointer({.offset = 24,
-                       .count = {12, 4},
-                       .bits = 1,
-                       .round = 64,
-                       .repeat = 16,
-                       .stride = 24}),
+    row<kvm_enable_cap>(Vm, Define, NAMED(KVM_ENABLE_CAP))
+        .key(&kvm_enable_cap::cap)
+        .classify(classify_vm_cap)
+        .fd_if(Held, &kvm_enable_cap::args, &kvm_enable_cap::cap, ~0u,
+               KVM_CAP_SGX_ATTRIBUTE)
+        .note("KVM_CAP_SGX_ATTRIBUTE names a file"),
+    row<kvm_pmu_event_filter>(Vm, Define, NAMED(KVM_SET_PMU_EVENT_FILTER))
+        .tail<uint64_t>(&kvm_pmu_event_filter::nevents),
+    row<kvm_msr_filter>(Vm, Define, NAMED(KVM_X86_SET_MSR_FILTER))
+        .pointer({.offset = field_of(&kvm_msr_filter::ranges,
+                                     &kvm_msr_filter_range::bitmap)
+                                .offset,
+                  .count = field_of(&kvm_msr_filter::ranges,
+                                    &kvm_msr_filter_range::nmsrs),
+                  .bits = 1,
+                  .round = 64,
+                  .repeat = KVM_MSR_FILTER_MAX_RANGES,
+                  .stride = sizeof(kvm_msr_filter_range)}),
 
-    launch(Vm, "KVM_MEMORY_ENCRYPT_OP", iowr(0xba, 8))
-        .points_to(24)
-        .classified_by(classify_encrypt_op)
-        .because("its number says a long, its argument is a command"),
-    add(Vm, "KVM_MEMORY_ENCRYPT_REG_REGION", ior(0xbb, 16))
-        .of_family(EncryptedRegions)
-        .with_key({{0, 8}, {8, 8}}),
-    remove(Vm, "KVM_MEMORY_ENCRYPT_UNREG_REGION", ior(0xbc, 16))
-        .of_family(EncryptedRegions)
-        .with_key({{0, 8}, {8, 8}}),
-    passing(Vm, "KVM_CLEAR_DIRTY_LOG", iowr(0xc0, 24)),
-    passing(Vm, "KVM_RESET_DIRTY_RINGS", io(0xc7)),
-    define(Vm, "KVM_SET_MEMORY_ATTRIBUTES", iow(0xd2, 32))
-        .with_key({{0, 8}, {8, 8}})
-        .in_latest_order()
-        .classified_by(classify_memory_attributes)
-        .because("of two ranges that overlap the later one wins"),
-    create(Vm, "KVM_CREATE_GUEST_MEMFD", iowr(0xd4, 64)).returning(GuestMemfd),
-    create(Vm, "KVM_GET_STATS_FD", io(0xce)).returning(Stats),
+    row<kvm_sev_cmd>(Vm, Launch, NAMED(KVM_MEMORY_ENCRYPT_OP))
+        .classify(classify_encrypt_op)
+        .note("its number says a long, its argument is a command"),
+    row<kvm_enc_region>(Vm, Add, NAMED(KVM_MEMORY_ENCRYPT_REG_REGION))
+        .family(EncryptedRegions)
+        .key(&kvm_enc_region::addr, &kvm_enc_region::size),
+    row<kvm_enc_region>(Vm, Remove, NAMED(KVM_MEMORY_ENCRYPT_UNREG_REGION))
+        .family(EncryptedRegions)
+        .key(&kvm_enc_region::addr, &kvm_enc_region::size),
+    row<kvm_clear_dirty_log>(Vm, Volatile, NAMED(KVM_CLEAR_DIRTY_LOG)),
+    row(Vm, Volatile, NAMED(KVM_RESET_DIRTY_RINGS)),
+    row<kvm_memory_attributes>(Vm, Define, NAMED(KVM_SET_MEMORY_ATTRIBUTES))
+        .key(&kvm_memory_attributes::address, &kvm_memory_attributes::size)
+        .moves_to_end()
+        .classify(classify_memory_attributes)
+        .note("of two ranges that overlap the later one wins"),
+    row<kvm_create_guest_memfd>(Vm, Create, NAMED(KVM_CREATE_GUEST_MEMFD))
+        .creates(GuestMemfd),
+    row(Vm, Create, NAMED(KVM_GET_STATS_FD)).creates(Stats),
 
-    create(Vm, "KVM_CREATE_DEVICE", iowr(0xe0, 12))
-        .creating(Device, {4, 4})
-        .classified_by(classify_create_device),
-    foreign(Vm, "KVM_SET_DEVICE_ATTR", iow(0xe1, 24),
-            "arm64, s390: x86 has no attributes of a VM"),
-    query(Vm, "KVM_GET_DEVICE_ATTR", iow(0xe2, 24)),
-    query(Vm, "KVM_HAS_DEVICE_ATTR", iow(0xe3, 24)),
+    row<kvm_create_device>(Vm, Create, NAMED(KVM_CREATE_DEVICE))
+        .creates(Device, &kvm_create_device::fd)
+        .classify(classify_create_device),
+    row<kvm_device_attr>(Vm, Foreign, NAMED(KVM_SET_DEVICE_ATTR))
+        .note("arm64, s390: x86 has no attributes of a VM"),
+    row<kvm_device_attr>(Vm, Query, NAMED(KVM_GET_DEVICE_ATTR)),
+    row<kvm_device_attr>(Vm, Query, NAMED(KVM_HAS_DEVICE_ATTR)),
 };
 
 inline constexpr Row vcpu[] = {
-    run(Vcpu, "KVM_RUN", io(0x80)),
-    query(Vcpu, "KVM_GET_REGS", ior(0x81, 144)),
-    passing(Vcpu, "KVM_SET_REGS", iow(0x82, 144)).counts_until_launch(),
-    query(Vcpu, "KVM_GET_SREGS", ior(0x83, 312)),
-    passing(Vcpu, "KVM_SET_SREGS", iow(0x84, 312)).counts_until_launch(),
-    query(Vcpu, "KVM_GET_SREGS2", ior(0xcc, 320)),
-    passing(Vcpu, "KVM_SET_SREGS2", iow(0xcd, 320)).counts_until_launch(),
-    query(Vcpu, "KVM_TRANSLATE", iowr(0x85, 24)),
-    passing(Vcpu, "KVM_INTERRUPT", iow(0x86, 4)),
-    query(Vcpu, "KVM_GET_MSRS", iowr(0x88, 8)),
-    define(Vcpu, "KVM_SET_MSRS", iow(0x89, 8))
-        .with_tail({0, 4}, 16)
-        .element_by_element()
-        .with_key({{0, 4}})
-        .classified_by(classify_msr)
-        .counts_until_launch(),
-    define(Vcpu, "KVM_SET_CPUID", iow(0x8a, 8))
-        .of_family(Cpuid)
-        .with_tail({0, 4}, 24),
-    define(Vcpu, "KVM_SET_CPUID2", iow(0x90, 8))
-        .of_family(Cpuid)
-        .with_tail({0, 4}, 40),
-    query(Vcpu, "KVM_GET_CPUID2", iowr(0x91, 8)),
-    query(Vcpu, "KVM_GET_SUPPORTED_HV_CPUID", iowr(0xc1, 8)),
-    define(Vcpu, "KVM_SET_SIGNAL_MASK", iow(0x8b, 4))
-        .with_tail({0, 4}, 1)
-        .because("a null pointer is a definition too: no mask"),
-    query(Vcpu, "KVM_GET_FPU", ior(0x8c, 416)),
-    passing(Vcpu, "KVM_SET_FPU", iow(0x8d, 416)).counts_until_launch(),
-    query(Vcpu, "KVM_GET_LAPIC", ior(0x8e, 1024)),
-    passing(Vcpu, "KVM_SET_LAPIC", iow(0x8f, 1024)).counts_until_launch(),
-    define(Vcpu, "KVM_TPR_ACCESS_REPORTING", iowr(0x92, 40)),
-    passing(Vcpu, "KVM_SET_VAPIC_ADDR", iow(0x93, 8)),
-    query(Vcpu, "KVM_GET_MP_STATE", ior(0x98, 4)),
-    passing(Vcpu, "KVM_SET_MP_STATE", iow(0x99, 4)).counts_until_launch(),
-    passing(Vcpu, "KVM_NMI", io(0x9a)),
-    passing(Vcpu, "KVM_SMI", io(0xb7)),
-    add(Vcpu, "KVM_SET_GUEST_DEBUG", iow(0x9b, 72)).taken_by_zero({0, 4}),
-    define(Vcpu, "KVM_X86_SETUP_MCE", iow(0x9c, 8)),
-    passing(Vcpu, "KVM_X86_SET_MCE", iow(0x9e, 64)),
-    query(Vcpu, "KVM_GET_VCPU_EVENTS", ior(0x9f, 64)),
-    passing(Vcpu, "KVM_SET_VCPU_EVENTS", iow(0xa0, 64)).counts_until_launch(),
-    query(Vcpu, "KVM_GET_DEBUGREGS", ior(0xa1, 128)),
-    passing(Vcpu, "KVM_SET_DEBUGREGS", iow(0xa2, 128)).counts_until_launch(),
-    define(Vcpu, "KVM_SET_TSC_KHZ", io(0xa2)).takes_value(),
-    query(Vcpu, "KVM_GET_TSC_KHZ", io(0xa3)),
-    define(Vcpu, "KVM_ENABLE_CAP", iow(0xa3, 104))
-        .with_key({{0, 4}})
-        .classified_by(classify_vcpu_cap)
-        .with_pointer({.offset = 8, .bits = 16, .when = {0, 4}, .is = 163})
-        .because("KVM_CAP_HYPERV_ENLIGHTENED_VMCS writes to where it points"),
-    query(Vcpu, "KVM_GET_XSAVE", ior(0xa4, 4096)),
-    query(Vcpu, "KVM_GET_XSAVE2", ior(0xcf, 4096)),
-    passing(Vcpu, "KVM_SET_XSAVE", iow(0xa5, 4096))
-        .counts_until_launch()
-        .with_room(0x4000)
-        .because("the number has the size of old; KVM_CAP_XSAVE2 says more"),
-    query(Vcpu, "KVM_GET_XCRS", ior(0xa6, 392)),
-    passing(Vcpu, "KVM_SET_XCRS", iow(0xa7, 392)).counts_until_launch(),
-    query(Vcpu, "KVM_GET_ONE_REG", iow(0xab, 16)),
-    define(Vcpu, "KVM_SET_ONE_REG", iow(0xac, 16))
-        .with_key({{0, 8}})
-        .classified_by(classify_one_reg)
-        .with_pointer({.offset = 8, .bits = 64})
-        .counts_until_launch(),
-    query(Vcpu, "KVM_GET_REG_LIST", iowr(0xb0, 8)),
-    passing(Vcpu, "KVM_KVMCLOCK_CTRL", io(0xad)),
-    launch(Vcpu, "KVM_MEMORY_ENCRYPT_OP", iowr(0xba, 8))
-        .points_to(24)
-        .classified_by(classify_encrypt_op),
-    query(Vcpu, "KVM_GET_NESTED_STATE", iowr(0xbe, 128)),
-    passing(Vcpu, "KVM_SET_NESTED_STATE", iow(0xbf, 128)),
-    query(Vcpu, "KVM_XEN_VCPU_GET_ATTR", iowr(0xca, 72)),
-    define(Vcpu, "KVM_XEN_VCPU_SET_ATTR", iow(0xcb, 72))
-        .with_key({{0, 2}})
-        .classified_by(classify_xen_vcpu),
-    create(Vcpu, "KVM_GET_STATS_FD", io(0xce)).returning(Stats),
-    passing(Vcpu, "KVM_PRE_FAULT_MEMORY", iowr(0xd5, 64)),
-    foreign(Vcpu, "KVM_SET_DEVICE_ATTR", iow(0xe1, 24),
-            "an attribute other than the TSC's offset")
-        .classified_by(classify_vcpu_attr),
-    query(Vcpu, "KVM_GET_DEVICE_ATTR", iow(0xe2, 24)),
-    query(Vcpu, "KVM_HAS_DEVICE_ATTR", iow(0xe3, 24)),
+    row(Vcpu, Run, NAMED(KVM_RUN)),
+    row<kvm_regs>(Vcpu, Query, NAMED(KVM_GET_REGS)),
+    row<kvm_regs>(Vcpu, Volatile, NAMED(KVM_SET_REGS)).defines_until_launch(),
+    row<kvm_sregs>(Vcpu, Query, NAMED(KVM_GET_SREGS)),
+    row<kvm_sregs>(Vcpu, Volatile, NAMED(KVM_SET_SREGS)).defines_until_launch(),
+    row<kvm_sregs2>(Vcpu, Query, NAMED(KVM_GET_SREGS2)),
+    row<kvm_sregs2>(Vcpu, Volatile, NAMED(KVM_SET_SREGS2))
+        .defines_until_launch(),
+    row<kvm_translation>(Vcpu, Query, NAMED(KVM_TRANSLATE)),
+    row<kvm_interrupt>(Vcpu, Volatile, NAMED(KVM_INTERRUPT)),
+    row<kvm_msrs>(Vcpu, Query, NAMED(KVM_GET_MSRS)),
+    row<kvm_msrs>(Vcpu, Define, NAMED(KVM_SET_MSRS))
+        .tail<kvm_msr_entry>(&kvm_msrs::nmsrs)
+        .each_element(&kvm_msr_entry::index)
+        .classify(classify_msr)
+        .defines_until_launch(),
+    row<kvm_cpuid>(Vcpu, Define, NAMED(KVM_SET_CPUID))
+        .family(Cpuid)
+        .tail<kvm_cpuid_entry>(&kvm_cpuid::nent),
+    row<kvm_cpuid2>(Vcpu, Define, NAMED(KVM_SET_CPUID2))
+        .family(Cpuid)
+        .tail<kvm_cpuid_entry2>(&kvm_cpuid2::nent),
+    row<kvm_cpuid2>(Vcpu, Query, NAMED(KVM_GET_CPUID2)),
+    row<kvm_cpuid2>(Vcpu, Query, NAMED(KVM_GET_SUPPORTED_HV_CPUID)),
+    row<kvm_signal_mask>(Vcpu, Define, NAMED(KVM_SET_SIGNAL_MASK))
+        .tail<uint8_t>(&kvm_signal_mask::len)
+        .note("a null pointer is a definition too: no mask"),
+    row<kvm_fpu>(Vcpu, Query, NAMED(KVM_GET_FPU)),
+    row<kvm_fpu>(Vcpu, Volatile, NAMED(KVM_SET_FPU)).defines_until_launch(),
+    row<kvm_lapic_state>(Vcpu, Query, NAMED(KVM_GET_LAPIC)),
+    row<kvm_lapic_state>(Vcpu, Volatile, NAMED(KVM_SET_LAPIC))
+        .defines_until_launch(),
+    row<kvm_tpr_access_ctl>(Vcpu, Define, NAMED(KVM_TPR_ACCESS_REPORTING)),
+    row<kvm_vapic_addr>(Vcpu, Volatile, NAMED(KVM_SET_VAPIC_ADDR)),
+    row<kvm_mp_state>(Vcpu, Query, NAMED(KVM_GET_MP_STATE)),
+    row<kvm_mp_state>(Vcpu, Volatile, NAMED(KVM_SET_MP_STATE))
+        .defines_until_launch(),
+    row(Vcpu, Volatile, NAMED(KVM_NMI)),
+    row(Vcpu, Volatile, NAMED(KVM_SMI)),
+    row<kvm_guest_debug>(Vcpu, Add, NAMED(KVM_SET_GUEST_DEBUG))
+        .removal(FieldIsZero, &kvm_guest_debug::control),
+    row<uint64_t>(Vcpu, Define, NAMED(KVM_X86_SETUP_MCE)),
+    row<kvm_x86_mce>(Vcpu, Volatile, NAMED(KVM_X86_SET_MCE)),
+    row<kvm_vcpu_events>(Vcpu, Query, NAMED(KVM_GET_VCPU_EVENTS)),
+    row<kvm_vcpu_events>(Vcpu, Volatile, NAMED(KVM_SET_VCPU_EVENTS))
+        .defines_until_launch(),
+    row<kvm_debugregs>(Vcpu, Query, NAMED(KVM_GET_DEBUGREGS)),
+    row<kvm_debugregs>(Vcpu, Volatile, NAMED(KVM_SET_DEBUGREGS))
+        .defines_until_launch(),
+    row(Vcpu, Define, NAMED(KVM_SET_TSC_KHZ)).arg(Value),
+    row(Vcpu, Query, NAMED(KVM_GET_TSC_KHZ)),
+    row<kvm_enable_cap>(Vcpu, Define, NAMED(KVM_ENABLE_CAP))
+        .key(&kvm_enable_cap::cap)
+        .classify(classify_vcpu_cap)
+        .pointer({.offset = offset_of(&kvm_enable_cap::args),
+                  .bits = 16,
+                  .when = field_of(&kvm_enable_cap::cap),
+                  .is = KVM_CAP_HYPERV_ENLIGHTENED_VMCS})
+        .note("KVM_CAP_HYPERV_ENLIGHTENED_VMCS writes to where it points"),
+    row<kvm_xsave>(Vcpu, Query, NAMED(KVM_GET_XSAVE)),
+    row<kvm_xsave>(Vcpu, Query, NAMED(KVM_GET_XSAVE2)),
+    row<kvm_xsave>(Vcpu, Volatile, NAMED(KVM_SET_XSAVE))
+        .defines_until_launch()
+        .room(0x4000)
+        .note("the number has the size of old; KVM_CAP_XSAVE2 says more"),
+    row<kvm_xcrs>(Vcpu, Query, NAMED(KVM_GET_XCRS)),
+    row<kvm_xcrs>(Vcpu, Volatile, NAMED(KVM_SET_XCRS)).defines_until_launch(),
+    row<kvm_one_reg>(Vcpu, Query, NAMED(KVM_GET_ONE_REG)),
+    row<kvm_one_reg>(Vcpu, Define, NAMED(KVM_SET_ONE_REG))
+        .key(&kvm_one_reg::id)
+        .classify(classify_one_reg)
+        .pointer({.offset = offset_of(&kvm_one_reg::addr), .bits = 64})
+        .defines_until_launch(),
+    row<kvm_reg_list>(Vcpu, Query, NAMED(KVM_GET_REG_LIST)),
+    row(Vcpu, Volatile, NAMED(KVM_KVMCLOCK_CTRL)),
+    row<kvm_sev_cmd>(Vcpu, Launch, NAMED(KVM_MEMORY_ENCRYPT_OP))
+        .classify(classify_encrypt_op),
+    row<kvm_nested_state>(Vcpu, Query, NAMED(KVM_GET_NESTED_STATE)),
+    row<kvm_nested_state>(Vcpu, Volatile, NAMED(KVM_SET_NESTED_STATE)),
+    row<kvm_xen_vcpu_attr>(Vcpu, Query, NAMED(KVM_XEN_VCPU_GET_ATTR)),
+    row<kvm_xen_vcpu_attr>(Vcpu, Define, NAMED(KVM_XEN_VCPU_SET_ATTR))
+        .key(&kvm_xen_vcpu_attr::type)
+        .classify(classify_xen_vcpu),
+    row(Vcpu, Create, NAMED(KVM_GET_STATS_FD)).creates(Stats),
+    row<kvm_pre_fault_memory>(Vcpu, Volatile, NAMED(KVM_PRE_FAULT_MEMORY)),
+    row<kvm_device_attr>(Vcpu, Foreign, NAMED(KVM_SET_DEVICE_ATTR))
+        .note("an attribute other than the TSC's offset")
+        .classify(classify_vcpu_attr),
+    row<kvm_device_attr>(Vcpu, Query, NAMED(KVM_GET_DEVICE_ATTR)),
+    row<kvm_device_attr>(Vcpu, Query, NAMED(KVM_HAS_DEVICE_ATTR)),
 };
 
 inline constexpr Row device[] = {
-    add(Device, "KVM_SET_DEVICE_ATTR", iow(0xe1, 24))
-        .with_pointer({.offset = 16, .bits = 32})
-        .with_key({{4, 4}, {.offset = 0, .width = 4, .inside = true}})
-        .taken_by_value({8, 8}, 2)
-        .with_fd({.offset = 0, .role = FdRole::File, .inside = true})
-        .exclusively()
-        .classified_by(classify_device_attr)
-        .because("KVM_DEV_VFIO_FILE: one file goes to one VM"),
-    query(Device, "KVM_GET_DEVICE_ATTR", iow(0xe2, 24)),
-    query(Device, "KVM_HAS_DEVICE_ATTR", iow(0xe3, 24)),
+    row<kvm_device_attr>(Device, Add, NAMED(KVM_SET_DEVICE_ATTR))
+        .pointer({.offset = offset_of(&kvm_device_attr::addr), .bits = 32})
+        .key(&kvm_device_attr::group)
+        .key(pointed<int32_t>())
+        .removal(FieldIs, &kvm_device_attr::attr, KVM_DEV_VFIO_FILE_DEL)
+        .fd({.role = File, .inside = true})
+        .exclusive()
+        .classify(classify_device_attr)
+        .note("KVM_DEV_VFIO_FILE: one file goes to one VM"),
+    row<kvm_device_attr>(Device, Query, NAMED(KVM_GET_DEVICE_ATTR)),
+    row<kvm_device_attr>(Device, Query, NAMED(KVM_HAS_DEVICE_ATTR)),
 };
 
 } /* namespace kvm_reset::rows */

@@ -49,7 +49,8 @@ bool fd_field_present(const FdField &field, const Argument &arg)
 static Effect until_launch(const Row &row, Effect effect,
                            const ClassifyContext &context)
 {
-    return effect == Effect::Volatile && row.until_launch && context.launching
+    return effect == Effect::Volatile && row.defines_until_launch &&
+                   context.launching
              ? Effect::Define
              : effect;
 }

@@ -19,8 +19,8 @@ namespace kvm_reset {
 
 /* One value that a classifier knows. */
 struct ArgumentRule {
-    uint64_t value = 0;
     const char *name = nullptr; /* as in <linux/kvm.h> */
+    uint64_t value = 0;
     Effect effect = Effect::Foreign;
     const char *note = nullptr;
 };

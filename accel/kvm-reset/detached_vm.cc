@@ -12,7 +12,7 @@ namespace kvm_reset {
 
 int DetachedVm::answer(const Row &row, ObjectId target, uintptr_t arg)
 {
-    switch (row.detached) {
+    switch (row.when_detached) {
     case WhenDetached::Waits:
         pending_.add(row, target, Argument::copy(row, arg));
         return 0;

@@ -10,6 +10,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "field_of.h"
+#include "kvm_abi.h"
 #include "registers.h"
 
 namespace kvm_reset {
@@ -17,19 +19,6 @@ namespace kvm_reset {
 using namespace registers;
 
 namespace {
-
-/* struct kvm_clock_data */
-constexpr Field clock_field{0, 8};
-constexpr Field clock_flags{8, 4};
-constexpr uint32_t clock_realtime = 1 << 2;
-
-/* struct kvm_device_attr: flags, group, attr, addr; all zero but the last. */
-struct Attribute {
-    uint32_t flags = 0;
-    uint32_t group = 0;
-    uint64_t attr = 0;
-    uint64_t address = 0;
-};
 
 /* Of kvm_run: the struct, and the data of port I/O. */
 constexpr size_t page_bytes = 8192;
@@ -69,7 +58,9 @@ int GuestState::issue(const StatePiece &piece, uint32_t request, int fd,
                       std::vector<uint8_t> &value) const
 {
     if (piece.form == PieceForm::Attribute) {
-        Attribute attribute{.address = uintptr_t(value.data())};
+        abi::kvm_device_attr attribute{.group = abi::KVM_VCPU_TSC_CTRL,
+                                       .attr = abi::KVM_VCPU_TSC_OFFSET,
+                                       .addr = uintptr_t(value.data())};
         return kernel_->ioctl(fd, request, uintptr_t(&attribute));
     }
     return kernel_->ioctl(fd, request, uintptr_t(value.data()));
@@ -248,13 +239,14 @@ Result<void> GuestState::put_item(const Item &item, int fd) const
     }
     if (piece.form == PieceForm::Clock) {
         /* KVM adds the time since, if it told what time it was. */
-        uint64_t realtime = read_field(value, clock_flags) & clock_realtime;
+        constexpr Field clock = field_of(&abi::kvm_clock_data::clock);
+        constexpr Field flags = field_of(&abi::kvm_clock_data::flags);
+        uint64_t realtime = read_field(value, flags) & abi::KVM_CLOCK_REALTIME;
         if (!realtime) {
-            write_field(value, clock_field,
-                        read_field(value, clock_field) +
-                            (kernel_->now() - item.at));
+            write_field(value, clock,
+                        read_field(value, clock) + (kernel_->now() - item.at));
         }
-        write_field(value, clock_flags, realtime);
+        write_field(value, flags, realtime);
     }
     int ret = set(piece, fd, std::move(value));
     if (ret < 0) {

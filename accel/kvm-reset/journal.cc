@@ -55,13 +55,13 @@ EntryPtr Journal::put(const Key &key, Entry entry)
         if (old->row == entry.row && old->arg == entry.arg &&
             old->files == entry.files && old->objects == entry.objects &&
             !entry.held && !entry.sub_command &&
-            (!entry.row->latest || is_last(*old))) {
+            (!entry.row->moves_to_end || is_last(*old))) {
             return old;
         }
         entry.order = old->order;
         drop(*old);
     }
-    if (!entry.order || entry.row->latest) {
+    if (!entry.order || entry.row->moves_to_end) {
         entry.order = next();
     }
     entry.version = version_ = next();

@@ -16,6 +16,8 @@
 #include <cstdint>
 
 #include "catalogue.h"
+#include "field_of.h"
+#include "kvm_abi.h"
 
 namespace kvm_reset {
 
@@ -65,10 +67,13 @@ struct LaunchCommand {
     const char *note = nullptr;
 };
 
-/* Bytes of the command, and where its fields are (KVM API, x86). */
-constexpr size_t launch_header_size = 24;
-constexpr Field launch_id{0, 4};
-constexpr Field launch_data{8, 8};
+/* Bytes of the command, and where the fields are that all have (x86). */
+constexpr size_t launch_header_size = sizeof(abi::kvm_sev_cmd);
+constexpr Field launch_id = field_of(&abi::kvm_sev_cmd::id);
+constexpr Field launch_data = field_of(&abi::kvm_sev_cmd::data);
+static_assert(launch_header_size == sizeof(abi::kvm_tdx_cmd) &&
+              launch_id.offset == offset_of(&abi::kvm_tdx_cmd::id) &&
+              launch_data.offset == offset_of(&abi::kvm_tdx_cmd::data));
 
 } /* namespace kvm_reset */
 

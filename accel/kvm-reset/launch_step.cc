@@ -10,13 +10,12 @@
 #include <cstring>
 
 #include "argument.h"
-#include "catalogue_builder.h"
+#include "kvm_abi.h"
 
 namespace kvm_reset {
 
 /* The kernel asks to be called again, but not without end. */
 constexpr int most_idle_calls = 1000;
-constexpr uint32_t memory_encrypt_op = builder::iowr(0xba, 8);
 
 const char *to_string(LaunchEffect effect)
 {
@@ -236,7 +235,8 @@ Result<void> LaunchStep::take(Kernel &kernel, int fd, Answer *answer) const
     int idle = 0, ret;
     while (true) {
         uint64_t before = read_field(argument.bytes(), left);
-        ret = kernel.ioctl(fd, memory_encrypt_op, uintptr_t(header.data()));
+        ret = kernel.ioctl(fd, abi::KVM_MEMORY_ENCRYPT_OP,
+                           uintptr_t(header.data()));
         uint64_t rest = read_field(argument.bytes(), left);
         bool again = ret == -EINTR ||
                      (left.width && (ret == -EAGAIN || (ret >= 0 && rest)));

@@ -14,7 +14,7 @@ using namespace registers;
 
 uint64_t data_of(std::span<const uint8_t> list, size_t entry)
 {
-    return read_field(list, {uint16_t(head + entry * entry_size + 8), 8});
+    return read_field(list, field_of_entry(entry, &abi::kvm_msr_entry::data));
 }
 
 size_t count_of(std::span<const uint8_t> list)

@@ -13,23 +13,33 @@
 #include <vector>
 
 #include "argument.h"
+#include "field_of.h"
 #include "kernel.h"
+#include "kvm_abi.h"
 
 namespace kvm_reset {
 
-/* struct kvm_msrs: the count, padding, then entries. */
 namespace registers {
-constexpr size_t head = 8;
-constexpr size_t entry_size = 16;
-constexpr Field count_field{0, 4};
+constexpr size_t head = sizeof(abi::kvm_msrs);
+constexpr size_t entry_size = sizeof(abi::kvm_msr_entry);
+constexpr Field count_field = field_of(&abi::kvm_msrs::nmsrs);
 /* KVM takes no more at once. */
 constexpr size_t most_at_once = 200;
 } /* namespace registers */
 
+/* A field of an entry. */
+template <class Member>
+constexpr Field field_of_entry(size_t entry, Member abi::kvm_msr_entry::*member)
+{
+    Field field = field_of(member);
+    field.offset += registers::head + entry * registers::entry_size;
+    return field;
+}
+
 /* Where the index of an entry is, and what it says. */
 constexpr Field index_of(size_t entry)
 {
-    return {uint16_t(registers::head + entry * registers::entry_size), 4};
+    return field_of_entry(entry, &abi::kvm_msr_entry::index);
 }
 uint64_t data_of(std::span<const uint8_t> list, size_t entry);
 size_t count_of(std::span<const uint8_t> list);

@@ -9,8 +9,8 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "catalogue_builder.h"
 #include "guest_state.h"
+#include "kvm_abi.h"
 #include "registers.h"
 
 namespace kvm_reset {
@@ -18,8 +18,6 @@ namespace kvm_reset {
 using namespace registers;
 
 namespace {
-
-constexpr uint32_t check_extension = builder::io(0x03);
 
 /* What a KVM or a VM says that has no such thing. */
 bool says_none(int code)
@@ -34,7 +32,7 @@ bool says_none(int code)
 /* What KVM fails to say it has, it may have all the same. */
 Result<bool> GuestState::has(uint32_t cap, int vm) const
 {
-    int ret = kernel_->ioctl(vm, check_extension, cap);
+    int ret = kernel_->ioctl(vm, abi::KVM_CHECK_EXTENSION, cap);
 
     if (ret < 0) {
         return fail(-ret, "asking KVM for capability %u", cap);
@@ -74,7 +72,7 @@ Result<std::vector<uint8_t>> GuestState::blank(const StatePiece &piece,
     }
     size_t size = piece.size;
     if (piece.form == PieceForm::Sized) {
-        int need = kernel_->ioctl(vm, check_extension, piece.cap);
+        int need = kernel_->ioctl(vm, abi::KVM_CHECK_EXTENSION, piece.cap);
         if (need < 0) {
             return fail(-need, "asking for the size of %s", piece.name);
         }

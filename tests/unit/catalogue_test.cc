@@ -314,12 +314,13 @@ TEST(Catalogue, WhatIsNeverRecordedHasNothingToSayOfRecording)
             continue;
         }
         /* What waits while the guest is detached is told apart. */
-        EXPECT_EQ(key_fields(row) != 0, row.detached == WhenDetached::Waits)
+        EXPECT_EQ(key_fields(row) != 0,
+                  row.when_detached == WhenDetached::Waits)
             << title(row);
         EXPECT_EQ(row.tail.element, 0) << title(row);
         EXPECT_EQ(row.pointer.bits, 0u) << title(row);
         EXPECT_EQ(row.fds[0].role, FdRole::None) << title(row);
-        EXPECT_FALSE(row.exclusive || row.latest || row.each_element)
+        EXPECT_FALSE(row.exclusive || row.moves_to_end || row.each_element)
             << title(row);
     }
 }

@@ -13,6 +13,7 @@
 #include <cerrno>
 
 #include "arch.h"
+#include "kvm_abi.h"
 #include "launch_commands.h"
 #include "plan_digest.h"
 #include "state_pieces.h"
@@ -20,18 +21,16 @@
 
 namespace kvm_reset {
 
-constexpr uint32_t kvm_get_msr_feature_index_list = 0xc004ae0a;
-
 static std::vector<uint32_t> feature_msrs(Kernel &kernel, int system)
 {
     /* struct kvm_msr_list: the count, then the indices. */
     std::vector<uint32_t> list(1);
 
-    int ret = kernel.ioctl(system, kvm_get_msr_feature_index_list,
+    int ret = kernel.ioctl(system, abi::KVM_GET_MSR_FEATURE_INDEX_LIST,
                            uintptr_t(list.data()));
     if (ret == -E2BIG) {
         list.resize(1 + list[0]);
-        ret = kernel.ioctl(system, kvm_get_msr_feature_index_list,
+        ret = kernel.ioctl(system, abi::KVM_GET_MSR_FEATURE_INDEX_LIST,
                            uintptr_t(list.data()));
     }
     if (ret < 0) {

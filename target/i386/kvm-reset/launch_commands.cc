@@ -3,9 +3,8 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Numbers, sizes and offsets are those of <asm/kvm.h>; what the commands do
- * is in the kernel's Documentation/virt/kvm/x86/amd-memory-encryption.rst and
- * intel-tdx.rst.
+ * What the commands do is in the kernel's Documentation/virt/kvm/x86/
+ * amd-memory-encryption.rst and intel-tdx.rst.
  */
 
 #include "launch_commands.h"
@@ -13,145 +12,171 @@
 #include <algorithm>
 #include <array>
 
+#include "launch_abi.h"
+
 namespace kvm_reset {
+
+using namespace abi;
 
 namespace {
 
-constexpr auto Vm = FdClass::Vm;
 constexpr auto Vcpu = FdClass::Vcpu;
 using enum LaunchEffect;
 
-constexpr Field sev_error{16, 4};
-constexpr Field tdx_error{16, 8};
+/* A row under construction; each word is that of what it sets. */
+class CommandBuilder {
+public:
+    constexpr CommandBuilder(const char *name, uint32_t id, LaunchEffect effect,
+                             uint16_t size)
+    {
+        command_.name = name;
+        command_.id = id;
+        command_.effect = effect;
+        command_.size = size;
+    }
 
-/* KVM_CREATE_VM: KVM_X86_TDX_VM. */
-constexpr uint64_t tdx_vm_type = 5;
+    constexpr operator LaunchCommand() const { return command_; }
 
-/* A page that is added as zeros has no source. */
-constexpr uint64_t snp_page_type_zero = 3;
+    constexpr CommandBuilder &on(FdClass fd)
+    {
+        command_.on = fd;
+        return *this;
+    }
 
-constexpr LaunchPointer to(uint16_t offset, Field length, uint32_t unit = 1)
+    constexpr CommandBuilder &data_is_value()
+    {
+        command_.data_is_value = true;
+        return *this;
+    }
+
+    constexpr CommandBuilder &tail(Field count, uint16_t element)
+    {
+        command_.tail = {count, element};
+        return *this;
+    }
+
+    constexpr CommandBuilder &pointer(LaunchPointer pointer)
+    {
+        command_.pointers[command_.pointers[0].unit ? 1 : 0] = pointer;
+        return *this;
+    }
+
+    constexpr CommandBuilder &left(Field field)
+    {
+        command_.left = field;
+        return *this;
+    }
+
+    constexpr CommandBuilder &note(const char *why)
+    {
+        command_.note = why;
+        return *this;
+    }
+
+private:
+    LaunchCommand command_;
+};
+
+constexpr CommandBuilder command(const char *name, uint32_t id,
+                                 LaunchEffect effect)
 {
-    return {.offset = offset, .length = length, .unit = unit};
+    return {name, id, effect, 0};
 }
 
+/* @Argument: what data points to. */
+template <class Argument>
+constexpr CommandBuilder command(const char *name, uint32_t id,
+                                 LaunchEffect effect)
+{
+    return {name, id, effect, sizeof(Argument)};
+}
+
+/* A pointer, and the field that says how many bytes are there. */
+template <class Struct, class Member, class Length>
+constexpr LaunchPointer bytes(Member Struct::*member, Length Struct::*length,
+                              LaunchPointing pointing = LaunchPointing::To)
+{
+    return {.offset = offset_of(member),
+            .length = field_of(length),
+            .unit = 1,
+            .pointing = pointing};
+}
+
+constexpr const char *migration = "migration";
+constexpr const char *key_is_away = "the source has the key";
+
 constexpr LaunchCommand sev[] = {
-    {.name = "KVM_SEV_INIT", .id = 0, .effect = Define},
-    {.name = "KVM_SEV_ES_INIT", .id = 1, .effect = Define},
-    {.name = "KVM_SEV_LAUNCH_START",
-     .id = 2,
-     .effect = Define,
-     .size = 40,
-     .pointers = {to(8, {16, 4}), to(24, {32, 4})}},
-    {.name = "KVM_SEV_LAUNCH_UPDATE_DATA",
-     .id = 3,
-     .effect = Step,
-     .size = 16,
-     .pointers = {{{.offset = 0,
-                    .length = {8, 4},
-                    .unit = 1,
-                    .pointing = LaunchPointing::InPlace}}}},
-    {.name = "KVM_SEV_LAUNCH_UPDATE_VMSA", .id = 4, .effect = Step},
-    {.name = "KVM_SEV_LAUNCH_SECRET", .id = 5, .effect = Secret},
-    {.name = "KVM_SEV_LAUNCH_MEASURE",
-     .id = 6,
-     .effect = Step,
-     .size = 16,
-     .pointers = {{{.offset = 0,
-                    .length = {8, 4},
-                    .unit = 1,
-                    .pointing = LaunchPointing::From}}},
-     .note = "a question, without which the firmware does not go on"},
-    {.name = "KVM_SEV_LAUNCH_FINISH", .id = 7, .effect = Finish},
-    {.name = "KVM_SEV_SEND_START",
-     .id = 8,
-     .effect = Foreign,
-     .note = "migration"},
-    {.name = "KVM_SEV_SEND_UPDATE_DATA",
-     .id = 9,
-     .effect = Foreign,
-     .note = "migration"},
-    {.name = "KVM_SEV_SEND_UPDATE_VMSA",
-     .id = 10,
-     .effect = Foreign,
-     .note = "migration"},
-    {.name = "KVM_SEV_SEND_FINISH",
-     .id = 11,
-     .effect = Foreign,
-     .note = "migration"},
-    {.name = "KVM_SEV_RECEIVE_START",
-     .id = 12,
-     .effect = Foreign,
-     .note = "the source has the key"},
-    {.name = "KVM_SEV_RECEIVE_UPDATE_DATA",
-     .id = 13,
-     .effect = Foreign,
-     .note = "the source has the key"},
-    {.name = "KVM_SEV_RECEIVE_UPDATE_VMSA",
-     .id = 14,
-     .effect = Foreign,
-     .note = "the source has the key"},
-    {.name = "KVM_SEV_RECEIVE_FINISH",
-     .id = 15,
-     .effect = Foreign,
-     .note = "the source has the key"},
-    {.name = "KVM_SEV_GUEST_STATUS", .id = 16, .effect = Query},
-    {.name = "KVM_SEV_DBG_DECRYPT", .id = 17, .effect = Query},
-    {.name = "KVM_SEV_DBG_ENCRYPT",
-     .id = 18,
-     .effect = Query,
-     .note = "writes to the memory of a guest that may be debugged"},
-    {.name = "KVM_SEV_CERT_EXPORT", .id = 19, .effect = Query},
-    {.name = "KVM_SEV_GET_ATTESTATION_REPORT", .id = 20, .effect = Query},
-    {.name = "KVM_SEV_SEND_CANCEL",
-     .id = 21,
-     .effect = Foreign,
-     .note = "migration"},
-    {.name = "KVM_SEV_INIT2", .id = 22, .effect = Define, .size = 48},
-    {.name = "KVM_SEV_SNP_LAUNCH_START",
-     .id = 100,
-     .effect = Define,
-     .size = 64},
-    {.name = "KVM_SEV_SNP_LAUNCH_UPDATE",
-     .id = 101,
-     .effect = Step,
-     .size = 64,
-     .pointers = {{{.offset = 8,
-                    .length = {16, 8},
-                    .unit = 1,
-                    .when = {24, 1},
-                    .equal = false,
-                    .is = snp_page_type_zero}}},
-     .left = {16, 8}},
-    {.name = "KVM_SEV_SNP_LAUNCH_FINISH",
-     .id = 102,
-     .effect = Finish,
-     .size = 88,
-     .pointers = {{{.offset = 0, .unit = 96, .when = {16, 1}, .is = 1},
-                   {.offset = 8, .unit = 4096, .when = {16, 1}, .is = 1}}}},
+    command(NAMED(KVM_SEV_INIT), Define),
+    command(NAMED(KVM_SEV_ES_INIT), Define),
+    command<kvm_sev_launch_start>(NAMED(KVM_SEV_LAUNCH_START), Define)
+        .pointer(bytes(&kvm_sev_launch_start::dh_uaddr,
+                       &kvm_sev_launch_start::dh_len))
+        .pointer(bytes(&kvm_sev_launch_start::session_uaddr,
+                       &kvm_sev_launch_start::session_len)),
+    command<kvm_sev_launch_update_data>(NAMED(KVM_SEV_LAUNCH_UPDATE_DATA), Step)
+        .pointer(bytes(&kvm_sev_launch_update_data::uaddr,
+                       &kvm_sev_launch_update_data::len,
+                       LaunchPointing::InPlace)),
+    command(NAMED(KVM_SEV_LAUNCH_UPDATE_VMSA), Step),
+    command(NAMED(KVM_SEV_LAUNCH_SECRET), Secret),
+    command<kvm_sev_launch_measure>(NAMED(KVM_SEV_LAUNCH_MEASURE), Step)
+        .pointer(bytes(&kvm_sev_launch_measure::uaddr,
+                       &kvm_sev_launch_measure::len, LaunchPointing::From))
+        .note("a question, without which the firmware does not go on"),
+    command(NAMED(KVM_SEV_LAUNCH_FINISH), Finish),
+    command(NAMED(KVM_SEV_SEND_START), Foreign).note(migration),
+    command(NAMED(KVM_SEV_SEND_UPDATE_DATA), Foreign).note(migration),
+    command(NAMED(KVM_SEV_SEND_UPDATE_VMSA), Foreign).note(migration),
+    command(NAMED(KVM_SEV_SEND_FINISH), Foreign).note(migration),
+    command(NAMED(KVM_SEV_RECEIVE_START), Foreign).note(key_is_away),
+    command(NAMED(KVM_SEV_RECEIVE_UPDATE_DATA), Foreign).note(key_is_away),
+    command(NAMED(KVM_SEV_RECEIVE_UPDATE_VMSA), Foreign).note(key_is_away),
+    command(NAMED(KVM_SEV_RECEIVE_FINISH), Foreign).note(key_is_away),
+    command(NAMED(KVM_SEV_GUEST_STATUS), Query),
+    command(NAMED(KVM_SEV_DBG_DECRYPT), Query),
+    command(NAMED(KVM_SEV_DBG_ENCRYPT), Query)
+        .note("writes to the memory of a guest that may be debugged"),
+    command(NAMED(KVM_SEV_CERT_EXPORT), Query),
+    command(NAMED(KVM_SEV_GET_ATTESTATION_REPORT), Query),
+    command(NAMED(KVM_SEV_SEND_CANCEL), Foreign).note(migration),
+    command<kvm_sev_init>(NAMED(KVM_SEV_INIT2), Define),
+    command<kvm_sev_snp_launch_start>(NAMED(KVM_SEV_SNP_LAUNCH_START), Define),
+    /* A page that is added as zeros has no source. */
+    command<kvm_sev_snp_launch_update>(NAMED(KVM_SEV_SNP_LAUNCH_UPDATE), Step)
+        .pointer({.offset = offset_of(&kvm_sev_snp_launch_update::uaddr),
+                  .length = field_of(&kvm_sev_snp_launch_update::len),
+                  .unit = 1,
+                  .when = field_of(&kvm_sev_snp_launch_update::type),
+                  .equal = false,
+                  .is = KVM_SEV_SNP_PAGE_TYPE_ZERO})
+        .left(field_of(&kvm_sev_snp_launch_update::len)),
+    command<kvm_sev_snp_launch_finish>(NAMED(KVM_SEV_SNP_LAUNCH_FINISH), Finish)
+        .pointer(
+            {.offset = offset_of(&kvm_sev_snp_launch_finish::id_block_uaddr),
+             .unit = KVM_SEV_SNP_ID_BLOCK_SIZE,
+             .when = field_of(&kvm_sev_snp_launch_finish::id_block_en),
+             .is = 1})
+        .pointer(
+            {.offset = offset_of(&kvm_sev_snp_launch_finish::id_auth_uaddr),
+             .unit = KVM_SEV_SNP_ID_AUTH_SIZE,
+             .when = field_of(&kvm_sev_snp_launch_finish::id_block_en),
+             .is = 1}),
 };
 
 constexpr LaunchCommand tdx[] = {
-    {.name = "KVM_TDX_CAPABILITIES", .id = 0, .effect = Query},
-    {.name = "KVM_TDX_INIT_VM",
-     .id = 1,
-     .effect = Define,
-     .size = 264,
-     .tail = {{256, 4}, 40}},
-    {.name = "KVM_TDX_INIT_VCPU",
-     .id = 2,
-     .on = Vcpu,
-     .effect = Define,
-     .data_is_value = true},
-    {.name = "KVM_TDX_INIT_MEM_REGION",
-     .id = 3,
-     .on = Vcpu,
-     .effect = Step,
-     .size = 24,
-     .pointers = {to(0, {16, 8}, 4096)},
-     .left = {16, 8}},
-    {.name = "KVM_TDX_FINALIZE_VM", .id = 4, .effect = Finish},
-    {.name = "KVM_TDX_GET_CPUID", .id = 5, .on = Vcpu, .effect = Query},
+    command(NAMED(KVM_TDX_CAPABILITIES), Query),
+    command<kvm_tdx_init_vm>(NAMED(KVM_TDX_INIT_VM), Define)
+        .tail(field_of(&kvm_tdx_init_vm::cpuid, &kvm_cpuid2::nent),
+              sizeof(kvm_cpuid_entry2)),
+    command(NAMED(KVM_TDX_INIT_VCPU), Define).on(Vcpu).data_is_value(),
+    command<kvm_tdx_init_mem_region>(NAMED(KVM_TDX_INIT_MEM_REGION), Step)
+        .on(Vcpu)
+        .pointer({.offset = offset_of(&kvm_tdx_init_mem_region::source_addr),
+                  .length = field_of(&kvm_tdx_init_mem_region::nr_pages),
+                  .unit = 4096})
+        .left(field_of(&kvm_tdx_init_mem_region::nr_pages)),
+    command(NAMED(KVM_TDX_FINALIZE_VM), Finish),
+    command(NAMED(KVM_TDX_GET_CPUID), Query).on(Vcpu),
 };
 
 /* All commands of a vendor have the error in one place. */
@@ -166,8 +191,8 @@ constexpr auto with_error(const LaunchCommand (&rows)[size], Field error)
     return commands;
 }
 
-constexpr auto sev_table = with_error(sev, sev_error);
-constexpr auto tdx_table = with_error(tdx, tdx_error);
+constexpr auto sev_table = with_error(sev, field_of(&kvm_sev_cmd::error));
+constexpr auto tdx_table = with_error(tdx, field_of(&kvm_tdx_cmd::hw_error));
 
 } /* namespace */
 
@@ -184,7 +209,7 @@ std::span<const LaunchCommand> tdx_commands()
 const LaunchCommand *x86_launch_command(uint64_t vm_type, FdClass on,
                                         uint32_t id)
 {
-    std::span<const LaunchCommand> commands = vm_type == tdx_vm_type
+    std::span<const LaunchCommand> commands = vm_type == KVM_X86_TDX_VM
                                                 ? tdx_commands()
                                                 : sev_commands();
     auto found = std::ranges::find_if(

@@ -3,8 +3,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The requests are those that userspace sets a vCPU's state with; offsets are
- * those of <asm/kvm.h>.
+ * The requests are those that userspace sets a vCPU's state with.
  */
 
 #include "plan_digest.h"
@@ -12,36 +11,26 @@
 #include <cerrno>
 #include <string_view>
 
-#include "catalogue_builder.h"
+#include "field_of.h"
+#include "launch_abi.h"
 #include "launch_digest.h"
+#include "registers.h"
 
 namespace kvm_reset {
 
+using namespace abi;
+
 namespace {
-
-using builder::iow;
-
-/* KVM_CREATE_VM. */
-constexpr uint64_t default_vm_type = 0;
-constexpr uint64_t snp_vm_type = 4;
-
-constexpr uint32_t set_regs = iow(0x82, 144);
-constexpr uint32_t set_sregs = iow(0x84, 312);
-constexpr uint32_t set_sregs2 = iow(0xcd, 320);
-constexpr uint32_t set_msrs = iow(0x89, 8);
-constexpr uint32_t set_xsave = iow(0xa5, 4096);
-constexpr uint32_t set_xcrs = iow(0xa7, 392);
-constexpr uint32_t set_debugregs = iow(0xa2, 128);
 
 constexpr uint32_t msr_pat = 0x277;
 constexpr uint32_t msr_xss = 0xda0;
 
-/* struct kvm_msr_entry, behind the count of one. */
+/* A list of one. */
 void take_msr(KvmRegisters &registers, const Entry &entry)
 {
-    uint64_t data = entry.arg.read({16, 8});
+    uint64_t data = data_of(entry.arg.bytes(), 0);
 
-    switch (entry.arg.read({8, 4})) {
+    switch (entry.arg.read(index_of(0))) {
     case msr_pat:
         registers.pat = data;
         break;
@@ -56,23 +45,23 @@ void take(KvmRegisters &registers, const Entry &entry)
     Bytes bytes = entry.arg.bytes();
 
     switch (entry.row->request) {
-    case set_regs:
+    case KVM_SET_REGS:
         registers.regs = bytes;
         break;
-    case set_sregs:
-    case set_sregs2:
+    case KVM_SET_SREGS:
+    case KVM_SET_SREGS2:
         registers.sregs = bytes;
         break;
-    case set_debugregs:
+    case KVM_SET_DEBUGREGS:
         registers.debugregs = bytes;
         break;
-    case set_xcrs:
+    case KVM_SET_XCRS:
         registers.xcrs = bytes;
         break;
-    case set_xsave:
+    case KVM_SET_XSAVE:
         registers.xsave = bytes;
         break;
-    case set_msrs:
+    case KVM_SET_MSRS:
         take_msr(registers, entry);
         break;
     }
@@ -81,12 +70,12 @@ void take(KvmRegisters &registers, const Entry &entry)
 /* KVM_SEV_INIT2's features; an SNP guest has one more without saying so. */
 uint64_t sev_features(uint64_t vm_type, const Snapshot &snapshot)
 {
-    uint64_t features = vm_type == snp_vm_type ? sev_feature_snp_active : 0;
+    uint64_t features = vm_type == KVM_X86_SNP_VM ? sev_feature_snp_active : 0;
 
     for (const EntryPtr &entry : snapshot.entries) {
         const LaunchStep *step = launch_step(*entry);
         if (step && step->name() == std::string_view("KVM_SEV_INIT2")) {
-            features |= step->read({0, 8});
+            features |= step->read(field_of(&kvm_sev_init::vmsa_features));
         }
     }
     return features;
@@ -141,10 +130,15 @@ Result<void> Digests::feed(const LaunchStep &step)
         }
     } else if (name == "KVM_SEV_SNP_LAUNCH_UPDATE") {
         tee = "snp";
-        SnpPage type = SnpPage(step.read({24, 1}));
-        uint64_t gpa = step.read({0, 8}) * launch_page_size;
-        return step.pointed().empty() ? snp.add(type, gpa, step.read({16, 8}))
-                                      : snp.add(type, gpa, step.pointed());
+        SnpPage type = SnpPage(
+            step.read(field_of(&kvm_sev_snp_launch_update::type)));
+        uint64_t gpa = step.read(
+                           field_of(&kvm_sev_snp_launch_update::gfn_start)) *
+                       launch_page_size;
+        return step.pointed().empty()
+                 ? snp.add(type, gpa,
+                           step.read(field_of(&kvm_sev_snp_launch_update::len)))
+                 : snp.add(type, gpa, step.pointed());
     } else if (name == "KVM_SEV_SNP_LAUNCH_FINISH") {
         tee = "snp";
         auto pages = save_areas(vm_type, snapshot);
@@ -157,10 +151,11 @@ Result<void> Digests::feed(const LaunchStep &step)
             }
         }
     } else if (name == "KVM_TDX_INIT_MEM_REGION") {
-        constexpr uint64_t measured = 1;
         tee = "tdx";
-        return tdx.add(step.read({8, 8}), step.pointed(),
-                       step.read_header({4, 4}) & measured);
+        return tdx.add(step.read(field_of(&kvm_tdx_init_mem_region::gpa)),
+                       step.pointed(),
+                       step.read_header(field_of(&kvm_tdx_cmd::flags)) &
+                           KVM_TDX_MEASURE_MEMORY_REGION);
     }
     return {};
 }
@@ -187,7 +182,7 @@ Result<VmsaState> recorded_vmsa(uint64_t vm_type, const Snapshot &snapshot,
         }
     }
     /* With KVM_SEV_ES_INIT the kernel leaves the FPU out. */
-    if (vm_type == default_vm_type) {
+    if (vm_type == KVM_X86_DEFAULT_VM) {
         registers.xsave = {};
     }
     return vmsa_of_kvm(registers, sev_features(vm_type, snapshot));

@@ -24,28 +24,16 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "catalogue_builder.h"
+#include "field_of.h"
+#include "kvm_abi.h"
 
 namespace kvm_reset {
 
 namespace {
 
-using builder::ior;
-using builder::iow;
-using builder::iowr;
+using namespace abi;
 constexpr auto Vm = FdClass::Vm;
 constexpr auto Vcpu = FdClass::Vcpu;
-
-constexpr uint32_t get_msrs = iowr(0x88, 8), set_msrs = iow(0x89, 8);
-constexpr uint32_t get_msr_index_list = iowr(0x02, 4);
-constexpr uint32_t xen_config = iow(0x7a, 56);
-
-enum Cap : uint32_t {
-    CapXcrs = 56,
-    CapNestedState = 157,
-    CapSregs2 = 200,
-    CapXsave2 = 208,
-};
 
 enum Msr : uint32_t {
     Tsc = 0x10,
@@ -84,11 +72,13 @@ using Indices = Result<std::vector<uint32_t>>;
 Indices listed(Kernel &kernel, int system)
 {
     std::vector<uint32_t> list(1);
-    int ret = kernel.ioctl(system, get_msr_index_list, uintptr_t(list.data()));
+    int ret = kernel.ioctl(system, KVM_GET_MSR_INDEX_LIST,
+                           uintptr_t(list.data()));
 
     if (ret == -E2BIG) {
         list.resize(1 + list[0]);
-        ret = kernel.ioctl(system, get_msr_index_list, uintptr_t(list.data()));
+        ret = kernel.ioctl(system, KVM_GET_MSR_INDEX_LIST,
+                           uintptr_t(list.data()));
     }
     if (ret < 0) {
         return fail(-ret, "KVM_GET_MSR_INDEX_LIST");
@@ -135,40 +125,42 @@ constexpr StatePiece msrs(const char *name, Indices (*indices)(Kernel &, int))
     StatePiece piece{.name = name,
                      .on = Vcpu,
                      .form = PieceForm::Registers,
-                     .get = get_msrs,
-                     .set = set_msrs,
+                     .get = KVM_GET_MSRS,
+                     .set = KVM_SET_MSRS,
                      .if_differs = true};
     piece.indices = indices;
     return piece;
 }
 
 constexpr StatePiece plain(const char *name, FdClass on, uint32_t get,
-                           uint32_t set, uint32_t size)
+                           uint32_t set)
 {
     return {.name = name,
             .on = on,
             .form = PieceForm::Struct,
             .get = get,
             .set = set,
-            .size = size};
+            .size = ioc_size(get)};
 }
 
 constexpr StatePiece chip(const char *name, uint64_t number)
 {
-    StatePiece piece = plain(name, Vm, iowr(0x62, 520), ior(0x63, 520), 520);
-    piece.selector = {0, 4};
+    StatePiece piece = plain(name, Vm, KVM_GET_IRQCHIP, KVM_SET_IRQCHIP);
+    piece.selector = field_of(&kvm_irqchip::chip_id);
     piece.selected = number;
     return piece;
 }
 
 constexpr StatePiece xen(const char *name, FdClass on, uint64_t type)
 {
-    StatePiece piece = on == Vm
-                         ? plain(name, on, iowr(0xc8, 72), iow(0xc9, 72), 72)
-                         : plain(name, on, iowr(0xca, 72), iow(0xcb, 72), 72);
-    piece.selector = {0, 2};
+    StatePiece piece = on == Vm ? plain(name, on, KVM_XEN_HVM_GET_ATTR,
+                                        KVM_XEN_HVM_SET_ATTR)
+                                : plain(name, on, KVM_XEN_VCPU_GET_ATTR,
+                                        KVM_XEN_VCPU_SET_ATTR);
+    piece.selector = on == Vm ? field_of(&kvm_xen_hvm_attr::type)
+                              : field_of(&kvm_xen_vcpu_attr::type);
     piece.selected = type;
-    piece.needs = xen_config;
+    piece.needs = KVM_XEN_HVM_CONFIG;
     piece.if_differs = true;
     piece.none = ENOENT;
     return piece;
@@ -216,51 +208,50 @@ constexpr StatePiece pieces[] = {
     {.name = "CLOCK",
      .on = Vm,
      .form = PieceForm::Clock,
-     .get = ior(0x7c, 48),
-     .set = iow(0x7b, 48),
-     .size = 48},
+     .get = KVM_GET_CLOCK,
+     .set = KVM_SET_CLOCK,
+     .size = sizeof(kvm_clock_data)},
 
     msrs("FEATURE_CONTROL", only<FeatureControl>),
-    with_cap(plain("SREGS2", Vcpu, ior(0xcc, 320), iow(0xcd, 320), 320),
-             CapSregs2),
-    unless(plain("SREGS", Vcpu, ior(0x83, 312), iow(0x84, 312), 312),
-           CapSregs2),
-    sized(plain("NESTED_STATE", Vcpu, iowr(0xbe, 128), iow(0xbf, 128), 128),
-          CapNestedState, {4, 4}),
-    plain("REGS", Vcpu, ior(0x81, 144), iow(0x82, 144), 144),
-    sized(plain("XSAVE2", Vcpu, ior(0xcf, 4096), iow(0xa5, 4096), 4096),
-          CapXsave2),
-    unless(plain("XSAVE", Vcpu, ior(0xa4, 4096), iow(0xa5, 4096), 4096),
-           CapXsave2),
-    with_cap(plain("XCRS", Vcpu, ior(0xa6, 392), iow(0xa7, 392), 392), CapXcrs),
+    with_cap(plain("SREGS2", Vcpu, KVM_GET_SREGS2, KVM_SET_SREGS2),
+             KVM_CAP_SREGS2),
+    unless(plain("SREGS", Vcpu, KVM_GET_SREGS, KVM_SET_SREGS), KVM_CAP_SREGS2),
+    sized(
+        plain("NESTED_STATE", Vcpu, KVM_GET_NESTED_STATE, KVM_SET_NESTED_STATE),
+        KVM_CAP_NESTED_STATE, field_of(&kvm_nested_state::size)),
+    plain("REGS", Vcpu, KVM_GET_REGS, KVM_SET_REGS),
+    sized(plain("XSAVE2", Vcpu, KVM_GET_XSAVE2, KVM_SET_XSAVE), KVM_CAP_XSAVE2),
+    unless(plain("XSAVE", Vcpu, KVM_GET_XSAVE, KVM_SET_XSAVE), KVM_CAP_XSAVE2),
+    with_cap(plain("XCRS", Vcpu, KVM_GET_XCRS, KVM_SET_XCRS), KVM_CAP_XCRS),
     {.name = "TSC_OFFSET",
      .on = Vcpu,
      .form = PieceForm::Attribute,
-     .get = iow(0xe2, 24),
-     .set = iow(0xe1, 24),
-     .size = 8},
+     .get = KVM_GET_DEVICE_ATTR,
+     .set = KVM_SET_DEVICE_ATTR,
+     .size = sizeof(uint64_t)},
     fallback(msrs("TSC", only<Tsc>)),
     msrs("MSRS", other_msrs),
-    plain("DEBUGREGS", Vcpu, ior(0xa1, 128), iow(0xa2, 128), 128),
-    plain("LAPIC", Vcpu, ior(0x8e, 1024), iow(0x8f, 1024), 1024),
+    plain("DEBUGREGS", Vcpu, KVM_GET_DEBUGREGS, KVM_SET_DEBUGREGS),
+    plain("LAPIC", Vcpu, KVM_GET_LAPIC, KVM_SET_LAPIC),
     msrs("TSC_DEADLINE", only<TscDeadline>),
-    read_first(plain("MP_STATE", Vcpu, ior(0x98, 4), iow(0x99, 4), 4)),
-    read_first(plain("VCPU_EVENTS", Vcpu, ior(0x9f, 64), iow(0xa0, 64), 64)),
+    read_first(plain("MP_STATE", Vcpu, KVM_GET_MP_STATE, KVM_SET_MP_STATE)),
+    read_first(
+        plain("VCPU_EVENTS", Vcpu, KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS)),
 
-    chip("PIC_MASTER", 0),
-    chip("PIC_SLAVE", 1),
-    chip("IOAPIC", 2),
-    plain("PIT2", Vm, ior(0x9f, 112), iow(0xa0, 112), 112),
-    xen("XEN_SHARED_INFO", Vm, 1),
-    xen("XEN_SHARED_INFO_HVA", Vm, 6),
+    chip("PIC_MASTER", KVM_IRQCHIP_PIC_MASTER),
+    chip("PIC_SLAVE", KVM_IRQCHIP_PIC_SLAVE),
+    chip("IOAPIC", KVM_IRQCHIP_IOAPIC),
+    plain("PIT2", Vm, KVM_GET_PIT2, KVM_SET_PIT2),
+    xen("XEN_SHARED_INFO", Vm, KVM_XEN_ATTR_TYPE_SHARED_INFO),
+    xen("XEN_SHARED_INFO_HVA", Vm, KVM_XEN_ATTR_TYPE_SHARED_INFO_HVA),
 
-    xen("XEN_VCPU_INFO", Vcpu, 0),
-    xen("XEN_VCPU_INFO_HVA", Vcpu, 9),
-    xen("XEN_VCPU_TIME_INFO", Vcpu, 1),
-    xen("XEN_RUNSTATE_DATA", Vcpu, 4),
-    xen("XEN_RUNSTATE_ADDR", Vcpu, 2),
+    xen("XEN_VCPU_INFO", Vcpu, KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO),
+    xen("XEN_VCPU_INFO_HVA", Vcpu, KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO_HVA),
+    xen("XEN_VCPU_TIME_INFO", Vcpu, KVM_XEN_VCPU_ATTR_TYPE_VCPU_TIME_INFO),
+    xen("XEN_RUNSTATE_DATA", Vcpu, KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_DATA),
+    xen("XEN_RUNSTATE_ADDR", Vcpu, KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_ADDR),
     /* When it is read KVM may deliver it, by the LAPIC. */
-    acting(read_first(xen("XEN_TIMER", Vcpu, 7))),
+    acting(read_first(xen("XEN_TIMER", Vcpu, KVM_XEN_VCPU_ATTR_TYPE_TIMER))),
 };
 
 } /* namespace */

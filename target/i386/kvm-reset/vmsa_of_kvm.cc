@@ -3,7 +3,6 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Offsets are those of <asm/kvm.h>; a test compares them with that header.
  * What KVM changes on the way is in its arch/x86/kvm/svm: CR0's caching bits
  * go, the host's MCE and SVME come.
  */
@@ -12,112 +11,114 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
+#include <cstring>
 
+#include "argument.h"
+#include "field_of.h"
+#include "kvm_abi.h"
 #include "little_endian.h"
 
 namespace kvm_reset {
 
+using namespace abi;
+
+/* What @bytes does not reach is zero. */
+template <class Struct> static Struct copy_of(Bytes bytes)
+{
+    Struct copy;
+    memcpy(&copy, bytes.data(), std::min(sizeof copy, bytes.size()));
+    return copy;
+}
+
 /* --- struct kvm_regs ------------------------------------------------------ */
 
-constexpr size_t regs_size = 144;
-constexpr size_t rip_at = 128;
-constexpr size_t rflags_at = 136;
-/* In KVM's order: A, B, C, D, source, destination, stack, base. */
-constexpr size_t kvm_order[] = {Rax, Rbx, Rcx, Rdx, Rsi, Rdi, Rsp, Rbp};
-
-static void take_regs(VmsaState &state, Bytes regs)
+static void take_regs(VmsaState &state, const kvm_regs &regs)
 {
-    for (size_t i = 0; i < state.gpr.size(); i++) {
-        const size_t to = i < std::size(kvm_order) ? kvm_order[i] : i;
-        state.gpr[to] = get_le<uint64_t>(&regs[8 * i]);
-    }
-    state.rip = get_le<uint64_t>(&regs[rip_at]);
-    state.rflags = get_le<uint64_t>(&regs[rflags_at]);
+    state.gpr[Rax] = regs.rax;
+    state.gpr[Rbx] = regs.rbx;
+    state.gpr[Rcx] = regs.rcx;
+    state.gpr[Rdx] = regs.rdx;
+    state.gpr[Rsi] = regs.rsi;
+    state.gpr[Rdi] = regs.rdi;
+    state.gpr[Rsp] = regs.rsp;
+    state.gpr[Rbp] = regs.rbp;
+    state.gpr[8] = regs.r8;
+    state.gpr[9] = regs.r9;
+    state.gpr[10] = regs.r10;
+    state.gpr[11] = regs.r11;
+    state.gpr[12] = regs.r12;
+    state.gpr[13] = regs.r13;
+    state.gpr[14] = regs.r14;
+    state.gpr[15] = regs.r15;
+    state.rip = regs.rip;
+    state.rflags = regs.rflags;
 }
 
 /* --- struct kvm_sregs, kvm_sregs2 ----------------------------------------- */
 
-constexpr size_t sregs_size = 280; /* up to apic_base both are the same */
-constexpr size_t segment_size = 24;
-constexpr size_t gdt_at = 192;
-constexpr size_t idt_at = 208;
-constexpr size_t cr0_at = 224;
-constexpr size_t cr2_at = 232;
-constexpr size_t cr3_at = 240;
-constexpr size_t cr4_at = 248;
-constexpr size_t efer_at = 264;
+/* Up to here both are the same. */
+constexpr size_t sregs_size = offsetof(kvm_sregs, interrupt_bitmap);
+static_assert(sregs_size == offsetof(kvm_sregs2, flags));
 
 constexpr uint64_t cr0_nw_cd = 3ull << 29;
 constexpr uint64_t cr4_mce = 1 << 6;
 constexpr uint64_t efer_svme = 1 << 12;
 
-constexpr VmsaSegment VmsaState::*segment_order[] = {
-    &VmsaState::cs, &VmsaState::ds, &VmsaState::es, &VmsaState::fs,
-    &VmsaState::gs, &VmsaState::ss, &VmsaState::tr, &VmsaState::ldtr,
-};
-
-/* struct kvm_segment: after the selector, a byte for each attribute. */
-static VmsaSegment segment(const uint8_t *from)
+static VmsaSegment segment(const kvm_segment &from)
 {
-    const uint8_t *type = from + 14, *present = from + 15, *dpl = from + 16,
-                  *db = from + 17, *s = from + 18, *l = from + 19,
-                  *g = from + 20, *avl = from + 21, *unusable = from + 22;
-
-    return {.selector = get_le<uint16_t>(from + 12),
-            .attributes = vmsa_attributes(*type, *s & 1, *dpl,
-                                          (*present & 1) && !*unusable,
-                                          *avl & 1, *l & 1, *db & 1, *g & 1),
-            .limit = get_le<uint32_t>(from + 8),
-            .base = get_le<uint64_t>(from)};
+    return {.selector = from.selector,
+            .attributes = vmsa_attributes(from.type, from.s & 1, from.dpl,
+                                          (from.present & 1) && !from.unusable,
+                                          from.avl & 1, from.l & 1, from.db & 1,
+                                          from.g & 1),
+            .limit = from.limit,
+            .base = from.base};
 }
 
-/* struct kvm_dtable */
-static VmsaSegment table(const uint8_t *from)
+static VmsaSegment table(const kvm_dtable &from)
 {
-    return {.limit = get_le<uint16_t>(from + 8),
-            .base = get_le<uint64_t>(from)};
+    return {.limit = from.limit, .base = from.base};
 }
 
-static void take_sregs(VmsaState &state, Bytes sregs)
+static void take_sregs(VmsaState &state, const kvm_sregs &sregs)
 {
-    for (size_t i = 0; i < std::size(segment_order); i++) {
-        state.*segment_order[i] = segment(&sregs[segment_size * i]);
-    }
+    state.cs = segment(sregs.cs);
+    state.ds = segment(sregs.ds);
+    state.es = segment(sregs.es);
+    state.fs = segment(sregs.fs);
+    state.gs = segment(sregs.gs);
+    state.ss = segment(sregs.ss);
+    state.tr = segment(sregs.tr);
+    state.ldtr = segment(sregs.ldt);
     state.cpl = state.ss.attributes >> 5 & 3;
-    state.gdtr = table(&sregs[gdt_at]);
-    state.idtr = table(&sregs[idt_at]);
-    state.cr0 = get_le<uint64_t>(&sregs[cr0_at]) & ~cr0_nw_cd;
-    state.cr2 = get_le<uint64_t>(&sregs[cr2_at]);
-    state.cr3 = get_le<uint64_t>(&sregs[cr3_at]);
-    state.cr4 = get_le<uint64_t>(&sregs[cr4_at]) | cr4_mce;
-    state.efer = get_le<uint64_t>(&sregs[efer_at]) | efer_svme;
+    state.gdtr = table(sregs.gdt);
+    state.idtr = table(sregs.idt);
+    state.cr0 = sregs.cr0 & ~cr0_nw_cd;
+    state.cr2 = sregs.cr2;
+    state.cr3 = sregs.cr3;
+    state.cr4 = sregs.cr4 | cr4_mce;
+    state.efer = sregs.efer | efer_svme;
 }
 
 /* --- the smaller ones ----------------------------------------------------- */
 
-/* struct kvm_debugregs */
-constexpr size_t debugregs_size = 48;
-constexpr size_t dr6_at = 32;
-constexpr size_t dr7_at = 40;
-
-/* struct kvm_xcrs: a count, flags, and rows of number, nothing and value. */
-constexpr size_t xcr_rows_at = 8;
-constexpr size_t xcr_row_size = 16;
-constexpr uint32_t most_xcrs = 16;
+constexpr size_t debugregs_size = offsetof(kvm_debugregs, flags);
 
 static Result<uint64_t> xcr0(Bytes xcrs)
 {
-    const uint32_t count = xcrs.size() >= xcr_rows_at
-                             ? get_le<uint32_t>(xcrs.data())
-                             : 0;
+    constexpr size_t rows_at = offsetof(kvm_xcrs, xcrs);
+    const uint32_t count = read_field(xcrs, field_of(&kvm_xcrs::nr_xcrs));
 
-    for (uint32_t i = 0; i < std::min(count, most_xcrs); i++) {
-        const size_t at = xcr_rows_at + size_t(i) * xcr_row_size;
-        if (at + xcr_row_size > xcrs.size()) {
+    for (uint32_t i = 0;
+         i < std::min<uint32_t>(count, std::size(kvm_xcrs().xcrs)); i++) {
+        const size_t at = rows_at + size_t(i) * sizeof(kvm_xcr);
+        if (at + sizeof(kvm_xcr) > xcrs.size()) {
             break;
         }
-        if (get_le<uint32_t>(&xcrs[at]) == 0) {
-            return get_le<uint64_t>(&xcrs[at + 8]);
+        const auto row = copy_of<kvm_xcr>(xcrs.subspan(at));
+        if (row.xcr == 0) {
+            return row.value;
         }
     }
     return refuse(EINVAL, "the extended control registers of a vCPU lack XCR0");
@@ -169,15 +170,15 @@ Result<VmsaState> vmsa_of_kvm(const KvmRegisters &registers,
 {
     VmsaState state;
 
-    if (registers.regs.size() < regs_size ||
+    if (registers.regs.size() < sizeof(kvm_regs) ||
         registers.sregs.size() < sregs_size ||
         registers.debugregs.size() < debugregs_size) {
         return refuse(EINVAL, "the registers of a vCPU are cut short");
     }
-    take_regs(state, registers.regs);
-    take_sregs(state, registers.sregs);
-    state.dr6 = get_le<uint64_t>(&registers.debugregs[dr6_at]);
-    state.dr7 = get_le<uint64_t>(&registers.debugregs[dr7_at]);
+    take_regs(state, copy_of<kvm_regs>(registers.regs));
+    take_sregs(state, copy_of<kvm_sregs>(registers.sregs));
+    state.dr6 = read_field(registers.debugregs, field_of(&kvm_debugregs::dr6));
+    state.dr7 = read_field(registers.debugregs, field_of(&kvm_debugregs::dr7));
     state.g_pat = registers.pat;
     state.xss = registers.xss;
     state.sev_features = sev_features;

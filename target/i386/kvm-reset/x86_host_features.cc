@@ -15,19 +15,18 @@
 #include <cerrno>
 
 #include "argument.h"
-#include "catalogue_builder.h"
+#include "field_of.h"
+#include "kvm_abi.h"
 
 namespace kvm_reset {
 
+using namespace abi;
+
 namespace {
 
-constexpr uint32_t check_extension = builder::io(0x03);
-constexpr uint32_t get_supported_cpuid = builder::iowr(0x05, 8);
-constexpr uint32_t set_cpuid2 = builder::iow(0x90, 8);
-
 struct Capability {
-    uint16_t number;
-    const char *name; /* behind KVM_CAP_ */
+    const char *name;
+    uint32_t number;
 };
 
 /*
@@ -35,119 +34,119 @@ struct Capability {
  * confidential guests is not among them.
  */
 constexpr Capability capabilities[] = {
-    {0, "IRQCHIP"},
-    {1, "HLT"},
-    {3, "USER_MEMORY"},
-    {4, "SET_TSS_ADDR"},
-    {6, "VAPIC"},
-    {7, "EXT_CPUID"},
-    {8, "CLOCKSOURCE"},
-    {9, "NR_VCPUS"},
-    {10, "NR_MEMSLOTS"},
-    {11, "PIT"},
-    {14, "MP_STATE"},
-    {15, "COALESCED_MMIO"},
-    {16, "SYNC_MMU"},
-    {23, "SET_GUEST_DEBUG"},
-    {24, "REINJECT_CONTROL"},
-    {25, "IRQ_ROUTING"},
-    {26, "IRQ_INJECT_STATUS"},
-    {31, "MCE"},
-    {32, "IRQFD"},
-    {33, "PIT2"},
-    {34, "SET_BOOT_CPU_ID"},
-    {35, "PIT_STATE2"},
-    {36, "IOEVENTFD"},
-    {37, "SET_IDENTITY_MAP_ADDR"},
-    {38, "XEN_HVM"},
-    {39, "ADJUST_CLOCK"},
-    {40, "INTERNAL_ERROR_DATA"},
-    {41, "VCPU_EVENTS"},
-    {44, "HYPERV"},
-    {45, "HYPERV_VAPIC"},
-    {46, "HYPERV_SPIN"},
-    {49, "INTR_SHADOW"},
-    {50, "DEBUGREGS"},
-    {54, "ENABLE_CAP"},
-    {55, "XSAVE"},
-    {56, "XCRS"},
-    {59, "ASYNC_PF"},
-    {60, "TSC_CONTROL"},
-    {61, "GET_TSC_KHZ"},
-    {66, "MAX_VCPUS"},
-    {72, "TSC_DEADLINE_TIMER"},
-    {74, "SYNC_REGS"},
-    {76, "KVMCLOCK_CTRL"},
-    {77, "SIGNAL_MSI"},
-    {81, "READONLY_MEM"},
-    {82, "IRQFD_RESAMPLE"},
-    {89, "DEVICE_CTRL"},
-    {95, "EXT_EMUL_CPUID"},
-    {96, "HYPERV_TIME"},
-    {97, "IOAPIC_POLARITY_IGNORED"},
-    {98, "ENABLE_CAP_VM"},
-    {100, "IOEVENTFD_NO_LENGTH"},
-    {101, "VM_ATTRIBUTES"},
-    {116, "DISABLE_QUIRKS"},
-    {117, "X86_SMM"},
-    {118, "MULTI_ADDRESS_SPACE"},
-    {119, "GUEST_DEBUG_HW_BPS"},
-    {120, "GUEST_DEBUG_HW_WPS"},
-    {121, "SPLIT_IRQCHIP"},
-    {122, "IOEVENTFD_ANY_LENGTH"},
-    {123, "HYPERV_SYNIC"},
-    {127, "VCPU_ATTRIBUTES"},
-    {128, "MAX_VCPU_ID"},
-    {129, "X2APIC_API"},
-    {136, "IMMEDIATE_EXIT"},
-    {143, "X86_DISABLE_EXITS"},
-    {148, "HYPERV_SYNIC2"},
-    {149, "HYPERV_VP_INDEX"},
-    {153, "GET_MSR_FEATURES"},
-    {154, "HYPERV_EVENTFD"},
-    {155, "HYPERV_TLBFLUSH"},
-    {157, "NESTED_STATE"},
-    {159, "MSR_PLATFORM_INFO"},
-    {161, "HYPERV_SEND_IPI"},
-    {162, "COALESCED_PIO"},
-    {163, "HYPERV_ENLIGHTENED_VMCS"},
-    {164, "EXCEPTION_PAYLOAD"},
-    {167, "HYPERV_CPUID"},
-    {168, "MANUAL_DIRTY_LOG_PROTECT2"},
-    {173, "PMU_EVENT_FILTER"},
-    {175, "HYPERV_DIRECT_TLBFLUSH"},
-    {182, "HALT_POLL"},
-    {183, "ASYNC_PF_INT"},
-    {185, "SMALLER_MAXPHYADDR"},
-    {187, "STEAL_TIME"},
-    {188, "X86_USER_SPACE_MSR"},
-    {189, "X86_MSR_FILTER"},
-    {190, "ENFORCE_PV_FEATURE_CPUID"},
-    {191, "SYS_HYPERV_CPUID"},
-    {192, "DIRTY_LOG_RING"},
-    {193, "X86_BUS_LOCK_EXIT"},
-    {195, "SET_GUEST_DEBUG2"},
-    {199, "HYPERV_ENFORCE_CPUID"},
-    {200, "SREGS2"},
-    {201, "EXIT_HYPERCALL"},
-    {203, "BINARY_STATS_FD"},
-    {204, "EXIT_ON_EMULATION_FAILURE"},
-    {207, "VM_GPA_BITS"},
-    {208, "XSAVE2"},
-    {209, "SYS_ATTRIBUTES"},
-    {212, "PMU_CAPABILITY"},
-    {213, "DISABLE_QUIRKS2"},
-    {214, "VM_TSC_CONTROL"},
-    {218, "X86_TRIPLE_FAULT_EVENT"},
-    {219, "X86_NOTIFY_VMEXIT"},
-    {220, "VM_DISABLE_NX_HUGE_PAGES"},
-    {223, "DIRTY_LOG_RING_ACQ_REL"},
-    {225, "DIRTY_LOG_RING_WITH_BITMAP"},
-    {226, "PMU_EVENT_MASKED_EVENTS"},
-    {231, "USER_MEMORY2"},
-    {232, "MEMORY_FAULT_INFO"},
-    {237, "X86_APIC_BUS_CYCLES_NS"},
-    {238, "X86_GUEST_MODE"},
+    {NAMED(KVM_CAP_IRQCHIP)},
+    {NAMED(KVM_CAP_HLT)},
+    {NAMED(KVM_CAP_USER_MEMORY)},
+    {NAMED(KVM_CAP_SET_TSS_ADDR)},
+    {NAMED(KVM_CAP_VAPIC)},
+    {NAMED(KVM_CAP_EXT_CPUID)},
+    {NAMED(KVM_CAP_CLOCKSOURCE)},
+    {NAMED(KVM_CAP_NR_VCPUS)},
+    {NAMED(KVM_CAP_NR_MEMSLOTS)},
+    {NAMED(KVM_CAP_PIT)},
+    {NAMED(KVM_CAP_MP_STATE)},
+    {NAMED(KVM_CAP_COALESCED_MMIO)},
+    {NAMED(KVM_CAP_SYNC_MMU)},
+    {NAMED(KVM_CAP_SET_GUEST_DEBUG)},
+    {NAMED(KVM_CAP_REINJECT_CONTROL)},
+    {NAMED(KVM_CAP_IRQ_ROUTING)},
+    {NAMED(KVM_CAP_IRQ_INJECT_STATUS)},
+    {NAMED(KVM_CAP_MCE)},
+    {NAMED(KVM_CAP_IRQFD)},
+    {NAMED(KVM_CAP_PIT2)},
+    {NAMED(KVM_CAP_SET_BOOT_CPU_ID)},
+    {NAMED(KVM_CAP_PIT_STATE2)},
+    {NAMED(KVM_CAP_IOEVENTFD)},
+    {NAMED(KVM_CAP_SET_IDENTITY_MAP_ADDR)},
+    {NAMED(KVM_CAP_XEN_HVM)},
+    {NAMED(KVM_CAP_ADJUST_CLOCK)},
+    {NAMED(KVM_CAP_INTERNAL_ERROR_DATA)},
+    {NAMED(KVM_CAP_VCPU_EVENTS)},
+    {NAMED(KVM_CAP_HYPERV)},
+    {NAMED(KVM_CAP_HYPERV_VAPIC)},
+    {NAMED(KVM_CAP_HYPERV_SPIN)},
+    {NAMED(KVM_CAP_INTR_SHADOW)},
+    {NAMED(KVM_CAP_DEBUGREGS)},
+    {NAMED(KVM_CAP_ENABLE_CAP)},
+    {NAMED(KVM_CAP_XSAVE)},
+    {NAMED(KVM_CAP_XCRS)},
+    {NAMED(KVM_CAP_ASYNC_PF)},
+    {NAMED(KVM_CAP_TSC_CONTROL)},
+    {NAMED(KVM_CAP_GET_TSC_KHZ)},
+    {NAMED(KVM_CAP_MAX_VCPUS)},
+    {NAMED(KVM_CAP_TSC_DEADLINE_TIMER)},
+    {NAMED(KVM_CAP_SYNC_REGS)},
+    {NAMED(KVM_CAP_KVMCLOCK_CTRL)},
+    {NAMED(KVM_CAP_SIGNAL_MSI)},
+    {NAMED(KVM_CAP_READONLY_MEM)},
+    {NAMED(KVM_CAP_IRQFD_RESAMPLE)},
+    {NAMED(KVM_CAP_DEVICE_CTRL)},
+    {NAMED(KVM_CAP_EXT_EMUL_CPUID)},
+    {NAMED(KVM_CAP_HYPERV_TIME)},
+    {NAMED(KVM_CAP_IOAPIC_POLARITY_IGNORED)},
+    {NAMED(KVM_CAP_ENABLE_CAP_VM)},
+    {NAMED(KVM_CAP_IOEVENTFD_NO_LENGTH)},
+    {NAMED(KVM_CAP_VM_ATTRIBUTES)},
+    {NAMED(KVM_CAP_DISABLE_QUIRKS)},
+    {NAMED(KVM_CAP_X86_SMM)},
+    {NAMED(KVM_CAP_MULTI_ADDRESS_SPACE)},
+    {NAMED(KVM_CAP_GUEST_DEBUG_HW_BPS)},
+    {NAMED(KVM_CAP_GUEST_DEBUG_HW_WPS)},
+    {NAMED(KVM_CAP_SPLIT_IRQCHIP)},
+    {NAMED(KVM_CAP_IOEVENTFD_ANY_LENGTH)},
+    {NAMED(KVM_CAP_HYPERV_SYNIC)},
+    {NAMED(KVM_CAP_VCPU_ATTRIBUTES)},
+    {NAMED(KVM_CAP_MAX_VCPU_ID)},
+    {NAMED(KVM_CAP_X2APIC_API)},
+    {NAMED(KVM_CAP_IMMEDIATE_EXIT)},
+    {NAMED(KVM_CAP_X86_DISABLE_EXITS)},
+    {NAMED(KVM_CAP_HYPERV_SYNIC2)},
+    {NAMED(KVM_CAP_HYPERV_VP_INDEX)},
+    {NAMED(KVM_CAP_GET_MSR_FEATURES)},
+    {NAMED(KVM_CAP_HYPERV_EVENTFD)},
+    {NAMED(KVM_CAP_HYPERV_TLBFLUSH)},
+    {NAMED(KVM_CAP_NESTED_STATE)},
+    {NAMED(KVM_CAP_MSR_PLATFORM_INFO)},
+    {NAMED(KVM_CAP_HYPERV_SEND_IPI)},
+    {NAMED(KVM_CAP_COALESCED_PIO)},
+    {NAMED(KVM_CAP_HYPERV_ENLIGHTENED_VMCS)},
+    {NAMED(KVM_CAP_EXCEPTION_PAYLOAD)},
+    {NAMED(KVM_CAP_HYPERV_CPUID)},
+    {NAMED(KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2)},
+    {NAMED(KVM_CAP_PMU_EVENT_FILTER)},
+    {NAMED(KVM_CAP_HYPERV_DIRECT_TLBFLUSH)},
+    {NAMED(KVM_CAP_HALT_POLL)},
+    {NAMED(KVM_CAP_ASYNC_PF_INT)},
+    {NAMED(KVM_CAP_SMALLER_MAXPHYADDR)},
+    {NAMED(KVM_CAP_STEAL_TIME)},
+    {NAMED(KVM_CAP_X86_USER_SPACE_MSR)},
+    {NAMED(KVM_CAP_X86_MSR_FILTER)},
+    {NAMED(KVM_CAP_ENFORCE_PV_FEATURE_CPUID)},
+    {NAMED(KVM_CAP_SYS_HYPERV_CPUID)},
+    {NAMED(KVM_CAP_DIRTY_LOG_RING)},
+    {NAMED(KVM_CAP_X86_BUS_LOCK_EXIT)},
+    {NAMED(KVM_CAP_SET_GUEST_DEBUG2)},
+    {NAMED(KVM_CAP_HYPERV_ENFORCE_CPUID)},
+    {NAMED(KVM_CAP_SREGS2)},
+    {NAMED(KVM_CAP_EXIT_HYPERCALL)},
+    {NAMED(KVM_CAP_BINARY_STATS_FD)},
+    {NAMED(KVM_CAP_EXIT_ON_EMULATION_FAILURE)},
+    {NAMED(KVM_CAP_VM_GPA_BITS)},
+    {NAMED(KVM_CAP_XSAVE2)},
+    {NAMED(KVM_CAP_SYS_ATTRIBUTES)},
+    {NAMED(KVM_CAP_PMU_CAPABILITY)},
+    {NAMED(KVM_CAP_DISABLE_QUIRKS2)},
+    {NAMED(KVM_CAP_VM_TSC_CONTROL)},
+    {NAMED(KVM_CAP_X86_TRIPLE_FAULT_EVENT)},
+    {NAMED(KVM_CAP_X86_NOTIFY_VMEXIT)},
+    {NAMED(KVM_CAP_VM_DISABLE_NX_HUGE_PAGES)},
+    {NAMED(KVM_CAP_DIRTY_LOG_RING_ACQ_REL)},
+    {NAMED(KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP)},
+    {NAMED(KVM_CAP_PMU_EVENT_MASKED_EVENTS)},
+    {NAMED(KVM_CAP_USER_MEMORY2)},
+    {NAMED(KVM_CAP_MEMORY_FAULT_INFO)},
+    {NAMED(KVM_CAP_X86_APIC_BUS_CYCLES_NS)},
+    {NAMED(KVM_CAP_X86_GUEST_MODE)},
 };
 
 /* The words of CPUID in which each bit is a feature (AMD APM 3, Intel SDM 2). */
@@ -192,9 +191,9 @@ constexpr FeatureName names[] = {
 };
 
 /* struct kvm_cpuid2: a count, padding, then entries. */
-constexpr size_t head = 8;
-constexpr size_t entry_size = 40;
-constexpr Field count_field{0, 4};
+constexpr size_t head = sizeof(kvm_cpuid2);
+constexpr size_t entry_size = sizeof(kvm_cpuid_entry2);
+constexpr Field count_field = field_of(&kvm_cpuid2::nent);
 
 /* Above all capabilities: the number of a word of CPUID, and the bit. */
 constexpr uint64_t first_feature = 0x10000;
@@ -204,14 +203,20 @@ constexpr uint64_t feature(size_t word, unsigned bit)
     return first_feature + word * 32 + bit;
 }
 
+constexpr Field registers[] = {
+    field_of(&kvm_cpuid_entry2::eax), field_of(&kvm_cpuid_entry2::ebx),
+    field_of(&kvm_cpuid_entry2::ecx), field_of(&kvm_cpuid_entry2::edx)};
+
 /* What the argument of KVM_SET_CPUID2 or the like has in a word. */
 uint32_t value_of(std::span<const uint8_t> cpuid, const FeatureWord &word)
 {
     for (size_t at = head; at + entry_size <= cpuid.size(); at += entry_size) {
         std::span<const uint8_t> entry = cpuid.subspan(at, entry_size);
-        if (read_field(entry, {0, 4}) == word.leaf &&
-            read_field(entry, {4, 4}) == word.index) {
-            return read_field(entry, {uint16_t(12 + 4 * word.reg), 4});
+        if (read_field(entry, field_of(&kvm_cpuid_entry2::function)) ==
+                word.leaf &&
+            read_field(entry, field_of(&kvm_cpuid_entry2::index)) ==
+                word.index) {
+            return read_field(entry, registers[word.reg]);
         }
     }
     return 0;
@@ -222,7 +227,7 @@ Result<std::vector<uint8_t>> supported_cpuid(Kernel &kernel, int system)
     for (uint32_t room = 128;; room *= 2) {
         std::vector<uint8_t> bytes(head + room * entry_size);
         write_field(bytes, count_field, room);
-        int ret = kernel.ioctl(system, get_supported_cpuid,
+        int ret = kernel.ioctl(system, KVM_GET_SUPPORTED_CPUID,
                                uintptr_t(bytes.data()));
         if (ret >= 0) {
             return bytes;
@@ -236,17 +241,17 @@ Result<std::vector<uint8_t>> supported_cpuid(Kernel &kernel, int system)
 bool guest_has(const Snapshot &snapshot, size_t word, unsigned bit)
 {
     return std::ranges::any_of(snapshot.entries, [=](const EntryPtr &entry) {
-        return entry->row->request == set_cpuid2 &&
+        return entry->row->request == KVM_SET_CPUID2 &&
                (value_of(entry->arg.bytes(), words[word]) >> bit & 1);
     });
 }
 
 std::string words_for(size_t word, unsigned bit)
 {
-    constexpr const char *registers[] = {"EAX", "EBX", "ECX", "EDX"};
+    constexpr const char *register_names[] = {"EAX", "EBX", "ECX", "EDX"};
     const FeatureWord &where = words[word];
     std::string text = format("CPUID %#x.%u %s bit %u", where.leaf, where.index,
-                              registers[where.reg], bit);
+                              register_names[where.reg], bit);
 
     for (const FeatureName &known : names) {
         if (known.word.leaf == where.leaf && known.word.index == where.index &&
@@ -264,9 +269,9 @@ Result<HostFeatures> x86_host_features(Kernel &kernel, int system)
     HostFeatures features;
 
     for (const Capability &capability : capabilities) {
-        int ret = kernel.ioctl(system, check_extension, capability.number);
+        int ret = kernel.ioctl(system, KVM_CHECK_EXTENSION, capability.number);
         if (ret < 0) {
-            return fail(-ret, "asking KVM for KVM_CAP_%s", capability.name);
+            return fail(-ret, "asking KVM for %s", capability.name);
         }
         if (ret > 0) {
             features.insert(capability.number);
@@ -296,7 +301,7 @@ std::vector<std::string> x86_missing_features(const HostFeatures &before,
     for (const Capability &capability : capabilities) {
         if (before.contains(capability.number) &&
             !now.contains(capability.number)) {
-            missing.push_back(format("KVM_CAP_%s", capability.name));
+            missing.push_back(capability.name);
         }
     }
     for (size_t word = 0; word < std::size(words); word++) {
