@@ -28,12 +28,12 @@ public:
     {
         bare_ioctl(fd, request, arg);
         switch (request) {
-        case KVM_CREATE_VM:
-        case KVM_CREATE_VCPU:
+        case kvm_reset::abi::KVM_CREATE_VM:
+        case kvm_reset::abi::KVM_CREATE_VCPU:
             return next_++;
-        case KVM_SET_MSRS:
+        case kvm_reset::abi::KVM_SET_MSRS:
             return 1;
-        case KVM_GET_MSR_FEATURE_INDEX_LIST:
+        case kvm_reset::abi::KVM_GET_MSR_FEATURE_INDEX_LIST:
             return list_feature_msrs(reinterpret_cast<uint32_t *>(arg));
         default:
             return 0;

@@ -179,8 +179,8 @@ void recorded(const char *name, uint32_t request, Change change)
              [](RealGuest &, unsigned i, bool) -> void * {
                  static kvm_irq_routing_of<32> routing;
                  for (uint32_t gsi = 0; gsi < 32; gsi++) {
-                     routing.entries[gsi] = {.gsi = gsi,
-                                             .type = KVM_IRQ_ROUTING_MSI};
+                     routing.entries[gsi].gsi = gsi;
+                     routing.entries[gsi].type = KVM_IRQ_ROUTING_MSI;
                      routing.entries[gsi].u.msi.address_lo = 0xfee00000;
                      routing.entries[gsi].u.msi.data = 0x20 + i % 100;
                  }
