@@ -9,7 +9,7 @@
  */
 
 #include "c_api.h"
-#include "system/kvm-reset.h"
+#include "sysemu/kvm-reset.h"
 
 #include <algorithm>
 #include <cerrno>

@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Nobody else includes it: the funnels and the reset path have
- * system/kvm-reset.h, devices have system/kvm-reset-hook.h.  No type of KVM's
+ * sysemu/kvm-reset.h, devices have sysemu/kvm-reset-hook.h.  No type of KVM's
  * or of C++ is in it, and no exception crosses it.
  *
  * A function with an errp returns true, or false with *@errp set.  Strings
@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "system/kvm-reset-hook.h"
+#include "sysemu/kvm-reset-hook.h"
 
 #ifdef __cplusplus
 extern "C" {

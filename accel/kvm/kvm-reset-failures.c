@@ -12,7 +12,7 @@
 #include "qemu/error-report.h"
 #include "system/kvm.h"
 #include "system/kvm_int.h"
-#include "system/kvm-reset-failures.h"
+#include "sysemu/kvm-reset-failures.h"
 #include "system/runstate.h"
 
 static bool resetting;

@@ -4,8 +4,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#ifndef SYSTEM_KVM_RESET_FAILURES_H
-#define SYSTEM_KVM_RESET_FAILURES_H
+#ifndef SYSEMU_KVM_RESET_FAILURES_H
+#define SYSEMU_KVM_RESET_FAILURES_H
 
 /**
  * kvm_reset_is_asked_for - whether the guest or its operator asked for it

@@ -8,8 +8,8 @@
  * It is the same with and without KVM.
  */
 
-#ifndef SYSTEM_KVM_RESET_HOOK_H
-#define SYSTEM_KVM_RESET_HOOK_H
+#ifndef SYSEMU_KVM_RESET_HOOK_H
+#define SYSEMU_KVM_RESET_HOOK_H
 
 #include <stdbool.h>
 

@@ -6,8 +6,8 @@
  * See docs/design.md.  A device has more use for kvm-reset-hook.h.
  */
 
-#ifndef SYSTEM_KVM_RESET_H
-#define SYSTEM_KVM_RESET_H
+#ifndef SYSEMU_KVM_RESET_H
+#define SYSEMU_KVM_RESET_H
 
 #include <stdbool.h>
 #include <stddef.h>

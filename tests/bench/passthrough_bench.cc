@@ -18,7 +18,7 @@
 /* The header's inline function, around bare_ioctl(). */
 #define ioctl bare_ioctl
 #define kvm_reset_ioctl kvm_reset_bare_ioctl
-#include "system/kvm-reset.h"
+#include "sysemu/kvm-reset.h"
 #undef ioctl
 #undef kvm_reset_ioctl
 

@@ -7,7 +7,7 @@
  */
 
 #include "measure.h"
-#include "system/kvm-reset.h"
+#include "sysemu/kvm-reset.h"
 
 namespace {
 

@@ -17,7 +17,7 @@
 #include "kvm_guest.h"
 #include "c_api.h"
 #include "standalone_error.h"
-#include "system/kvm-reset.h"
+#include "sysemu/kvm-reset.h"
 
 using namespace kvm_reset;
 

@@ -22,7 +22,7 @@
 #include "c_api.h"
 #include "kvm_abi.h"
 #include "standalone_error.h"
-#include "system/kvm-reset.h"
+#include "sysemu/kvm-reset.h"
 
 using namespace kvm_reset::abi;
 

@@ -7,7 +7,7 @@
 #include <cerrno>
 
 #include "launched_guest.h"
-#include "system/kvm-reset.h"
+#include "sysemu/kvm-reset.h"
 
 using namespace kvm_reset;
 

@@ -14,7 +14,7 @@
 #include "qapi/error.h"
 #include "qemu/module.h"
 #include "system/kvm.h"
-#include "system/kvm-reset-hook.h"
+#include "sysemu/kvm-reset-hook.h"
 #include "internal.h"
 
 /* The ring lies in the first vCPU's pages, which the new VM brings empty. */

@@ -13,7 +13,7 @@
 #include "system/accel-blocker.h"
 #include "system/kvm.h"
 #include "system/system.h"
-#include "system/kvm-reset.h"
+#include "sysemu/kvm-reset.h"
 #include "internal.h"
 #include "accel/kvm-reset/trace.h"
 

@@ -11,8 +11,8 @@
 #include "monitor/hmp.h"
 #include "monitor/monitor.h"
 #include "system/kvm.h"
-#include "system/kvm-reset-failures.h"
-#include "system/kvm-reset.h"
+#include "sysemu/kvm-reset-failures.h"
+#include "sysemu/kvm-reset.h"
 #include "internal.h"
 
 void kvm_reset_qapi_durations(KvmResetDurations *to, const KvmResetTimes *from)

@@ -17,7 +17,7 @@
 #include "system/cpus.h"
 #include "system/kvm.h"
 #include "system/runstate.h"
-#include "system/kvm-reset.h"
+#include "sysemu/kvm-reset.h"
 #include "internal.h"
 
 bool kvm_reset_preserving;

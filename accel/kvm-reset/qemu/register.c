@@ -7,7 +7,7 @@
 #include "qemu/osdep.h"
 #include "hw/qdev-core.h"
 #include "qom/object.h"
-#include "system/kvm-reset-hook.h"
+#include "sysemu/kvm-reset-hook.h"
 #include "accel/kvm-reset/c_api.h"
 
 /* Of an owner; QEMU releases it when the owner is finalized. */

@@ -11,9 +11,9 @@
 #include "hw/core/cpu.h"
 #include "system/cpus.h"
 #include "system/kvm.h"
-#include "system/kvm-reset-failures.h"
+#include "sysemu/kvm-reset-failures.h"
 #include "system/runstate.h"
-#include "system/kvm-reset.h"
+#include "sysemu/kvm-reset.h"
 #include "internal.h"
 
 bool kvm_reset_wanted;

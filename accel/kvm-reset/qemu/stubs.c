@@ -9,8 +9,8 @@
 #include "qapi/qapi-commands-kvm-reset.h"
 #include "monitor/hmp.h"
 #include "monitor/monitor.h"
-#include "system/kvm-reset.h"
-#include "system/kvm-reset-hook.h"
+#include "sysemu/kvm-reset.h"
+#include "sysemu/kvm-reset-hook.h"
 
 void kvm_reset_add_machine_properties(struct ObjectClass *machine_class)
 {}

@@ -11,7 +11,7 @@
 #include "qapi/error.h"
 #include "qemu/event_notifier.h"
 #include "qemu/module.h"
-#include "system/kvm-reset-hook.h"
+#include "sysemu/kvm-reset-hook.h"
 
 static void skip_irqfd(EventNotifier *notifier)
 {

@@ -12,7 +12,7 @@
 #include "qemu/bitmap.h"
 #include "qemu/module.h"
 #include "system/kvm.h"
-#include "system/kvm-reset-hook.h"
+#include "sysemu/kvm-reset-hook.h"
 #include "accel/kvm-reset/qemu/internal.h"
 
 /* The address that a guest gave for the TPR's shadow can only be set. */

@@ -23,7 +23,7 @@
 #include "qemu/error-report.h"
 #include "qemu/module.h"
 #include "system/kvm.h"
-#include "system/kvm-reset-hook.h"
+#include "sysemu/kvm-reset-hook.h"
 #include "accel/kvm-reset/c_api.h"
 #include "sev.h"
 

@@ -17,7 +17,7 @@
 #include "qemu/module.h"
 #include "standard-headers/asm-x86/kvm_para.h"
 #include "system/kvm.h"
-#include "system/kvm-reset-hook.h"
+#include "sysemu/kvm-reset-hook.h"
 #include "accel/kvm-reset/qemu/internal.h"
 
 static uint64_t read_msr(CPUState *cpu, uint32_t index)

@@ -12,7 +12,7 @@
 #include "hw/pci/pci_device.h"
 #include "qapi/error.h"
 #include "qemu/module.h"
-#include "system/kvm-reset-hook.h"
+#include "sysemu/kvm-reset-hook.h"
 
 #define TYPE_MAILBOX "example-mailbox"
 OBJECT_DECLARE_SIMPLE_TYPE(Mailbox, MAILBOX)
