@@ -12,6 +12,7 @@ from pathlib import Path
 
 COMMANDS = {
     'appliance': 'carries a command into the appliance: scripts/appliance',
+    'attestation': 'makes certificates and verifies reports: lab-attest',
     'audit.drive': 'takes a QEMU through two resets and records them',
     'audit.matrix': 'does that for each command line of audit/matrix.toml',
     'audit.report': 'compares the two VMs of a record',

@@ -7,6 +7,7 @@
 #include "fake_host.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 #include <nettle/aes.h>
@@ -158,8 +159,15 @@ struct FakeCalls {
     }
 };
 
-FakeHost::FakeHost(size_t ram_size) : ram(ram_size)
+/* Pages that nobody touches cost nothing so. */
+FakeHost::FakeHost(size_t ram_size)
+    : ram(static_cast<uint8_t *>(calloc(1, ram_size)), ram_size)
 {}
+
+FakeHost::~FakeHost()
+{
+    free(ram.data());
+}
 
 PspHost FakeHost::interface()
 {

@@ -30,6 +30,9 @@ using Key = std::array<uint8_t, PSP_KEY_SIZE>;
 class FakeHost {
 public:
     explicit FakeHost(size_t ram_size);
+    ~FakeHost();
+    FakeHost(const FakeHost &) = delete;
+    FakeHost &operator=(const FakeHost &) = delete;
 
     PspHost interface();
 
@@ -54,7 +57,7 @@ public:
     PspRmp &rmp(uint64_t spa) { return rmp_[spa / 4096]; }
     bool logged(const std::string &words) const;
 
-    std::vector<uint8_t> ram;
+    std::span<uint8_t> ram;
     std::map<uint32_t, Key> keys;                   /* by ASID */
     std::set<uint32_t> dirty;                       /* ASIDs */
     std::map<uint64_t, std::vector<uint8_t>> vmsas; /* sealed, as plaintext */

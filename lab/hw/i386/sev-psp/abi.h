@@ -12,7 +12,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* They are laid over bytes of memory. */
+#ifdef __cplusplus
 #define PSP_PACKED __attribute__((packed))
+#else
+#define PSP_PACKED __attribute__((packed, may_alias))
+#endif
 
 #define PSP_API_MAJOR 1
 #define PSP_API_MINOR 55

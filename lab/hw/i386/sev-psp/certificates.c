@@ -80,6 +80,7 @@ static void make_pek(Psp *psp)
 
 void psp_certificates_new_pek(Psp *psp)
 {
+    psp_certificates_need(psp);
     random_key(psp, &psp->oca.key);
     make_certificate(&psp->oca, SEV_USAGE_OCA, SEV_ALGORITHM_ECDSA_SHA256);
     sign(psp, &psp->oca.certificate, 0, &psp->oca);
@@ -88,10 +89,16 @@ void psp_certificates_new_pek(Psp *psp)
     make_pek(psp);
 }
 
-/* A chip wakes with the same keys each time, as if it had kept them. */
-void psp_certificates_make(Psp *psp)
+/*
+ * A chip wakes with the same keys each time, as if it had kept them. They are
+ * made when they are wanted first, which most guests' never are.
+ */
+void psp_certificates_need(Psp *psp)
 {
     uint8_t seed[64];
+    if (psp->cek.certificate.version) {
+        return;
+    }
     psp_derive(psp, "CEK", NULL, 0, seed, sizeof(seed));
     psp_key_of(&psp->cek.key, seed);
     make_certificate(&psp->cek, SEV_USAGE_CEK, SEV_ALGORITHM_ECDSA_SHA256);
@@ -114,6 +121,7 @@ PspStatus sev_pek_gen(PspCall *call)
 
 PspStatus sev_pdh_gen(PspCall *call)
 {
+    psp_certificates_need(call->psp);
     psp_certificates_new_pdh(call->psp);
     return PSP_SUCCESS;
 }
@@ -122,13 +130,15 @@ PspStatus sev_pdh_gen(PspCall *call)
 PspStatus sev_pek_csr(PspCall *call)
 {
     SevBuffer *buffer = (SevBuffer *)call->argument;
-    PspIdentity request = {call->psp->pek.key, {0}};
+    PspIdentity request = {0};
     uint32_t room = buffer->length;
 
     buffer->length = sizeof(request.certificate);
     if (room < sizeof(request.certificate)) {
         return PSP_INVALID_LENGTH;
     }
+    psp_certificates_need(call->psp);
+    request.key = call->psp->pek.key;
     make_certificate(&request, SEV_USAGE_PEK, SEV_ALGORITHM_ECDSA_SHA256);
     return psp_write(call->psp, buffer->address, &request.certificate,
                      sizeof(request.certificate))
@@ -167,6 +177,7 @@ PspStatus sev_pek_cert_import(PspCall *call)
     if (psp->external_owner) {
         return PSP_ALREADY_OWNED;
     }
+    psp_certificates_need(psp);
     if (!psp_read(psp, import->pek, &pek, sizeof(pek)) ||
         !psp_read(psp, import->oca, &oca, sizeof(oca))) {
         return PSP_INVALID_ADDRESS;
@@ -192,8 +203,7 @@ PspStatus sev_pdh_cert_export(PspCall *call)
 {
     SevPdhCertExport *export = (SevPdhCertExport *)call->argument;
     Psp *psp = call->psp;
-    SevCertificateChain chain = {psp->pek.certificate, psp->oca.certificate,
-                                 psp->cek.certificate};
+    SevCertificateChain chain;
     bool room = export->pdh_length >= sizeof(SevCertificate) &&
                 export->chain_length >= sizeof(chain);
 
@@ -202,6 +212,9 @@ PspStatus sev_pdh_cert_export(PspCall *call)
     if (!room) {
         return PSP_INVALID_LENGTH;
     }
+    psp_certificates_need(psp);
+    chain = (SevCertificateChain){psp->pek.certificate, psp->oca.certificate,
+                                  psp->cek.certificate};
     return psp_write(psp, export->pdh, &psp->pdh.certificate,
                      sizeof(SevCertificate)) &&
                    psp_write(psp, export->chain, &chain, sizeof(chain))

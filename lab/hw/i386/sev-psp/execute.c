@@ -20,7 +20,6 @@ Psp *psp_new(const PspHost *host, const PspConfig *config, char **error)
     psp->rules = rules;
     psp->guests = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free,
                                         NULL);
-    psp_certificates_make(psp);
     psp_reset(psp);
     return psp;
 }

@@ -179,7 +179,8 @@ typedef struct PspHex {
 PspHex psp_hex(const void *bytes, size_t size);
 
 /* certificates.c */
-void psp_certificates_make(Psp *psp);
+/* Before the first use of a key or certificate of psp. */
+void psp_certificates_need(Psp *psp);
 /* FACTORY_RESET and PEK_GEN; with the PEK goes the PDH. */
 void psp_certificates_new_pek(Psp *psp);
 void psp_certificates_new_pdh(Psp *psp);

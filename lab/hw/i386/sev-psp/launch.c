@@ -242,6 +242,7 @@ PspStatus sev_attestation(PspCall *call)
     if (room < sizeof(report)) {
         return PSP_INVALID_LENGTH;
     }
+    psp_certificates_need(call->psp);
     memcpy(report.nonce, wanted->nonce, sizeof(report.nonce));
     psp_sha256_value(guest->measuring, report.digest);
     psp_sha256(&report, offsetof(SevReport, signature_usage), digest);

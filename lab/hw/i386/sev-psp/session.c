@@ -18,6 +18,7 @@ PspStatus psp_session_open(Psp *psp, PspGuest *guest,
     uint8_t shared[48], master[16], kek[16], kik[16], keys[32], mac[32];
     uint32_t policy = guest->policy;
 
+    psp_certificates_need(psp);
     if (owner->version != 1 || owner->usage != SEV_USAGE_PDH ||
         (owner->algorithm != SEV_ALGORITHM_ECDH_SHA256 &&
          owner->algorithm != SEV_ALGORITHM_ECDH_SHA384) ||
