@@ -54,11 +54,13 @@ inline constexpr Row powerpc[] = {
     foreign(Vm, "KVM_PPC_GET_RMMU_INFO", iow<Bytes<96>>(0xb0), "powerpc"),
     foreign(Vm, "KVM_PPC_GET_CPU_CHAR", ior<Bytes<32>>(0xb1), "powerpc"),
     foreign(Vm, "KVM_PPC_SVM_OFF", io(0xb3), "powerpc"),
+    foreign(Vm, "KVM_PPC_GET_COMPAT_CAPS", io(0xb8), "powerpc"),
     foreign(Vcpu, "KVM_DIRTY_TLB", iow<Bytes<16>>(0xaa), "powerpc"),
 };
 
 inline constexpr Row s390[] = {
     foreign(System, "KVM_S390_ENABLE_SIE", io(0x06), "s390"),
+    foreign(Vm, "KVM_S390_KEYOP", iowr<Bytes<16>>(0x53), "s390"),
     foreign(Vm, "KVM_S390_INTERRUPT", iow<Bytes<16>>(0x94), "s390"),
     foreign(Vm, "KVM_S390_MEM_OP", iow<Bytes<64>>(0xb1), "s390"),
     foreign(Vm, "KVM_S390_GET_SKEYS", iow<Bytes<64>>(0xb2), "s390"),
