@@ -11,14 +11,14 @@
 namespace coco {
 
 /* What makes the guest, and can be done before there is anything in it. */
-static bool is_definition(VmType type, uint32_t command)
+static bool is_definition(uint32_t type, uint32_t command)
 {
-    if (type == kTdxVm) {
-        return command == kTdxInitVm || command == kTdxInitVcpu;
+    if (type == KVM_X86_TDX_VM) {
+        return command == KVM_TDX_INIT_VM || command == KVM_TDX_INIT_VCPU;
     }
-    return command == kSevInit || command == kSevEsInit ||
-           command == kSevInit2 || command == kSevLaunchStart ||
-           command == kSnpLaunchStart;
+    return command == KVM_SEV_INIT || command == KVM_SEV_ES_INIT ||
+           command == KVM_SEV_INIT2 || command == KVM_SEV_LAUNCH_START ||
+           command == KVM_SEV_SNP_LAUNCH_START;
 }
 
 LaunchWork::~LaunchWork()

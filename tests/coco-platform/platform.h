@@ -40,10 +40,11 @@ int vcpu_ioctl(const std::shared_ptr<File> &file, int fd, unsigned long request,
 
 /* --- memory (slots.cc) ------------------------------------------------ */
 
-int set_memory_region(Vm *vm, int fd, const UserMemoryRegion2 &region);
-int set_memory_attributes(Vm *vm, const MemoryAttributes &attributes);
+int set_memory_region(Vm *vm, int fd,
+                      const kvm_userspace_memory_region2 &region);
+int set_memory_attributes(Vm *vm, const kvm_memory_attributes &attributes);
 int create_guest_memfd(const std::shared_ptr<Vm> &vm,
-                       const CreateGuestMemfd &args);
+                       const kvm_create_guest_memfd &args);
 /** fallocate() on a guest_memfd. */
 int gmem_fallocate(Gmem *gmem, int mode, int64_t offset, int64_t length);
 

@@ -70,7 +70,7 @@ static void ask_to_convert(Vcpu *vcpu, kvm_run *run, bool to_private)
 {
     memset(&run->hypercall, 0, sizeof(run->hypercall));
     run->exit_reason = KVM_EXIT_HYPERCALL;
-    run->hypercall.nr = kMapGpaRange;
+    run->hypercall.nr = KVM_HC_MAP_GPA_RANGE;
     run->hypercall.args[0] = uint64_t(word_of(*vcpu, 0)) * kPage;
     run->hypercall.args[1] = word_of(*vcpu, 4);
     run->hypercall.args[2] = to_private ? kMapGpaEncrypted : 0;
@@ -82,12 +82,13 @@ static void ask_to_end(const File &file, kvm_run *run)
 {
     constexpr size_t kR12 = 12;
     uint64_t reason = file.vcpu->request[0];
-    bool td = file.vm->type() == kTdxVm;
+    bool td = file.vm->type() == KVM_X86_TDX_VM;
     log_event("guest_terminates", file.vm->number())
         .number("reason", static_cast<int64_t>(reason));
     memset(&run->system_event, 0, sizeof(run->system_event));
     run->exit_reason = KVM_EXIT_SYSTEM_EVENT;
-    run->system_event.type = td ? kSystemEventTdxFatal : kSystemEventSevTerm;
+    run->system_event.type = td ? KVM_SYSTEM_EVENT_TDX_FATAL
+                                : KVM_SYSTEM_EVENT_SEV_TERM;
     run->system_event.ndata = td ? 16 : 1;
     run->system_event.data[td ? kR12 : 0] = reason << 16 |
                                             (td ? 0 : kGhcbTerminate);
@@ -172,11 +173,12 @@ static bool answer_port(const File &file, kvm_run *run)
 int run_vcpu(const File &file, int fd, kvm_run *run)
 {
     Vm *vm = file.vm.get();
-    bool confidential = vm->sev || vm->tdx || vm->type() != kDefaultVm;
+    bool confidential = vm->sev || vm->tdx || vm->type() != KVM_X86_DEFAULT_VM;
     if (!confidential) {
         return real_ioctl(fd, KVM_RUN, uintptr_t(0));
     }
-    if (vm->type() == kTdxVm && (!vm->launched || !file.vcpu->tdx_ready)) {
+    if (vm->type() == KVM_X86_TDX_VM &&
+        (!vm->launched || !file.vcpu->tdx_ready)) {
         return -EINVAL;
     }
     bool needs_lock = vm->sev && vm->sev->es;

@@ -38,25 +38,26 @@ int run_to_port(TestVm *vm)
 
 int launch_snp(TestVm *vm, const Pages &pages)
 {
-    SevInit2 init = {};
-    SnpLaunchStart start = {};
-    SnpLaunchUpdate update = {};
-    SnpLaunchFinish finish = {};
+    kvm_sev_init init = {};
+    kvm_sev_snp_launch_start start = {};
+    kvm_sev_snp_launch_update update = {};
+    kvm_sev_snp_launch_finish finish = {};
     start.policy = 0x30000;
     update.gfn_start = kTop / kPage;
     update.uaddr = pages.address();
     update.len = kPage;
     update.type = kSnpNormal;
-    return vm->op(kSevInit2, &init) || vm->op(kSnpLaunchStart, &start) ||
-           vm->op(kSnpLaunchUpdate, &update) || vm->add_vcpu(0) ||
-           vm->op(kSnpLaunchFinish, &finish);
+    return vm->op(KVM_SEV_INIT2, &init) ||
+           vm->op(KVM_SEV_SNP_LAUNCH_START, &start) ||
+           vm->op(KVM_SEV_SNP_LAUNCH_UPDATE, &update) || vm->add_vcpu(0) ||
+           vm->op(KVM_SEV_SNP_LAUNCH_FINISH, &finish);
 }
 
 } // namespace
 
 TEST(Run, ASnpGuestRunsWhatWasLaunched)
 {
-    TestVm vm(kSnpVm);
+    TestVm vm(KVM_X86_SNP_VM);
     Pages pages(1);
     Fd gmem = vm.make_gmem(kPage);
     ASSERT_EQ(0, vm.add_private_slot(0, kTop, pages, gmem));
@@ -69,7 +70,7 @@ TEST(Run, ASnpGuestRunsWhatWasLaunched)
 
 TEST(Run, AfterAConversionItSeesTheHostsPage)
 {
-    TestVm vm(kSnpVm);
+    TestVm vm(KVM_X86_SNP_VM);
     Pages pages(1);
     Fd gmem = vm.make_gmem(kPage);
     ASSERT_EQ(0, vm.add_private_slot(0, kTop, pages, gmem));
@@ -86,7 +87,7 @@ TEST(Run, TheNextVmHasNothingOfTheOldOne)
     Pages pages(1);
     put_code(pages, 0x10);
     {
-        TestVm vm(kSnpVm);
+        TestVm vm(KVM_X86_SNP_VM);
         Fd gmem = vm.make_gmem(kPage);
         ASSERT_EQ(0, vm.add_private_slot(0, kTop, pages, gmem));
         ASSERT_EQ(0, vm.set_private(kTop, kPage));
@@ -94,23 +95,23 @@ TEST(Run, TheNextVmHasNothingOfTheOldOne)
         ASSERT_EQ(0x10, run_to_port(&vm));
     }
     /* The same memory again, but launched as a page of zeros. */
-    TestVm next(kSnpVm);
+    TestVm next(KVM_X86_SNP_VM);
     Fd gmem = next.make_gmem(kPage);
-    SevInit2 init = {};
-    SnpLaunchStart start = {};
-    SnpLaunchUpdate update = {};
-    SnpLaunchFinish finish = {};
+    kvm_sev_init init = {};
+    kvm_sev_snp_launch_start start = {};
+    kvm_sev_snp_launch_update update = {};
+    kvm_sev_snp_launch_finish finish = {};
     start.policy = 0x30000;
     update.gfn_start = kTop / kPage;
     update.len = kPage;
     update.type = kSnpZero;
     ASSERT_EQ(0, next.add_private_slot(0, kTop, pages, gmem));
     ASSERT_EQ(0, next.set_private(kTop, kPage));
-    ASSERT_EQ(0, next.op(kSevInit2, &init));
-    ASSERT_EQ(0, next.op(kSnpLaunchStart, &start));
-    ASSERT_EQ(0, next.op(kSnpLaunchUpdate, &update));
+    ASSERT_EQ(0, next.op(KVM_SEV_INIT2, &init));
+    ASSERT_EQ(0, next.op(KVM_SEV_SNP_LAUNCH_START, &start));
+    ASSERT_EQ(0, next.op(KVM_SEV_SNP_LAUNCH_UPDATE, &update));
     ASSERT_EQ(0, next.add_vcpu(0));
-    ASSERT_EQ(0, next.op(kSnpLaunchFinish, &finish));
+    ASSERT_EQ(0, next.op(KVM_SEV_SNP_LAUNCH_FINISH, &finish));
     next.run(0)->immediate_exit = 1;
     EXPECT_EQ(-EINTR, call(next.vcpus[0], KVM_RUN, 0));
     EXPECT_EQ(0, pages.at(kVector)[0])
@@ -119,21 +120,21 @@ TEST(Run, TheNextVmHasNothingOfTheOldOne)
 
 TEST(Run, ASevGuestRunsWhatWasEncrypted)
 {
-    TestVm vm(kDefaultVm);
+    TestVm vm(KVM_X86_DEFAULT_VM);
     Pages pages(1);
-    SevLaunchStart start = {};
-    SevLaunchUpdateData update = {pages.address(), kPage, 0};
+    kvm_sev_launch_start start = {};
+    kvm_sev_launch_update_data update = {pages.address(), kPage, 0};
     uint8_t blob[48];
-    SevLaunchMeasure measure = {reinterpret_cast<uint64_t>(blob), 48, 0};
+    kvm_sev_launch_measure measure = {reinterpret_cast<uint64_t>(blob), 48, 0};
     start.policy = 1;
     put_code(pages, 0x10);
-    ASSERT_EQ(0, vm.op(kSevInit));
+    ASSERT_EQ(0, vm.op(KVM_SEV_INIT));
     ASSERT_EQ(0, vm.add_slot(0, kTop, pages));
     ASSERT_EQ(0, vm.add_vcpu(0));
-    ASSERT_EQ(0, vm.op(kSevLaunchStart, &start));
-    ASSERT_EQ(0, vm.op(kSevLaunchUpdateData, &update));
-    ASSERT_EQ(0, vm.op(kSevLaunchMeasure, &measure));
-    ASSERT_EQ(0, vm.op(kSevLaunchFinish));
+    ASSERT_EQ(0, vm.op(KVM_SEV_LAUNCH_START, &start));
+    ASSERT_EQ(0, vm.op(KVM_SEV_LAUNCH_UPDATE_DATA, &update));
+    ASSERT_EQ(0, vm.op(KVM_SEV_LAUNCH_MEASURE, &measure));
+    ASSERT_EQ(0, vm.op(KVM_SEV_LAUNCH_FINISH));
     put_code(pages, 0x12);
     EXPECT_EQ(0x10, run_to_port(&vm));
 }
@@ -142,7 +143,7 @@ TEST(Run, ASevGuestRunsWhatWasEncrypted)
 class Asking {
 public:
     explicit Asking(uint8_t command)
-        : vm(kSnpVm), pages(1), gmem(vm.make_gmem(kPage))
+        : vm(KVM_X86_SNP_VM), pages(1), gmem(vm.make_gmem(kPage))
     {
         put_request(pages, command);
         good = vm.add_private_slot(0, kTop, pages, gmem) == 0 &&

@@ -48,10 +48,10 @@ int check_sev_fd(uint32_t fd)
 }
 
 /* For VMs of the default type KVM made them SEV guests with this command. */
-static int init_guest(Vm *vm, const SevInit2 &init, VmType type,
+static int init_guest(Vm *vm, const kvm_sev_init &init, uint32_t type,
                       uint32_t *fw_error)
 {
-    bool es = type != kSevVm;
+    bool es = type != KVM_X86_SEV_VM;
     if (!vm->vcpus.empty() || init.flags || init.vmsa_features ||
         init.ghcb_version > kGhcbMax || (!es && init.ghcb_version) || vm->sev) {
         return -EINVAL;
@@ -62,7 +62,7 @@ static int init_guest(Vm *vm, const SevInit2 &init, VmType type,
     }
     auto sev = std::make_unique<SevGuest>();
     sev->es = es;
-    sev->snp = type == kSnpVm;
+    sev->snp = type == KVM_X86_SNP_VM;
     sev->vmsa_features = sev->snp ? kSevFeatureSnp : 0;
     sev->asid = Asid::take(es ? AsidPool::Es : AsidPool::Sev, vm->number());
     if (!sev->asid) {
@@ -81,17 +81,20 @@ static int init_guest(Vm *vm, const SevInit2 &init, VmType type,
 
 static int legacy_init(Vm *vm, uint32_t id, uint32_t *fw_error)
 {
-    if (vm->type() != kDefaultVm) {
+    if (vm->type() != KVM_X86_DEFAULT_VM) {
         return -EINVAL;
     }
-    return init_guest(vm, {}, id == kSevInit ? kSevVm : kSevEsVm, fw_error);
+    return init_guest(vm, {},
+                      id == KVM_SEV_INIT ? KVM_X86_SEV_VM : KVM_X86_SEV_ES_VM,
+                      fw_error);
 }
 
 static int init2(Vm *vm, uint64_t data, uint32_t *fw_error)
 {
-    SevInit2 init;
-    if (vm->sev || (vm->type() != kSevVm && vm->type() != kSevEsVm &&
-                    vm->type() != kSnpVm)) {
+    kvm_sev_init init;
+    if (vm->sev ||
+        (vm->type() != KVM_X86_SEV_VM && vm->type() != KVM_X86_SEV_ES_VM &&
+         vm->type() != KVM_X86_SNP_VM)) {
         return -EINVAL;
     }
     if (copy_in(&init, data) != 0) {
@@ -101,42 +104,42 @@ static int init2(Vm *vm, uint64_t data, uint32_t *fw_error)
 }
 
 /* Without a guest every other command is refused alike. */
-static int command(Vm *vm, SevCmd *cmd)
+static int command(Vm *vm, kvm_sev_cmd *cmd)
 {
     SevGuest *sev = vm->sev.get();
     SevCall call = {vm, sev, cmd->data, cmd->sev_fd, &cmd->error};
 
     switch (cmd->id) {
-    case kSevInit:
-    case kSevEsInit:
+    case KVM_SEV_INIT:
+    case KVM_SEV_ES_INIT:
         return legacy_init(vm, cmd->id, &cmd->error);
-    case kSevInit2:
+    case KVM_SEV_INIT2:
         return init2(vm, cmd->data, &cmd->error);
-    case kSnpLaunchUpdate:
+    case KVM_SEV_SNP_LAUNCH_UPDATE:
         /* Not ENOTTY, as all others. */
         return sev && sev->snp ? snp_launch_update(call) : -EINVAL;
-    case kSnpLaunchStart:
+    case KVM_SEV_SNP_LAUNCH_START:
         return sev && sev->snp ? snp_launch_start(call) : -ENOTTY;
-    case kSnpLaunchFinish:
+    case KVM_SEV_SNP_LAUNCH_FINISH:
         return sev && sev->snp ? snp_launch_finish(call) : -ENOTTY;
-    case kSevLaunchStart:
+    case KVM_SEV_LAUNCH_START:
         return sev ? sev_launch_start(call) : -ENOTTY;
-    case kSevLaunchUpdateData:
+    case KVM_SEV_LAUNCH_UPDATE_DATA:
         return sev ? sev_launch_update_data(call) : -ENOTTY;
-    case kSevLaunchUpdateVmsa:
+    case KVM_SEV_LAUNCH_UPDATE_VMSA:
         return sev && sev->es ? sev_launch_update_vmsa(call) : -ENOTTY;
-    case kSevLaunchMeasure:
+    case KVM_SEV_LAUNCH_MEASURE:
         return sev ? sev_launch_measure(call) : -ENOTTY;
-    case kSevLaunchSecret:
+    case KVM_SEV_LAUNCH_SECRET:
         return sev ? sev_launch_secret(call) : -ENOTTY;
-    case kSevLaunchFinish:
+    case KVM_SEV_LAUNCH_FINISH:
         return sev ? sev_launch_finish(call) : -ENOTTY;
-    case kSevGuestStatus:
+    case KVM_SEV_GUEST_STATUS:
         return sev ? sev_guest_status(call) : -ENOTTY;
-    case kSevGetAttestationReport:
+    case KVM_SEV_GET_ATTESTATION_REPORT:
         return sev ? sev_get_attestation_report(call) : -ENOTTY;
-    case kSevDbgDecrypt:
-    case kSevDbgEncrypt:
+    case KVM_SEV_DBG_DECRYPT:
+    case KVM_SEV_DBG_ENCRYPT:
         /* Debugging is not simulated: as if every policy forbade it. */
         return sev ? fw_refuses(call, kFwPolicyFailure) : -ENOTTY;
     default:
@@ -146,7 +149,7 @@ static int command(Vm *vm, SevCmd *cmd)
 
 int sev_memory_encrypt_op(Vm *vm, uintptr_t arg)
 {
-    SevCmd cmd;
+    kvm_sev_cmd cmd;
     if (!arg) {
         return 0; /* how one asks whether there is SEV */
     }
@@ -154,7 +157,7 @@ int sev_memory_encrypt_op(Vm *vm, uintptr_t arg)
         return -EFAULT;
     }
     std::lock_guard lock(vm->lock);
-    if (vm->sev && vm->sev->snp && cmd.id < kSnpLaunchStart) {
+    if (vm->sev && vm->sev->snp && cmd.id < KVM_SEV_SNP_LAUNCH_START) {
         return -EPERM;
     }
     int ret = command(vm, &cmd);
@@ -222,7 +225,7 @@ int take_vmsa(const SevCall &call, Vcpu *vcpu, std::array<uint8_t, kPage> *vmsa)
         return -EBADF; /* real KVM needs no fd here */
     }
     int ret = read_vmsa(fd, call.sev->vmsa_features,
-                        call.vm->type() != kDefaultVm, vmsa);
+                        call.vm->type() != KVM_X86_DEFAULT_VM, vmsa);
     if (ret != 0) {
         return ret;
     }

@@ -52,7 +52,7 @@ static void make_key(std::array<uint8_t, 16> *key, const std::string &wanted)
 int sev_launch_start(const SevCall &call)
 {
     SevGuest *sev = call.sev;
-    SevLaunchStart start;
+    kvm_sev_launch_start start;
     static std::atomic<uint32_t> last_handle = 0;
 
     if (copy_in(&start, call.data) != 0) {
@@ -137,7 +137,7 @@ static bool is_mapped(uint64_t address, uint64_t length)
 
 int sev_launch_update_data(const SevCall &call)
 {
-    SevLaunchUpdateData update;
+    kvm_sev_launch_update_data update;
     if (copy_in(&update, call.data) != 0) {
         return -EFAULT;
     }
@@ -206,7 +206,7 @@ static std::array<uint8_t, 48> measurement(SevGuest *sev)
 
 int sev_launch_measure(const SevCall &call)
 {
-    SevLaunchMeasure measure;
+    kvm_sev_launch_measure measure;
     if (copy_in(&measure, call.data) != 0) {
         return -EFAULT;
     }
@@ -271,7 +271,7 @@ static Sha256 secret_mac(const SevGuest &sev, const SecretHeader &header,
 
 int sev_launch_secret(const SevCall &call)
 {
-    SevLaunchSecret secret;
+    kvm_sev_launch_secret secret;
     SecretHeader header;
     SevGuest *sev = call.sev;
 
@@ -353,9 +353,9 @@ int sev_guest_status(const SevCall &call)
     if (ret != 0) {
         return ret;
     }
-    SevGuestStatus status = {call.sev->handle,
-                             static_cast<uint32_t>(call.sev->policy),
-                             call.sev->state};
+    kvm_sev_guest_status status = {call.sev->handle,
+                                   static_cast<uint32_t>(call.sev->policy),
+                                   call.sev->state};
     *call.fw_error = kFwSuccess;
     return copy_out(call.data, status);
 }

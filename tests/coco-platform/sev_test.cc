@@ -15,22 +15,23 @@ constexpr uint32_t kEsPolicy = 5;
 
 int start(TestVm *vm, uint32_t policy)
 {
-    SevLaunchStart start = {};
+    kvm_sev_launch_start start = {};
     start.policy = policy;
-    return vm->op(kSevLaunchStart, &start);
+    return vm->op(KVM_SEV_LAUNCH_START, &start);
 }
 
 int update(TestVm *vm, uint64_t address, uint32_t length)
 {
-    SevLaunchUpdateData data = {address, length, 0};
-    return vm->op(kSevLaunchUpdateData, &data);
+    kvm_sev_launch_update_data data = {address, length, 0};
+    return vm->op(KVM_SEV_LAUNCH_UPDATE_DATA, &data);
 }
 
 int measure(TestVm *vm)
 {
     uint8_t blob[48];
-    SevLaunchMeasure data = {reinterpret_cast<uint64_t>(blob), sizeof(blob), 0};
-    return vm->op(kSevLaunchMeasure, &data);
+    kvm_sev_launch_measure data = {reinterpret_cast<uint64_t>(blob),
+                                   sizeof(blob), 0};
+    return vm->op(KVM_SEV_LAUNCH_MEASURE, &data);
 }
 
 #define EXPECT_FIRMWARE(error, what)                                           \
@@ -43,55 +44,55 @@ int measure(TestVm *vm)
 
 TEST(Sev, AVmWithoutInitRefusesEveryLaunchCommand)
 {
-    TestVm vm(kDefaultVm);
-    EXPECT_EQ(0, vm.op(kSevInit));
-    TestVm plain(kDefaultVm);
+    TestVm vm(KVM_X86_DEFAULT_VM);
+    EXPECT_EQ(0, vm.op(KVM_SEV_INIT));
+    TestVm plain(KVM_X86_DEFAULT_VM);
     EXPECT_EQ(-ENOTTY, start(&plain, kPolicy));
     EXPECT_EQ(-ENOTTY, measure(&plain));
-    EXPECT_EQ(-ENOTTY, plain.op(kSevLaunchFinish));
-    EXPECT_EQ(-ENOTTY, plain.op(kSnpLaunchStart));
-    EXPECT_EQ(-EINVAL, plain.op(kSnpLaunchUpdate));
+    EXPECT_EQ(-ENOTTY, plain.op(KVM_SEV_LAUNCH_FINISH));
+    EXPECT_EQ(-ENOTTY, plain.op(KVM_SEV_SNP_LAUNCH_START));
+    EXPECT_EQ(-EINVAL, plain.op(KVM_SEV_SNP_LAUNCH_UPDATE));
     EXPECT_EQ(-EINVAL, plain.op(99));
 }
 
 TEST(Sev, InitIsRefusedTwiceOrAfterAVcpu)
 {
-    TestVm vm(kDefaultVm);
-    EXPECT_EQ(0, vm.op(kSevInit));
-    EXPECT_EQ(-EINVAL, vm.op(kSevInit));
-    TestVm late(kDefaultVm);
+    TestVm vm(KVM_X86_DEFAULT_VM);
+    EXPECT_EQ(0, vm.op(KVM_SEV_INIT));
+    EXPECT_EQ(-EINVAL, vm.op(KVM_SEV_INIT));
+    TestVm late(KVM_X86_DEFAULT_VM);
     ASSERT_EQ(0, late.add_vcpu(0));
-    EXPECT_EQ(-EINVAL, late.op(kSevInit));
+    EXPECT_EQ(-EINVAL, late.op(KVM_SEV_INIT));
 }
 
 TEST(Sev, InitOfTheOtherKindOfVmIsRefused)
 {
-    SevInit2 init = {};
-    TestVm plain(kDefaultVm);
-    EXPECT_EQ(-EINVAL, plain.op(kSevInit2, &init));
-    TestVm typed(kSevEsVm);
-    EXPECT_EQ(-EINVAL, typed.op(kSevEsInit));
+    kvm_sev_init init = {};
+    TestVm plain(KVM_X86_DEFAULT_VM);
+    EXPECT_EQ(-EINVAL, plain.op(KVM_SEV_INIT2, &init));
+    TestVm typed(KVM_X86_SEV_ES_VM);
+    EXPECT_EQ(-EINVAL, typed.op(KVM_SEV_ES_INIT));
     init.vmsa_features = 1ull << 40;
-    EXPECT_EQ(-EINVAL, typed.op(kSevInit2, &init));
+    EXPECT_EQ(-EINVAL, typed.op(KVM_SEV_INIT2, &init));
     init = {};
     init.ghcb_version = 9;
-    EXPECT_EQ(-EINVAL, typed.op(kSevInit2, &init));
+    EXPECT_EQ(-EINVAL, typed.op(KVM_SEV_INIT2, &init));
     init = {};
-    EXPECT_EQ(0, typed.op(kSevInit2, &init));
+    EXPECT_EQ(0, typed.op(KVM_SEV_INIT2, &init));
 }
 
 TEST(Sev, WithoutTheDeviceNothingStarts)
 {
-    TestVm vm(kDefaultVm);
-    ASSERT_EQ(0, vm.op(kSevInit));
+    TestVm vm(KVM_X86_DEFAULT_VM);
+    ASSERT_EQ(0, vm.op(KVM_SEV_INIT));
     vm.sev = Fd(open("/dev/null", O_RDWR));
     EXPECT_EQ(-EBADF, start(&vm, kPolicy));
 }
 
 TEST(Sev, StartChecksThePolicy)
 {
-    TestVm vm(kDefaultVm);
-    ASSERT_EQ(0, vm.op(kSevInit));
+    TestVm vm(KVM_X86_DEFAULT_VM);
+    ASSERT_EQ(0, vm.op(KVM_SEV_INIT));
     EXPECT_FIRMWARE(kFwInvalidAsid, start(&vm, kEsPolicy));
     EXPECT_FIRMWARE(kFwPolicyFailure, start(&vm, kPolicy | 0xff0000));
     EXPECT_EQ(0, start(&vm, kPolicy));
@@ -100,30 +101,30 @@ TEST(Sev, StartChecksThePolicy)
 
 TEST(Sev, CommandsComeInOneOrder)
 {
-    TestVm vm(kDefaultVm);
+    TestVm vm(KVM_X86_DEFAULT_VM);
     Pages pages(1);
-    ASSERT_EQ(0, vm.op(kSevInit));
+    ASSERT_EQ(0, vm.op(KVM_SEV_INIT));
     EXPECT_EQ(-EBADF, update(&vm, pages.address(), 16)); /* no fd yet */
     ASSERT_EQ(0, start(&vm, kPolicy));
-    EXPECT_FIRMWARE(kFwInvalidGuestState, vm.op(kSevLaunchFinish));
-    EXPECT_EQ(-ENOTTY, vm.op(kSevLaunchUpdateVmsa)); /* not SEV-ES */
+    EXPECT_FIRMWARE(kFwInvalidGuestState, vm.op(KVM_SEV_LAUNCH_FINISH));
+    EXPECT_EQ(-ENOTTY, vm.op(KVM_SEV_LAUNCH_UPDATE_VMSA)); /* not SEV-ES */
     ASSERT_EQ(0, update(&vm, pages.address(), kPage));
     ASSERT_EQ(0, measure(&vm));
     EXPECT_FIRMWARE(kFwInvalidGuestState, measure(&vm));
     EXPECT_FIRMWARE(kFwInvalidGuestState, update(&vm, pages.address(), 16));
-    ASSERT_EQ(0, vm.op(kSevLaunchFinish));
-    EXPECT_FIRMWARE(kFwInvalidGuestState, vm.op(kSevLaunchFinish));
-    SevGuestStatus status = {};
-    ASSERT_EQ(0, vm.op(kSevGuestStatus, &status));
+    ASSERT_EQ(0, vm.op(KVM_SEV_LAUNCH_FINISH));
+    EXPECT_FIRMWARE(kFwInvalidGuestState, vm.op(KVM_SEV_LAUNCH_FINISH));
+    kvm_sev_guest_status status = {};
+    ASSERT_EQ(0, vm.op(KVM_SEV_GUEST_STATUS, &status));
     EXPECT_EQ(uint32_t(kStateRunning), status.state);
     EXPECT_EQ(kPolicy, status.policy);
 }
 
 TEST(Sev, UpdateWantsAlignedMemoryThatIsThere)
 {
-    TestVm vm(kDefaultVm);
+    TestVm vm(KVM_X86_DEFAULT_VM);
     Pages pages(1);
-    ASSERT_EQ(0, vm.op(kSevInit));
+    ASSERT_EQ(0, vm.op(KVM_SEV_INIT));
     ASSERT_EQ(0, start(&vm, kPolicy));
     EXPECT_EQ(-EINVAL, update(&vm, pages.address(), 0));
     EXPECT_EQ(-ENOMEM, update(&vm, 0x1000, 16));
@@ -133,20 +134,20 @@ TEST(Sev, UpdateWantsAlignedMemoryThatIsThere)
 
 TEST(Sev, TheLengthOfTheMeasurementCanBeAsked)
 {
-    TestVm vm(kDefaultVm);
-    SevLaunchMeasure data = {};
-    ASSERT_EQ(0, vm.op(kSevInit));
+    TestVm vm(KVM_X86_DEFAULT_VM);
+    kvm_sev_launch_measure data = {};
+    ASSERT_EQ(0, vm.op(KVM_SEV_INIT));
     ASSERT_EQ(0, start(&vm, kPolicy));
-    EXPECT_FIRMWARE(kFwInvalidLength, vm.op(kSevLaunchMeasure, &data));
+    EXPECT_FIRMWARE(kFwInvalidLength, vm.op(KVM_SEV_LAUNCH_MEASURE, &data));
     EXPECT_EQ(48u, data.len);
 }
 
 TEST(Sev, EncryptedMemoryIsNoiseForTheHost)
 {
-    TestVm vm(kDefaultVm);
+    TestVm vm(KVM_X86_DEFAULT_VM);
     Pages pages(2);
     memset(pages.at(), 0x11, pages.size());
-    ASSERT_EQ(0, vm.op(kSevInit));
+    ASSERT_EQ(0, vm.op(KVM_SEV_INIT));
     ASSERT_EQ(0, start(&vm, kPolicy));
     ASSERT_EQ(0, update(&vm, pages.address(64), kPage));
     std::vector<uint8_t> plain(kPage, 0x11);
@@ -160,7 +161,7 @@ TEST(Sev, EncryptedMemoryIsNoiseForTheHost)
 
 TEST(Sev, WhatIsEncryptedTwiceIsMeasuredAsNoise)
 {
-    TestVm one(kDefaultVm), two(kDefaultVm);
+    TestVm one(KVM_X86_DEFAULT_VM), two(KVM_X86_DEFAULT_VM);
     Pages pages(1);
     struct Report {
         uint8_t nonce[16];
@@ -169,25 +170,25 @@ TEST(Sev, WhatIsEncryptedTwiceIsMeasuredAsNoise)
     };
     uint8_t first[208], second[208];
     Report report = {{}, reinterpret_cast<uint64_t>(first), 208, 0};
-    ASSERT_EQ(0, one.op(kSevInit));
+    ASSERT_EQ(0, one.op(KVM_SEV_INIT));
     ASSERT_EQ(0, start(&one, kPolicy));
     ASSERT_EQ(0, update(&one, pages.address(), kPage));
-    ASSERT_EQ(0, one.op(kSevGetAttestationReport, &report));
-    ASSERT_EQ(0, two.op(kSevInit));
+    ASSERT_EQ(0, one.op(KVM_SEV_GET_ATTESTATION_REPORT, &report));
+    ASSERT_EQ(0, two.op(KVM_SEV_INIT));
     ASSERT_EQ(0, start(&two, kPolicy));
     ASSERT_EQ(0, update(&two, pages.address(), kPage));
     report.uaddr = reinterpret_cast<uint64_t>(second);
-    ASSERT_EQ(0, two.op(kSevGetAttestationReport, &report));
+    ASSERT_EQ(0, two.op(KVM_SEV_GET_ATTESTATION_REPORT, &report));
     EXPECT_NE(0, memcmp(first + 16, second + 16, 32));
 }
 
 TEST(Sev, RegionsAreKnownByAddressAndSize)
 {
-    TestVm vm(kDefaultVm);
+    TestVm vm(KVM_X86_DEFAULT_VM);
     Pages pages(2);
     kvm_enc_region region = {pages.address(), pages.size()};
     EXPECT_EQ(-ENOTTY, call(vm.vm, KVM_MEMORY_ENCRYPT_REG_REGION, &region));
-    ASSERT_EQ(0, vm.op(kSevInit));
+    ASSERT_EQ(0, vm.op(KVM_SEV_INIT));
     EXPECT_EQ(-EINVAL, call(vm.vm, KVM_MEMORY_ENCRYPT_UNREG_REGION, &region));
     EXPECT_EQ(0, call(vm.vm, KVM_MEMORY_ENCRYPT_REG_REGION, &region));
     region.size = kPage;
@@ -200,23 +201,23 @@ TEST(Sev, RegionsAreKnownByAddressAndSize)
 
 TEST(SevEs, LockedRegistersAreRefused)
 {
-    TestVm vm(kSevEsVm);
-    SevInit2 init = {};
+    TestVm vm(KVM_X86_SEV_ES_VM);
+    kvm_sev_init init = {};
     kvm_regs regs = {};
     kvm_sregs sregs = {};
     kvm_xsave xsave = {};
     kvm_debugregs debug = {};
-    OneMsr star = {1, 0, {0xc0000081, 0, 1}};
-    OneMsr tsc = {1, 0, {0x10, 0, 1}};
+    kvm_msrs_of<1> star = {.entries = {{.index = 0xc0000081, .data = 1}}};
+    kvm_msrs_of<1> tsc = {.entries = {{.index = 0x10, .data = 1}}};
 
-    ASSERT_EQ(0, vm.op(kSevInit2, &init));
+    ASSERT_EQ(0, vm.op(KVM_SEV_INIT2, &init));
     ASSERT_EQ(0, vm.add_vcpu(0));
     ASSERT_EQ(0, start(&vm, kEsPolicy));
     ASSERT_EQ(0, call(vm.vcpus[0], KVM_GET_REGS, &regs));
     ASSERT_EQ(0, call(vm.vcpus[0], KVM_SET_REGS, &regs));
     ASSERT_EQ(1, call(vm.vcpus[0], KVM_SET_MSRS, &star));
-    ASSERT_EQ(0, vm.op(kSevLaunchUpdateVmsa));
-    EXPECT_EQ(-EINVAL, vm.op(kSevLaunchUpdateVmsa));
+    ASSERT_EQ(0, vm.op(KVM_SEV_LAUNCH_UPDATE_VMSA));
+    EXPECT_EQ(-EINVAL, vm.op(KVM_SEV_LAUNCH_UPDATE_VMSA));
 
     EXPECT_EQ(-EINVAL, call(vm.vcpus[0], KVM_GET_REGS, &regs));
     EXPECT_EQ(-EINVAL, call(vm.vcpus[0], KVM_SET_REGS, &regs));
@@ -233,25 +234,25 @@ TEST(SevEs, LockedRegistersAreRefused)
 
 TEST(SevEs, InAVmOfTheDefaultTypeTheyAreIgnored)
 {
-    TestVm vm(kDefaultVm);
+    TestVm vm(KVM_X86_DEFAULT_VM);
     kvm_regs regs = {};
-    OneMsr star = {1, 0, {0xc0000081, 0, 1}};
-    ASSERT_EQ(0, vm.op(kSevEsInit));
+    kvm_msrs_of<1> star = {.entries = {{.index = 0xc0000081, .data = 1}}};
+    ASSERT_EQ(0, vm.op(KVM_SEV_ES_INIT));
     ASSERT_EQ(0, vm.add_vcpu(0));
     ASSERT_EQ(0, start(&vm, kEsPolicy));
-    ASSERT_EQ(0, vm.op(kSevLaunchUpdateVmsa));
+    ASSERT_EQ(0, vm.op(KVM_SEV_LAUNCH_UPDATE_VMSA));
     regs.rip = 0x1234;
     EXPECT_EQ(0, call(vm.vcpus[0], KVM_SET_REGS, &regs));
     EXPECT_EQ(1, call(vm.vcpus[0], KVM_SET_MSRS, &star));
     EXPECT_EQ(1, call(vm.vcpus[0], KVM_GET_MSRS, &star));
-    EXPECT_EQ(0u, star.entry.data);
+    EXPECT_EQ(0u, star.entries[0].data);
 }
 
 TEST(SevEs, AVcpuRunsOnlyAfterTheLaunch)
 {
-    TestVm vm(kSevEsVm);
-    SevInit2 init = {};
-    ASSERT_EQ(0, vm.op(kSevInit2, &init));
+    TestVm vm(KVM_X86_SEV_ES_VM);
+    kvm_sev_init init = {};
+    ASSERT_EQ(0, vm.op(KVM_SEV_INIT2, &init));
     ASSERT_EQ(0, vm.add_vcpu(0));
     ASSERT_EQ(0, start(&vm, kEsPolicy));
     EXPECT_EQ(0, call(vm.vcpus[0], KVM_RUN, 0));
@@ -264,49 +265,49 @@ TEST(Asid, TheyRunOutAndComeBackWithTheLastReference)
 {
     std::deque<TestVm> vms;
     for (int i = 0; i < 4; i++) {
-        vms.emplace_back(kDefaultVm);
-        ASSERT_EQ(0, vms.back().op(kSevEsInit));
+        vms.emplace_back(KVM_X86_DEFAULT_VM);
+        ASSERT_EQ(0, vms.back().op(KVM_SEV_ES_INIT));
     }
-    TestVm more(kDefaultVm);
-    EXPECT_EQ(-EBUSY, more.op(kSevEsInit));
-    EXPECT_EQ(0, more.op(kSevInit)); /* another pool */
+    TestVm more(KVM_X86_DEFAULT_VM);
+    EXPECT_EQ(-EBUSY, more.op(KVM_SEV_ES_INIT));
+    EXPECT_EQ(0, more.op(KVM_SEV_INIT)); /* another pool */
 
-    TestVm last(kDefaultVm);
+    TestVm last(KVM_X86_DEFAULT_VM);
     Fd leaked(dup(vms[0].vm.get()));
     vms[0].vm.reset();
-    EXPECT_EQ(-EBUSY, last.op(kSevEsInit)) << "a duplicate pins the VM";
+    EXPECT_EQ(-EBUSY, last.op(KVM_SEV_ES_INIT)) << "a duplicate pins the VM";
     leaked.reset();
-    EXPECT_EQ(0, last.op(kSevEsInit));
+    EXPECT_EQ(0, last.op(KVM_SEV_ES_INIT));
 }
 
 TEST(Asid, AVcpuAndItsMappingPinTheVm)
 {
     std::deque<TestVm> vms;
     for (int i = 0; i < 4; i++) {
-        vms.emplace_back(kDefaultVm);
-        ASSERT_EQ(0, vms.back().op(kSevEsInit));
+        vms.emplace_back(KVM_X86_DEFAULT_VM);
+        ASSERT_EQ(0, vms.back().op(KVM_SEV_ES_INIT));
     }
-    TestVm next(kDefaultVm);
+    TestVm next(KVM_X86_DEFAULT_VM);
     ASSERT_EQ(0, vms[0].add_vcpu(0));
     vms[0].vm.reset();
-    EXPECT_EQ(-EBUSY, next.op(kSevEsInit));
+    EXPECT_EQ(-EBUSY, next.op(KVM_SEV_ES_INIT));
     vms[0].vcpus.clear();
-    EXPECT_EQ(-EBUSY, next.op(kSevEsInit)) << "kvm_run is still mapped";
+    EXPECT_EQ(-EBUSY, next.op(KVM_SEV_ES_INIT)) << "kvm_run is still mapped";
     vms[0].drop_vcpus();
-    EXPECT_EQ(0, next.op(kSevEsInit));
+    EXPECT_EQ(0, next.op(KVM_SEV_ES_INIT));
 }
 
 TEST(Asid, ANumberThatIsReplacedIsClosed)
 {
     std::deque<TestVm> vms;
     for (int i = 0; i < 4; i++) {
-        vms.emplace_back(kDefaultVm);
-        ASSERT_EQ(0, vms.back().op(kSevEsInit));
+        vms.emplace_back(KVM_X86_DEFAULT_VM);
+        ASSERT_EQ(0, vms.back().op(KVM_SEV_ES_INIT));
     }
-    TestVm next(kDefaultVm);
+    TestVm next(KVM_X86_DEFAULT_VM);
     ASSERT_EQ(vms[1].vm.get(), dup3(next.vm.get(), vms[1].vm.get(), O_CLOEXEC));
-    EXPECT_EQ(0, vms[1].op(kSevEsInit));
-    EXPECT_EQ(-EINVAL, next.op(kSevEsInit)) << "it is the same VM";
+    EXPECT_EQ(0, vms[1].op(KVM_SEV_ES_INIT));
+    EXPECT_EQ(-EINVAL, next.op(KVM_SEV_ES_INIT)) << "it is the same VM";
 }
 
 } // namespace coco_test

@@ -29,7 +29,7 @@ static int real_slot(int fd, const Slot &slot, uint64_t size)
 {
     kvm_userspace_memory_region region = {};
     region.slot = slot.id;
-    region.flags = slot.flags & ~kMemGuestMemfd;
+    region.flags = slot.flags & ~KVM_MEM_GUEST_MEMFD;
     region.guest_phys_addr = slot.gpa;
     region.memory_size = size;
     region.userspace_addr = slot.view ? slot.view->address()
@@ -37,7 +37,8 @@ static int real_slot(int fd, const Slot &slot, uint64_t size)
     return real_ioctl(fd, KVM_SET_USER_MEMORY_REGION, &region);
 }
 
-static int bind_gmem(Vm *vm, Slot *slot, const UserMemoryRegion2 &region)
+static int bind_gmem(Vm *vm, Slot *slot,
+                     const kvm_userspace_memory_region2 &region)
 {
     auto file = files::get(static_cast<int>(region.guest_memfd));
     if (!file) {
@@ -60,7 +61,7 @@ static int bind_gmem(Vm *vm, Slot *slot, const UserMemoryRegion2 &region)
     return 0;
 }
 
-static int add_slot(Vm *vm, int fd, const UserMemoryRegion2 &region)
+static int add_slot(Vm *vm, int fd, const kvm_userspace_memory_region2 &region)
 {
     Slot slot = {};
     slot.id = region.slot;
@@ -68,7 +69,7 @@ static int add_slot(Vm *vm, int fd, const UserMemoryRegion2 &region)
     slot.gpa = region.guest_phys_addr;
     slot.size = region.memory_size;
     slot.host_address = region.userspace_addr;
-    slot.private_slot = region.flags & kMemGuestMemfd;
+    slot.private_slot = region.flags & KVM_MEM_GUEST_MEMFD;
 
     if (slot.private_slot) {
         int ret = bind_gmem(vm, &slot, region);
@@ -94,7 +95,7 @@ static int add_slot(Vm *vm, int fd, const UserMemoryRegion2 &region)
 }
 
 static int change_slot(Vm *vm, int fd, Slot *slot,
-                       const UserMemoryRegion2 &region)
+                       const kvm_userspace_memory_region2 &region)
 {
     if (!region.memory_size) {
         int ret = real_slot(fd, *slot, 0);
@@ -103,7 +104,7 @@ static int change_slot(Vm *vm, int fd, Slot *slot,
         }
         return ret;
     }
-    if ((region.flags & kMemGuestMemfd) || slot->private_slot ||
+    if ((region.flags & KVM_MEM_GUEST_MEMFD) || slot->private_slot ||
         region.userspace_addr != slot->host_address) {
         return -EINVAL;
     }
@@ -117,10 +118,11 @@ static int change_slot(Vm *vm, int fd, Slot *slot,
     return ret;
 }
 
-int set_memory_region(Vm *vm, int fd, const UserMemoryRegion2 &region)
+int set_memory_region(Vm *vm, int fd,
+                      const kvm_userspace_memory_region2 &region)
 {
     std::lock_guard lock(vm->lock);
-    if (region.flags & kMemGuestMemfd) {
+    if (region.flags & KVM_MEM_GUEST_MEMFD) {
         if (!vm->has_private_memory() ||
             (region.flags & (KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY)) ||
             !page_aligned(region.guest_memfd_offset) ||
@@ -143,12 +145,13 @@ int set_memory_region(Vm *vm, int fd, const UserMemoryRegion2 &region)
     return add_slot(vm, fd, region);
 }
 
-int set_memory_attributes(Vm *vm, const MemoryAttributes &attributes)
+int set_memory_attributes(Vm *vm, const kvm_memory_attributes &attributes)
 {
     if (auto fault = step("SET_MEMORY_ATTRIBUTES", attributes.size / kPage)) {
         return -fault->error;
     }
-    uint64_t supported = vm->has_private_memory() ? kAttributePrivate : 0;
+    uint64_t supported = vm->has_private_memory() ? KVM_MEMORY_ATTRIBUTE_PRIVATE
+                                                  : 0;
     uint64_t end = attributes.address + attributes.size;
     if (attributes.flags || (attributes.attributes & ~supported) ||
         !attributes.size || end < attributes.address ||
@@ -171,7 +174,7 @@ int set_memory_attributes(Vm *vm, const MemoryAttributes &attributes)
 }
 
 int create_guest_memfd(const std::shared_ptr<Vm> &vm,
-                       const CreateGuestMemfd &args)
+                       const kvm_create_guest_memfd &args)
 {
     if (!vm->has_private_memory()) {
         return -EINVAL;

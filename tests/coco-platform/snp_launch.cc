@@ -28,7 +28,7 @@ constexpr uint64_t kVmsaGpa = 0xfffffffff000ull;
 int snp_launch_start(const SevCall &call)
 {
     SevGuest *sev = call.sev;
-    SnpLaunchStart start;
+    kvm_sev_snp_launch_start start;
 
     if (copy_in(&start, call.data) != 0) {
         return -EFAULT;
@@ -141,7 +141,7 @@ static bool is_update_type(uint8_t type)
 /* Goes as far as it can: an error after the first page is the next call's. */
 int snp_launch_update(const SevCall &call)
 {
-    SnpLaunchUpdate update;
+    kvm_sev_snp_launch_update update;
     if (!call.sev->started) {
         return -EINVAL;
     }
@@ -188,7 +188,8 @@ int snp_launch_update(const SevCall &call)
 }
 
 /* ID block: what the owner expects. Its signatures are not verified. */
-static int check_id_block(const SevCall &call, const SnpLaunchFinish &finish)
+static int check_id_block(const SevCall &call,
+                          const kvm_sev_snp_launch_finish &finish)
 {
     std::array<uint8_t, 96> block;
     std::vector<uint8_t> auth(4096);
@@ -227,7 +228,7 @@ static int update_vmsas(const SevCall &call)
 
 int snp_launch_finish(const SevCall &call)
 {
-    SnpLaunchFinish finish;
+    kvm_sev_snp_launch_finish finish;
     if (!call.sev->started) {
         return -EINVAL;
     }

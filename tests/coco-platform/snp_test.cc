@@ -18,10 +18,11 @@ constexpr uint64_t kGpa = 0x100000;
 /* A SNP guest with a slot of private memory, as far as LAUNCH_START. */
 class SnpVm : public TestVm {
 public:
-    explicit SnpVm(size_t page_count = 4) : TestVm(kSnpVm), pages(page_count)
+    explicit SnpVm(size_t page_count = 4)
+        : TestVm(KVM_X86_SNP_VM), pages(page_count)
     {
-        SevInit2 init = {};
-        good = op(kSevInit2, &init) == 0;
+        kvm_sev_init init = {};
+        good = op(KVM_SEV_INIT2, &init) == 0;
         gmem = make_gmem(pages.size());
         good = good && gmem.get() >= 0 &&
                add_private_slot(0, kGpa, pages, gmem) == 0 &&
@@ -30,9 +31,9 @@ public:
 
     int start(uint64_t policy = kPolicy)
     {
-        SnpLaunchStart launch = {};
+        kvm_sev_snp_launch_start launch = {};
         launch.policy = policy;
-        return op(kSnpLaunchStart, &launch);
+        return op(KVM_SEV_SNP_LAUNCH_START, &launch);
     }
 
     /* Fills pages from the same offset of the test's memory. */
@@ -43,18 +44,18 @@ public:
         left.uaddr = pages.address(offset);
         left.len = size;
         left.type = type;
-        return op(kSnpLaunchUpdate, &left);
+        return op(KVM_SEV_SNP_LAUNCH_UPDATE, &left);
     }
 
     int finish()
     {
-        SnpLaunchFinish launch = {};
-        return op(kSnpLaunchFinish, &launch);
+        kvm_sev_snp_launch_finish launch = {};
+        return op(KVM_SEV_SNP_LAUNCH_FINISH, &launch);
     }
 
     Pages pages;
     Fd gmem;
-    SnpLaunchUpdate left = {};
+    kvm_sev_snp_launch_update left = {};
     bool good = false;
 };
 
@@ -70,9 +71,9 @@ TEST(Snp, CommandsOfOlderSevAreNotPermitted)
 {
     SnpVm vm;
     ASSERT_TRUE(vm.good);
-    SevLaunchStart start = {};
-    EXPECT_EQ(-EPERM, vm.op(kSevLaunchStart, &start));
-    EXPECT_EQ(-EPERM, vm.op(kSevLaunchFinish));
+    kvm_sev_launch_start start = {};
+    EXPECT_EQ(-EPERM, vm.op(KVM_SEV_LAUNCH_START, &start));
+    EXPECT_EQ(-EPERM, vm.op(KVM_SEV_LAUNCH_FINISH));
 }
 
 TEST(Snp, StartChecksThePolicy)
@@ -123,11 +124,11 @@ TEST(Snp, APageMustHaveTheAttributeAndAPrivateSlot)
     EXPECT_EQ(-EIO, vm.update(kSnpNormal, 0));
     EXPECT_EQ(0u, vm.fw_error) << "the firmware was not asked";
     ASSERT_EQ(0, vm.add_slot(1, 0, plain));
-    SnpLaunchUpdate update = {};
+    kvm_sev_snp_launch_update update = {};
     update.uaddr = plain.address();
     update.len = kPage;
     update.type = kSnpNormal;
-    EXPECT_EQ(-EINVAL, vm.op(kSnpLaunchUpdate, &update));
+    EXPECT_EQ(-EINVAL, vm.op(KVM_SEV_SNP_LAUNCH_UPDATE, &update));
 }
 
 TEST(Snp, APageIsLaunchedOnce)
@@ -153,7 +154,7 @@ TEST(Snp, UpdateStopsBeforeTheFirstPageThatItCannotTake)
     EXPECT_EQ(0, vm.update(kSnpNormal, 0, 4 * kPage));
     EXPECT_EQ(2 * kPage, vm.left.len);
     EXPECT_EQ((kGpa >> 12) + 2, vm.left.gfn_start);
-    EXPECT_EQ(-EIO, vm.op(kSnpLaunchUpdate, &vm.left));
+    EXPECT_EQ(-EIO, vm.op(KVM_SEV_SNP_LAUNCH_UPDATE, &vm.left));
 }
 
 TEST(Snp, TheCpuidPageIsChecked)
@@ -193,25 +194,26 @@ TEST(Snp, AnIdBlockWithAnotherDigestIsRefused)
     SnpVm vm;
     uint8_t block[96] = {};
     std::vector<uint8_t> auth(4096);
-    SnpLaunchFinish finish = {};
+    kvm_sev_snp_launch_finish finish = {};
     finish.id_block_en = 1;
     finish.id_block_uaddr = reinterpret_cast<uint64_t>(block);
     finish.id_auth_uaddr = reinterpret_cast<uint64_t>(auth.data());
     ASSERT_TRUE(vm.good);
     ASSERT_EQ(0, vm.start());
     ASSERT_EQ(0, vm.update(kSnpNormal, 0));
-    EXPECT_FIRMWARE(kFwBadMeasurement, vm.op(kSnpLaunchFinish, &finish));
+    EXPECT_FIRMWARE(kFwBadMeasurement,
+                    vm.op(KVM_SEV_SNP_LAUNCH_FINISH, &finish));
 }
 
 TEST(GuestMemfd, OnlyGuestsWithPrivateMemoryHaveIt)
 {
-    TestVm plain(kDefaultVm);
+    TestVm plain(KVM_X86_DEFAULT_VM);
     EXPECT_EQ(-EINVAL, plain.make_gmem(kPage).get());
-    EXPECT_EQ(0,
-              call(plain.vm, KVM_CHECK_EXTENSION, uintptr_t(kCapGuestMemfd)));
+    EXPECT_EQ(
+        0, call(plain.vm, KVM_CHECK_EXTENSION, uintptr_t(KVM_CAP_GUEST_MEMFD)));
     EXPECT_EQ(-EINVAL, plain.set_private(0, kPage));
-    EXPECT_EQ(1,
-              call(plain.kvm, KVM_CHECK_EXTENSION, uintptr_t(kCapGuestMemfd)));
+    EXPECT_EQ(1, call(plain.kvm, KVM_CHECK_EXTENSION,
+                      uintptr_t(KVM_CAP_GUEST_MEMFD)));
 }
 
 TEST(GuestMemfd, ItCannotBeMappedOrBelongToAnotherVm)
@@ -221,7 +223,7 @@ TEST(GuestMemfd, ItCannotBeMappedOrBelongToAnotherVm)
     EXPECT_EQ(MAP_FAILED,
               mmap(nullptr, kPage, PROT_READ, MAP_SHARED, vm.gmem.get(), 0));
     EXPECT_EQ(ENODEV, errno);
-    TestVm other(kSnpVm);
+    TestVm other(KVM_X86_SNP_VM);
     Pages pages(1);
     EXPECT_EQ(-EINVAL, other.add_private_slot(0, 0, pages, vm.gmem));
     EXPECT_EQ(-EINVAL, vm.add_private_slot(1, 0, pages, vm.gmem))
@@ -257,22 +259,22 @@ TEST(GuestMemfd, ItPinsTheVm)
     for (int i = 0; i < 4; i++) {
         ASSERT_TRUE(vms.emplace_back().good);
     }
-    TestVm next(kSnpVm);
-    SevInit2 init = {};
+    TestVm next(KVM_X86_SNP_VM);
+    kvm_sev_init init = {};
     vms[0].vm.reset();
-    EXPECT_EQ(-EBUSY, next.op(kSevInit2, &init));
+    EXPECT_EQ(-EBUSY, next.op(KVM_SEV_INIT2, &init));
     vms[0].gmem.reset();
-    EXPECT_EQ(0, next.op(kSevInit2, &init));
+    EXPECT_EQ(0, next.op(KVM_SEV_INIT2, &init));
 }
 
 TEST(Attributes, TheyAreChecked)
 {
     SnpVm vm;
     ASSERT_TRUE(vm.good);
-    MemoryAttributes bad = {kGpa, kPage, 1, 0};
-    EXPECT_EQ(-EINVAL, call(vm.vm, kSetMemoryAttributes, &bad));
-    bad = {kGpa, kPage, kAttributePrivate, 1};
-    EXPECT_EQ(-EINVAL, call(vm.vm, kSetMemoryAttributes, &bad));
+    kvm_memory_attributes bad = {kGpa, kPage, 1, 0};
+    EXPECT_EQ(-EINVAL, call(vm.vm, KVM_SET_MEMORY_ATTRIBUTES, &bad));
+    bad = {kGpa, kPage, KVM_MEMORY_ATTRIBUTE_PRIVATE, 1};
+    EXPECT_EQ(-EINVAL, call(vm.vm, KVM_SET_MEMORY_ATTRIBUTES, &bad));
     EXPECT_EQ(-EINVAL, vm.set_private(kGpa + 1, kPage));
     EXPECT_EQ(-EINVAL, vm.set_private(kGpa, 0));
 }

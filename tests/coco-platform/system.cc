@@ -30,38 +30,37 @@ static int add_file(int fd, FileKind kind, std::shared_ptr<Vm> vm,
 
 static int create_vm(int fd, uintptr_t type)
 {
-    bool known = type == kDefaultVm || type == kSevVm || type == kSevEsVm ||
-                 type == kSnpVm || type == kTdxVm;
+    bool known = type == KVM_X86_DEFAULT_VM || type == KVM_X86_SEV_VM ||
+                 type == KVM_X86_SEV_ES_VM || type == KVM_X86_SNP_VM ||
+                 type == KVM_X86_TDX_VM;
     if (!known) {
         return real_ioctl(fd, KVM_CREATE_VM, type);
     }
     if (auto fault = step("CREATE_VM")) {
         return -fault->error;
     }
-    int vm = real_ioctl(fd, KVM_CREATE_VM, uintptr_t(kDefaultVm));
-    return vm < 0 ? vm
-                  : add_file(vm, FileKind::Vm,
-                             std::make_shared<Vm>(static_cast<VmType>(type)));
+    int vm = real_ioctl(fd, KVM_CREATE_VM, uintptr_t(KVM_X86_DEFAULT_VM));
+    return vm < 0 ? vm : add_file(vm, FileKind::Vm, std::make_shared<Vm>(type));
 }
 
 /* KVM_CHECK_EXTENSION of /dev/kvm (no VM) and of a VM. */
 static int check_extension(const Vm *vm, int fd, uintptr_t what)
 {
-    constexpr int kTypes = 1 << kSevVm | 1 << kSevEsVm | 1 << kSnpVm |
-                           1 << kTdxVm;
+    constexpr int kTypes = 1 << KVM_X86_SEV_VM | 1 << KVM_X86_SEV_ES_VM |
+                           1 << KVM_X86_SNP_VM | 1 << KVM_X86_TDX_VM;
     int real = real_ioctl(fd, KVM_CHECK_EXTENSION, what);
     bool protects = vm && vm->refuses_locked();
 
     switch (what) {
-    case kCapVmTypes:
+    case KVM_CAP_VM_TYPES:
         return (real < 0 ? 1 : real | 1) | kTypes;
-    case kCapGuestMemfd:
+    case KVM_CAP_GUEST_MEMFD:
         return !vm || vm->has_private_memory();
-    case kCapUserMemory2:
+    case KVM_CAP_USER_MEMORY2:
         return 1;
-    case kCapMemoryAttributes:
+    case KVM_CAP_MEMORY_ATTRIBUTES:
         return !vm || vm->has_private_memory()
-                 ? static_cast<int>(kAttributePrivate)
+                 ? static_cast<int>(KVM_MEMORY_ATTRIBUTE_PRIVATE)
                  : 0;
     case KVM_CAP_MULTI_ADDRESS_SPACE:
         return vm && vm->has_private_memory() ? 1 : real;
@@ -69,7 +68,7 @@ static int check_extension(const Vm *vm, int fd, uintptr_t what)
     case KVM_CAP_SYNC_REGS:
         return protects ? 0 : real;
     case KVM_CAP_READONLY_MEM:
-        return vm && vm->type() == kTdxVm ? 0 : real;
+        return vm && vm->type() == KVM_X86_TDX_VM ? 0 : real;
     default:
         return real;
     }
@@ -113,7 +112,7 @@ static int create_vcpu(const std::shared_ptr<File> &file, int fd, uintptr_t id)
     }
     auto vcpu = std::make_shared<Vcpu>();
     /* A TD's registers are never the host's. */
-    vcpu->locked = file->vm->type() == kTdxVm;
+    vcpu->locked = file->vm->type() == KVM_X86_TDX_VM;
     vcpu->id = static_cast<uint32_t>(id);
     {
         std::lock_guard lock(file->vm->lock);
@@ -136,8 +135,8 @@ static int create_device(const std::shared_ptr<File> &file, int fd,
 
 static int set_region(Vm *vm, int fd, unsigned long request, uintptr_t arg)
 {
-    UserMemoryRegion2 region = {};
-    size_t size = request == kSetUserMemoryRegion2
+    kvm_userspace_memory_region2 region = {};
+    size_t size = request == KVM_SET_USER_MEMORY_REGION2
                     ? sizeof(region)
                     : sizeof(kvm_userspace_memory_region);
     if (copy_in(&region, arg, size) != 0) {
@@ -150,7 +149,7 @@ static int memory_encrypt(const std::shared_ptr<File> &file, int fd,
                           uintptr_t arg)
 {
     LaunchWork work(file->vm.get(), arg);
-    if (file->vm->type() == kTdxVm) {
+    if (file->vm->type() == KVM_X86_TDX_VM) {
         return tdx_vm_op(file->vm.get(), fd, arg);
     }
     return sev_memory_encrypt_op(file->vm.get(), arg);
@@ -160,8 +159,8 @@ int vm_ioctl(const std::shared_ptr<File> &file, int fd, unsigned long request,
              uintptr_t arg)
 {
     Vm *vm = file->vm.get();
-    MemoryAttributes attributes;
-    CreateGuestMemfd memfd;
+    kvm_memory_attributes attributes;
+    kvm_create_guest_memfd memfd;
     kvm_enc_region region;
 
     switch (request) {
@@ -175,13 +174,13 @@ int vm_ioctl(const std::shared_ptr<File> &file, int fd, unsigned long request,
         return add_file(real_ioctl(fd, request, arg), FileKind::Other,
                         file->vm);
     case KVM_SET_USER_MEMORY_REGION:
-    case kSetUserMemoryRegion2:
+    case KVM_SET_USER_MEMORY_REGION2:
         return set_region(vm, fd, request, arg);
-    case kSetMemoryAttributes:
+    case KVM_SET_MEMORY_ATTRIBUTES:
         return copy_in(&attributes, arg) == 0
                  ? set_memory_attributes(vm, attributes)
                  : -EFAULT;
-    case kCreateGuestMemfd:
+    case KVM_CREATE_GUEST_MEMFD:
         return copy_in(&memfd, arg) == 0 ? create_guest_memfd(file->vm, memfd)
                                          : -EFAULT;
     case KVM_MEMORY_ENCRYPT_OP:

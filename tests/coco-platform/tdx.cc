@@ -30,14 +30,14 @@ constexpr uint64_t kXfam = 0x602e7; /* x87 to AVX-512, PKRU, AMX */
 constexpr uint64_t kXfamFixed = 3;  /* x87 and SSE must be on */
 constexpr uint64_t kChunk = 256;
 
-int refuse(TdxCmd *cmd, const Fault &fault)
+int refuse(kvm_tdx_cmd *cmd, const Fault &fault)
 {
     cmd->hw_error = fault.fw_error;
     return -fault.error;
 }
 
 /* Which bits a program may configure: here, those that this KVM supports. */
-int capabilities(TdxCmd *cmd)
+int capabilities(kvm_tdx_cmd *cmd)
 {
     if (cmd->flags) {
         return -EINVAL;
@@ -45,20 +45,20 @@ int capabilities(TdxCmd *cmd)
     CpuidList cpuid;
     int ret = cpuid.get_supported();
     if (ret == 0) {
-        ret = cpuid.give(cmd->data + sizeof(TdxCapabilities));
+        ret = cpuid.give(cmd->data + sizeof(kvm_tdx_capabilities));
     }
     if (ret != 0) {
         return ret;
     }
-    TdxCapabilities answer = {};
-    answer.supported_attributes = kAttributes;
+    kvm_tdx_capabilities answer = {};
+    answer.supported_attrs = kAttributes;
     answer.supported_xfam = kXfam;
     return copy_out(cmd->data, answer);
 }
 
-int init_vm(Vm *vm, TdxCmd *cmd)
+int init_vm(Vm *vm, kvm_tdx_cmd *cmd)
 {
-    TdxInitVm init;
+    kvm_tdx_init_vm init;
     kvm_cpuid2 cpuid;
 
     if (vm->tdx || cmd->flags) {
@@ -92,7 +92,7 @@ int init_vm(Vm *vm, TdxCmd *cmd)
     return 0;
 }
 
-int finalize(Vm *vm, TdxCmd *cmd)
+int finalize(Vm *vm, kvm_tdx_cmd *cmd)
 {
     if (cmd->flags || !vm->tdx || vm->tdx->finalized) {
         return -EINVAL;
@@ -111,7 +111,7 @@ int finalize(Vm *vm, TdxCmd *cmd)
     return 0;
 }
 
-int init_vcpu(Vcpu *vcpu, TdxCmd *cmd)
+int init_vcpu(Vcpu *vcpu, kvm_tdx_cmd *cmd)
 {
     if (cmd->flags || vcpu->tdx_ready) {
         return -EINVAL;
@@ -124,7 +124,7 @@ int init_vcpu(Vcpu *vcpu, TdxCmd *cmd)
 }
 
 /* One page: into the guest_memfd, into the measurement. */
-int add_page(Vm *vm, TdxCmd *cmd, uint64_t gpa, uint64_t source)
+int add_page(Vm *vm, kvm_tdx_cmd *cmd, uint64_t gpa, uint64_t source)
 {
     Slot *slot = vm->slot_of(gpa);
     if (!slot || !slot->private_slot) {
@@ -149,7 +149,7 @@ int add_page(Vm *vm, TdxCmd *cmd, uint64_t gpa, uint64_t source)
         return -ENOMEM;
     }
     vm->tdx->digest.add_page(gpa);
-    if (cmd->flags & kTdxMeasure) {
+    if (cmd->flags & KVM_TDX_MEASURE_MEMORY_REGION) {
         for (uint64_t chunk = 0; chunk < kPage; chunk += kChunk) {
             vm->tdx->digest.extend(gpa + chunk, {page + chunk, kChunk});
         }
@@ -159,38 +159,39 @@ int add_page(Vm *vm, TdxCmd *cmd, uint64_t gpa, uint64_t source)
     return vm->show(slot, gpa - slot->gpa, kPage);
 }
 
-int init_mem_region(Vm *vm, Vcpu *vcpu, TdxCmd *cmd)
+int init_mem_region(Vm *vm, Vcpu *vcpu, kvm_tdx_cmd *cmd)
 {
-    TdxInitMemRegion region;
-    if (!vcpu->tdx_ready || (cmd->flags & ~kTdxMeasure)) {
+    kvm_tdx_init_mem_region region;
+    if (!vcpu->tdx_ready || (cmd->flags & ~KVM_TDX_MEASURE_MEMORY_REGION)) {
         return -EINVAL;
     }
     if (copy_in(&region, cmd->data) != 0) {
         return -EFAULT;
     }
-    if (!page_aligned(region.source) || !page_aligned(region.gpa) ||
-        !region.pages || region.gpa + region.pages * kPage <= region.gpa) {
+    if (!page_aligned(region.source_addr) || !page_aligned(region.gpa) ||
+        !region.nr_pages ||
+        region.gpa + region.nr_pages * kPage <= region.gpa) {
         return -EINVAL;
     }
-    auto fault = step("TDX_INIT_MEM_REGION", region.pages);
+    auto fault = step("TDX_INIT_MEM_REGION", region.nr_pages);
     if (fault && fault->error == kStepLost) {
-        region.pages = 0;
+        region.nr_pages = 0;
     } else if (fault) {
         return refuse(cmd, *fault);
     }
     int ret = 0;
-    while (region.pages && ret == 0) {
-        ret = add_page(vm, cmd, region.gpa, region.source);
+    while (region.nr_pages && ret == 0) {
+        ret = add_page(vm, cmd, region.gpa, region.source_addr);
         if (ret == 0) {
-            region.source += kPage;
+            region.source_addr += kPage;
             region.gpa += kPage;
-            region.pages--;
+            region.nr_pages--;
         }
     }
     return copy_out(cmd->data, region) == 0 ? ret : -EFAULT;
 }
 
-int finish(const Vm &vm, uintptr_t arg, const TdxCmd &cmd, int ret)
+int finish(const Vm &vm, uintptr_t arg, const kvm_tdx_cmd &cmd, int ret)
 {
     if (ret != 0) {
         log_event("refused", vm.number())
@@ -205,12 +206,12 @@ int finish(const Vm &vm, uintptr_t arg, const TdxCmd &cmd, int ret)
 
 int tdx_may_create_vcpu(const Vm &vm)
 {
-    return vm.type() == kTdxVm && !vm.tdx ? -EIO : 0;
+    return vm.type() == KVM_X86_TDX_VM && !vm.tdx ? -EIO : 0;
 }
 
 int tdx_vm_op(Vm *vm, int, uintptr_t arg)
 {
-    TdxCmd cmd;
+    kvm_tdx_cmd cmd;
     if (copy_in(&cmd, arg) != 0) {
         return -EFAULT;
     }
@@ -219,11 +220,11 @@ int tdx_vm_op(Vm *vm, int, uintptr_t arg)
     }
     std::lock_guard lock(vm->lock);
     int ret = -EINVAL;
-    if (cmd.id == kTdxCapabilities) {
+    if (cmd.id == KVM_TDX_CAPABILITIES) {
         ret = capabilities(&cmd);
-    } else if (cmd.id == kTdxInitVm) {
+    } else if (cmd.id == KVM_TDX_INIT_VM) {
         ret = init_vm(vm, &cmd);
-    } else if (cmd.id == kTdxFinalizeVm) {
+    } else if (cmd.id == KVM_TDX_FINALIZE_VM) {
         ret = finalize(vm, &cmd);
     }
     return finish(*vm, arg, cmd, ret);
@@ -231,7 +232,7 @@ int tdx_vm_op(Vm *vm, int, uintptr_t arg)
 
 int tdx_vcpu_op(Vm *vm, Vcpu *vcpu, int fd, uintptr_t arg)
 {
-    TdxCmd cmd;
+    kvm_tdx_cmd cmd;
     if (!vm->tdx || vm->tdx->finalized) {
         return -EINVAL;
     }
@@ -243,11 +244,11 @@ int tdx_vcpu_op(Vm *vm, Vcpu *vcpu, int fd, uintptr_t arg)
     }
     std::lock_guard lock(vm->lock);
     int ret = -EINVAL;
-    if (cmd.id == kTdxInitVcpu) {
+    if (cmd.id == KVM_TDX_INIT_VCPU) {
         ret = init_vcpu(vcpu, &cmd);
-    } else if (cmd.id == kTdxInitMemRegion) {
+    } else if (cmd.id == KVM_TDX_INIT_MEM_REGION) {
         ret = init_mem_region(vm, vcpu, &cmd);
-    } else if (cmd.id == kTdxGetCpuid) {
+    } else if (cmd.id == KVM_TDX_GET_CPUID) {
         ret = cmd.flags ? -EINVAL : get_cpuid(*vcpu, fd, cmd.data);
     }
     return finish(*vm, arg, cmd, ret);

@@ -16,7 +16,7 @@ constexpr uint64_t kGpa = 0x100000;
 
 class TdxVm : public TestVm {
 public:
-    TdxVm() : TestVm(kTdxVm), pages(4)
+    TdxVm() : TestVm(KVM_X86_TDX_VM), pages(4)
     {
         gmem = make_gmem(pages.size());
         good = gmem.get() >= 0 && add_private_slot(0, kGpa, pages, gmem) == 0 &&
@@ -26,30 +26,31 @@ public:
     int command(const Fd &fd, uint32_t id, const void *data = nullptr,
                 uint32_t flags = 0)
     {
-        TdxCmd cmd = {id, flags, reinterpret_cast<uint64_t>(data), 0};
+        kvm_tdx_cmd cmd = {id, flags, reinterpret_cast<uint64_t>(data), 0};
         return call(fd, KVM_MEMORY_ENCRYPT_OP, &cmd);
     }
 
     int init(uint64_t attributes = kTdxSeptVeDisable, uint64_t xfam = 7)
     {
         struct {
-            TdxInitVm init;
+            kvm_tdx_init_vm init;
             kvm_cpuid2 cpuid;
         } data = {};
         data.init.attributes = attributes;
         data.init.xfam = xfam;
-        return command(vm, kTdxInitVm, &data);
+        return command(vm, KVM_TDX_INIT_VM, &data);
     }
 
-    int add(size_t offset, uint64_t count = 1, uint32_t flags = kTdxMeasure)
+    int add(size_t offset, uint64_t count = 1,
+            uint32_t flags = KVM_TDX_MEASURE_MEMORY_REGION)
     {
         region = {pages.address(offset), kGpa + offset, count};
-        return command(vcpus[0], kTdxInitMemRegion, &region, flags);
+        return command(vcpus[0], KVM_TDX_INIT_MEM_REGION, &region, flags);
     }
 
     Pages pages;
     Fd gmem;
-    TdxInitMemRegion region = {};
+    kvm_tdx_init_mem_region region = {};
     bool good = false;
 };
 
@@ -101,7 +102,7 @@ private:
 /* An unusual KVM answers with the processor's own. */
 bool tells_cpuid_that_was_set(uint32_t host)
 {
-    TestVm vm(kDefaultVm);
+    TestVm vm(KVM_X86_DEFAULT_VM);
     Cpuid cpuid;
     cpuid.put_leaf_7(host & 1);
     return vm.add_vcpu(0) == 0 &&
@@ -128,7 +129,8 @@ TEST(Tdx, TheGuestIsShownNoFeatureThatTheCpuHasNot)
     }
     ASSERT_EQ(0, seen.ask(vm.vcpus[0], KVM_GET_CPUID2, false));
     EXPECT_EQ(~0u, seen.find(7).ebx) << "the program sees what it said";
-    TdxCmd cmd = {kTdxGetCpuid, 0, reinterpret_cast<uint64_t>(seen.list()), 0};
+    kvm_tdx_cmd cmd = {KVM_TDX_GET_CPUID, 0,
+                       reinterpret_cast<uint64_t>(seen.list()), 0};
     seen.list()->nent = 256;
     ASSERT_EQ(0, call(vm.vcpus[0], KVM_MEMORY_ENCRYPT_OP, &cmd));
     EXPECT_EQ(~0u, seen.find(7).ebx);
@@ -139,13 +141,13 @@ TEST(Tdx, CapabilitiesWantRoomForTheirCpuid)
     TdxVm vm;
     ASSERT_TRUE(vm.good);
     std::vector<uint64_t> room(8192);
-    auto *cpuid = reinterpret_cast<kvm_cpuid2 *>(room.data() +
-                                                 sizeof(TdxCapabilities) / 8);
+    auto *cpuid = reinterpret_cast<kvm_cpuid2 *>(
+        room.data() + sizeof(kvm_tdx_capabilities) / 8);
     cpuid->nent = 1;
-    EXPECT_EQ(-E2BIG, vm.command(vm.vm, kTdxCapabilities, room.data()));
+    EXPECT_EQ(-E2BIG, vm.command(vm.vm, KVM_TDX_CAPABILITIES, room.data()));
     cpuid->nent = 256;
-    EXPECT_EQ(-EINVAL, vm.command(vm.vm, kTdxCapabilities, room.data(), 1));
-    EXPECT_EQ(0, vm.command(vm.vm, kTdxCapabilities, room.data()));
+    EXPECT_EQ(-EINVAL, vm.command(vm.vm, KVM_TDX_CAPABILITIES, room.data(), 1));
+    EXPECT_EQ(0, vm.command(vm.vm, KVM_TDX_CAPABILITIES, room.data()));
     EXPECT_NE(0u, cpuid->nent);
 }
 
@@ -184,22 +186,22 @@ TEST(Tdx, CommandsComeInOneOrder)
 {
     TdxVm vm;
     ASSERT_TRUE(vm.good);
-    EXPECT_EQ(-EINVAL, vm.command(vm.vm, kTdxFinalizeVm));
+    EXPECT_EQ(-EINVAL, vm.command(vm.vm, KVM_TDX_FINALIZE_VM));
     ASSERT_EQ(0, vm.init());
     ASSERT_EQ(0, vm.add_vcpu(0));
     EXPECT_EQ(-EINVAL, vm.add(0)) << "the vCPU is not initialized";
     EXPECT_EQ(-EINVAL, call(vm.vcpus[0], KVM_RUN, 0));
-    ASSERT_EQ(0, vm.command(vm.vcpus[0], kTdxInitVcpu));
-    EXPECT_EQ(-EINVAL, vm.command(vm.vcpus[0], kTdxInitVcpu));
+    ASSERT_EQ(0, vm.command(vm.vcpus[0], KVM_TDX_INIT_VCPU));
+    EXPECT_EQ(-EINVAL, vm.command(vm.vcpus[0], KVM_TDX_INIT_VCPU));
     ASSERT_EQ(0, vm.add(0, 2));
-    EXPECT_EQ(0u, vm.region.pages);
+    EXPECT_EQ(0u, vm.region.nr_pages);
     EXPECT_EQ(-EEXIST, vm.add(kPage));
     EXPECT_EQ(-EINVAL, vm.add(2 * kPage, 1, 2)) << "unknown flag";
     ASSERT_EQ(0, vm.set_private(kGpa + 2 * kPage, kPage, false));
     EXPECT_EQ(-EINVAL, vm.add(2 * kPage)) << "not private";
     EXPECT_EQ(-EINVAL, call(vm.vcpus[0], KVM_RUN, 0));
-    ASSERT_EQ(0, vm.command(vm.vm, kTdxFinalizeVm));
-    EXPECT_EQ(-EINVAL, vm.command(vm.vm, kTdxFinalizeVm));
+    ASSERT_EQ(0, vm.command(vm.vm, KVM_TDX_FINALIZE_VM));
+    EXPECT_EQ(-EINVAL, vm.command(vm.vm, KVM_TDX_FINALIZE_VM));
     EXPECT_EQ(-EINVAL, vm.add(3 * kPage));
 }
 

@@ -86,7 +86,7 @@ private:
 /* A VM with what a launch needs; the steps are the tests' own. */
 class TestVm {
 public:
-    explicit TestVm(VmType type)
+    explicit TestVm(uint32_t type)
         : kvm(open("/dev/kvm", O_RDWR | O_CLOEXEC)),
           sev(open("/dev/sev", O_RDWR | O_CLOEXEC)),
           vm(ioctl(kvm.get(), KVM_CREATE_VM, type))
@@ -129,7 +129,7 @@ public:
     /* KVM_MEMORY_ENCRYPT_OP; the firmware's error is in fw_error after. */
     int op(uint32_t id, const void *data = nullptr)
     {
-        SevCmd cmd = {};
+        kvm_sev_cmd cmd = {};
         cmd.id = id;
         cmd.data = reinterpret_cast<uint64_t>(data);
         cmd.sev_fd = static_cast<uint32_t>(sev.get());
@@ -150,30 +150,30 @@ public:
 
     Fd make_gmem(uint64_t size)
     {
-        CreateGuestMemfd args = {};
+        kvm_create_guest_memfd args = {};
         args.size = size;
-        return Fd(call(vm, kCreateGuestMemfd, &args));
+        return Fd(call(vm, KVM_CREATE_GUEST_MEMFD, &args));
     }
 
     int add_private_slot(uint32_t id, uint64_t gpa, const Pages &pages,
                          const Fd &gmem, uint64_t offset = 0)
     {
-        UserMemoryRegion2 region = {};
+        kvm_userspace_memory_region2 region = {};
         region.slot = id;
-        region.flags = kMemGuestMemfd;
+        region.flags = KVM_MEM_GUEST_MEMFD;
         region.guest_phys_addr = gpa;
         region.memory_size = pages.size();
         region.userspace_addr = pages.address();
         region.guest_memfd = static_cast<uint32_t>(gmem.get());
         region.guest_memfd_offset = offset;
-        return call(vm, kSetUserMemoryRegion2, &region);
+        return call(vm, KVM_SET_USER_MEMORY_REGION2, &region);
     }
 
     int set_private(uint64_t gpa, uint64_t size, bool is_private = true)
     {
-        MemoryAttributes attributes = {gpa, size,
-                                       is_private ? kAttributePrivate : 0, 0};
-        return call(vm, kSetMemoryAttributes, &attributes);
+        kvm_memory_attributes attributes = {
+            gpa, size, is_private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0, 0};
+        return call(vm, KVM_SET_MEMORY_ATTRIBUTES, &attributes);
     }
 
     Fd kvm, sev, vm;
@@ -188,7 +188,7 @@ inline bool platform_is_there()
     Fd sev(open("/dev/sev", O_RDWR | O_CLOEXEC));
     Fd kvm(open("/dev/kvm", O_RDWR | O_CLOEXEC));
     return sev.get() >= 0 && kvm.get() >= 0 &&
-           call(kvm, KVM_CHECK_EXTENSION, uintptr_t(kCapVmTypes)) > 0;
+           call(kvm, KVM_CHECK_EXTENSION, uintptr_t(KVM_CAP_VM_TYPES)) > 0;
 }
 
 } // namespace coco_test

@@ -50,13 +50,13 @@ static bool is_locked(const File &file, unsigned long request)
     case KVM_SET_REGS:
     case KVM_GET_SREGS:
     case KVM_SET_SREGS:
-    case kGetSregs2:
-    case kSetSregs2:
+    case KVM_GET_SREGS2:
+    case KVM_SET_SREGS2:
     case KVM_GET_FPU:
     case KVM_SET_FPU:
     case KVM_GET_XSAVE:
     case KVM_SET_XSAVE:
-    case kGetXsave2:
+    case KVM_GET_XSAVE2:
     case KVM_GET_XCRS:
     case KVM_SET_XCRS:
     case KVM_GET_DEBUGREGS:
@@ -86,13 +86,13 @@ static int access_msrs(const File &file, int fd, unsigned long request,
     }
     int done = 0;
     for (kvm_msr_entry &entry : wanted) {
-        OneMsr one = {1, 0, entry};
+        kvm_msrs_of<1> one = {.entries = {entry}};
         if (!is_guests_msr(entry.index)) {
             int ret = real_ioctl(fd, request, &one);
             if (ret != 1) {
                 return ret < 0 && !done ? ret : done;
             }
-            entry = one.entry;
+            entry = one.entries[0];
         } else if (file.vm->refuses_locked()) {
             return done;
         } else {
@@ -114,7 +114,8 @@ static int set_cpuid(const File &file, int fd, uintptr_t arg)
     if (copy_in(&head, arg) != 0) {
         return -EFAULT;
     }
-    if ((!file.vm->sev && file.vm->type() == kDefaultVm) || head.nent > 256) {
+    if ((!file.vm->sev && file.vm->type() == KVM_X86_DEFAULT_VM) ||
+        head.nent > 256) {
         return real_ioctl(fd, KVM_SET_CPUID2, arg);
     }
     size_t size = head.nent * sizeof(kvm_cpuid_entry2);
@@ -125,7 +126,7 @@ static int set_cpuid(const File &file, int fd, uintptr_t arg)
     }
     std::span<kvm_cpuid_entry2> entries(cpuid->entries, head.nent);
     std::vector<kvm_cpuid_entry2> whole(entries.begin(), entries.end());
-    show_to_guest(entries, file.vm->type() == kTdxVm);
+    show_to_guest(entries, file.vm->type() == KVM_X86_TDX_VM);
     int ret = real_ioctl(fd, KVM_SET_CPUID2, cpuid);
     if (ret == 0) {
         file.vcpu->cpuid = std::move(whole);
@@ -194,7 +195,7 @@ int vcpu_ioctl(const std::shared_ptr<File> &file, int fd, unsigned long request,
         return set_guest_debug(*file, fd, arg);
     case KVM_MEMORY_ENCRYPT_OP: {
         LaunchWork work(file->vm.get(), arg);
-        return file->vm->type() == kTdxVm
+        return file->vm->type() == KVM_X86_TDX_VM
                  ? tdx_vcpu_op(file->vm.get(), file->vcpu.get(), fd, arg)
                  : -ENOTTY;
     }

@@ -18,16 +18,16 @@
 
 namespace coco {
 
-static const char *type_name(VmType type)
+static const char *type_name(uint32_t type)
 {
     switch (type) {
-    case kSevVm:
+    case KVM_X86_SEV_VM:
         return "sev";
-    case kSevEsVm:
+    case KVM_X86_SEV_ES_VM:
         return "sev-es";
-    case kSnpVm:
+    case KVM_X86_SNP_VM:
         return "snp";
-    case kTdxVm:
+    case KVM_X86_TDX_VM:
         return "tdx";
     default:
         return "default";
@@ -40,7 +40,7 @@ static uint64_t next_number()
     return ++last;
 }
 
-Vm::Vm(VmType type) : number_(next_number()), type_(type)
+Vm::Vm(uint32_t type) : number_(next_number()), type_(type)
 {
     log_event("vm_created", number_).text("type", type_name(type));
 }

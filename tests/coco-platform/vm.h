@@ -88,7 +88,7 @@ struct Slot {
 
 class Vm {
 public:
-    explicit Vm(VmType type);
+    explicit Vm(uint32_t type);
     ~Vm();
     Vm(const Vm &) = delete;
     Vm &operator=(const Vm &) = delete;
@@ -96,15 +96,15 @@ public:
     uint64_t number() const { return number_; }
 
     /** The type that KVM_CREATE_VM was given. */
-    VmType type() const { return type_; }
+    uint32_t type() const { return type_; }
     bool has_private_memory() const
     {
-        return type_ == kSnpVm || type_ == kTdxVm;
+        return type_ == KVM_X86_SNP_VM || type_ == KVM_X86_TDX_VM;
     }
     /** Refuses access to locked registers, where other types ignore it. */
     bool refuses_locked() const
     {
-        return type_ == kSevEsVm || has_private_memory();
+        return type_ == KVM_X86_SEV_ES_VM || has_private_memory();
     }
 
     /* As in the kernel, one lock for what follows. */
@@ -137,7 +137,7 @@ private:
     int show_private_slot(Slot *slot, uint64_t offset, uint64_t length);
 
     uint64_t number_;
-    VmType type_;
+    uint32_t type_;
 };
 
 } // namespace coco

@@ -79,8 +79,8 @@ constexpr MsrField kMsrs[] = {
 /* An MSR that this KVM does not have is as good as 0. */
 uint64_t read_msr(int fd, uint32_t index)
 {
-    OneMsr one = {1, 0, {index, 0, 0}};
-    return sys::ioctl(fd, KVM_GET_MSRS, &one) == 1 ? one.entry.data : 0;
+    kvm_msrs_of<1> one = {.entries = {{.index = index}}};
+    return sys::ioctl(fd, KVM_GET_MSRS, &one) == 1 ? one.entries[0].data : 0;
 }
 
 void put_fpu(Writer *out, int fd)
