@@ -15,7 +15,7 @@
 template <class Call> void measure(benchmark::State &state, Call call)
 {
     int fd = -1;
-    unsigned long request = KVM_RUN;
+    unsigned long request = kvm_reset::abi::KVM_RUN;
 
     for (auto _ : state) {
         benchmark::DoNotOptimize(fd);
