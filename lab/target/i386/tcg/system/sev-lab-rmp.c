@@ -409,7 +409,8 @@ static G_NORETURN void size_fault(CPUX86State *env, hwaddr gpa, uintptr_t ra)
 
 static int pvalidate(CPUX86State *env, bool *unchanged, uintptr_t ra)
 {
-    target_ulong address = env->regs[R_EAX];
+    /* Where in the page does not matter. */
+    target_ulong address = env->regs[R_EAX] & TARGET_PAGE_MASK;
     bool large = env->regs[R_ECX] & 1, validate = env->regs[R_EDX] & 1;
     hwaddr length = large ? LARGE : PAGE, spa;
     SevLabRmp e;
@@ -446,7 +447,8 @@ static int pvalidate(CPUX86State *env, bool *unchanged, uintptr_t ra)
 
 static int rmpadjust(CPUX86State *env, uintptr_t ra)
 {
-    target_ulong address = env->regs[R_EAX];
+    /* Where in the page does not matter. */
+    target_ulong address = env->regs[R_EAX] & TARGET_PAGE_MASK;
     bool large = env->regs[R_ECX] & 1;
     uint8_t target = env->regs[R_EDX], perms = env->regs[R_EDX] >> 8;
     bool vmsa = env->regs[R_EDX] >> 16 & 1;
