@@ -48,7 +48,6 @@ IOMMU = ["-device", "intel-iommu,aw-bits=48",
 LAB_KINDS = {"sev": 1, "sev-es": 2, "snp": 3}
 LAB_CPU = ("EPYC-Milan,+svm,+npt,+nrip-save,+lbrv,+flushbyasid,"
            "+decodeassists,-hypervisor,sev-lab=%d")
-LAB_DEVICES = ["-device", "sev-psp"]
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -100,6 +99,7 @@ class Appliance:
 
     def command_line(self, fds: dict[str, int]) -> list[str]:
         args = self.args
+        kind, comma, options = (args.lab or "").partition(",")
         append = ("console=ttyS0 loglevel=5 panic=-1 oops=panic "
                   # An emulated CPU has nothing to mitigate, and waits long.
                   "mitigations=off nowatchdog tsc=reliable "
@@ -116,7 +116,7 @@ class Appliance:
             "-no-reboot",
             "-machine", "q35" if args.iommu or args.lab else "pc",
             "-accel", "tcg,thread=" + ("single" if args.lab else "multi"),
-            "-cpu", (LAB_CPU % LAB_KINDS[args.lab] if args.lab
+            "-cpu", (LAB_CPU % LAB_KINDS[kind] if args.lab
                      else "EPYC-v1,+svm,+npt"),
             "-smp", str(args.cpus), "-m", args.mem, "-rtc", "base=utc",
             "-chardev", f"file,id=log,path={qemu_escape(str(self.log))}",
@@ -131,11 +131,11 @@ class Appliance:
                      f"virtserialport,nr={nr},chardev={name},name={name}"]
         if args.iommu:
             line += IOMMU
-        if args.lab == "snp":
+        if kind == "snp":
             # Linux has SNP only with an IOMMU that supports it and is used.
             line += ["-device", "amd-iommu"]
         if args.lab:
-            line += LAB_DEVICES
+            line += ["-device", "sev-psp" + comma + options]
         for nr, path in enumerate(args.rw):
             line += ["-virtfs", f"local,path={qemu_escape(path)},"
                                 f"mount_tag=rw{nr},security_model=none,"
@@ -302,7 +302,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--initrd", required=True)
     parser.add_argument("--lib-modules", required=True)
     parser.add_argument("--qemu", default="qemu-system-x86_64")
-    parser.add_argument("--lab", choices=LAB_KINDS)
+    parser.add_argument("--lab")
     parser.add_argument("--iommu", action="store_true")
     parser.add_argument("--append", default="")
     parser.add_argument("--log-dir", type=Path, required=True)
