@@ -134,11 +134,11 @@ bool kvm_reset_refused(void);
 
 /**
  * kvm_reset_command_available - whether a monitor has this command now
- * @human: it is one of the human monitor's
+ * @allow_detached: it is marked as one that needs no KVM
  *
- * A detached guest has few.  @errp may be NULL.  Any thread.
+ * Of a detached guest no others are.  @errp may be NULL.  Any thread.
  */
-bool kvm_reset_command_available(const char *name, bool human,
+bool kvm_reset_command_available(const char *name, bool allow_detached,
                                  struct Error **errp);
 
 /* kvm_reset_may_run - whether the guest can run; says so if it cannot */

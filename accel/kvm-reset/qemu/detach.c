@@ -4,8 +4,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The guest is paused, as by `stop`, and everything of KVM's is closed.  Until
- * it is attached again few commands of the monitors are there: those that are
- * known to need no KVM.
+ * it is attached again the monitors have only the commands that are marked where
+ * they are defined: with the QAPI feature allow-detached, or the flag "d".
  */
 
 #include "qemu/osdep.h"
@@ -27,73 +27,10 @@ static int64_t stopped_at;
 
 /* --- Commands ------------------------------------------------------------- */
 
-/* Those that read and write nothing but QEMU's own memory, and its end. */
-static const char *const without_kvm[] = {
-    "add-fd",
-    "closefd",
-    "getfd",
-    "human-monitor-command",
-    "kvm-attach",
-    "kvm-detach",
-    "kvm-rebirth",
-    "qmp_capabilities",
-    "qom-list",
-    "qom-list-types",
-    "query-block",
-    "query-block-exports",
-    "query-block-jobs",
-    "query-blockstats",
-    "query-chardev",
-    "query-chardev-backends",
-    "query-command-line-options",
-    "query-commands",
-    "query-cpus-fast",
-    "query-current-machine",
-    "query-fdsets",
-    "query-hotpluggable-cpus",
-    "query-iothreads",
-    "query-jobs",
-    "query-kvm",
-    "query-kvm-reset",
-    "query-memdev",
-    "query-memory-devices",
-    "query-memory-size-summary",
-    "query-mice",
-    "query-migrate",
-    "query-migrate-capabilities",
-    "query-migrate-parameters",
-    "query-name",
-    "query-named-block-nodes",
-    "query-pci",
-    "query-qmp-schema",
-    "query-rx-filter",
-    "query-spice",
-    "query-status",
-    "query-target",
-    "query-tpm",
-    "query-uuid",
-    "query-version",
-    "query-vm-generation-id",
-    "query-vnc",
-    "query-vnc-servers",
-    "query-yank",
-    "quit",
-    "remove-fd",
-    NULL,
-};
-
-/* As the human monitor's tables name them; what is behind `info`, too. */
-static const char *const human_without_kvm[] = {
-    "block",     "block-jobs", "blockstats", "chardev", "cpus",     "help|?",
-    "info",      "iothreads",  "kvm",        "history", "migrate",  "kvm-reset",
-    "mtree",     "name",       "network",    "pci",     "qom-tree", "quit|q",
-    "registers", "status",     "uuid",       "version", "vnc",      NULL,
-};
-
-bool kvm_reset_command_available(const char *name, bool human, Error **errp)
+bool kvm_reset_command_available(const char *name, bool allow_detached,
+                                 Error **errp)
 {
-    if (!kvm_reset_is_detached() ||
-        g_strv_contains(human ? human_without_kvm : without_kvm, name)) {
+    if (allow_detached || !kvm_reset_is_detached()) {
         return true;
     }
     error_setg(errp,

@@ -61,7 +61,8 @@ KvmResetInfo *qmp_query_kvm_reset(Error **errp)
     return info;
 }
 
-bool kvm_reset_command_available(const char *name, bool human, Error **errp)
+bool kvm_reset_command_available(const char *name, bool allow_detached,
+                                 Error **errp)
 {
     return true;
 }

@@ -17,7 +17,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from kvm_reset.qemu.series import Cocci, Include, Insert, Patch, PatchError, Series
+from kvm_reset.qemu import marks
+from kvm_reset.qemu.series import (Cocci, Include, Insert, Mark, Patch,
+                                   PatchError, Series)
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ def apply(series: Series, tree: Path, until: str | None = None,
                 changed = state.spatch(rule)
             elif isinstance(rule, Insert):
                 changed = state.insert(rule)
+            elif isinstance(rule, Mark):
+                changed = state.mark(rule)
             else:
                 changed = state.include(rule)
             files.update(changed)
@@ -156,6 +160,18 @@ class _State:
             text = text[:at] + new + text[upto:]
         return {rule.file: File(text.encode(), file.mode)}
 
+    def mark(self, rule: Mark) -> dict[str, File]:
+        file = self.read(rule.file, rule.name)
+        text = file.data.decode()
+        for command in rule.commands:
+            try:
+                text = marks.qapi_feature(
+                    text, command, rule.feature, rule.means) if rule.feature \
+                    else marks.hmp_flag(text, command, rule.flag)
+            except ValueError as error:
+                raise PatchError(f'{rule.name}: {rule.file} {error}: the rule '
+                                 f'must be adapted to this QEMU')
+        return {rule.file: File(text.encode(), file.mode)}
 
     def include(self, rule: Include) -> dict[str, File]:
         file = self.read(rule.file, rule.name)

@@ -49,6 +49,17 @@ class Include:
     header: str
 
 
+@dataclass(frozen=True)
+class Mark:
+    """Something that commands get where they are defined."""
+    name: str
+    file: str               # a QAPI schema, or a table of the human monitor
+    commands: list[str]
+    feature: str            # of QAPI, with its meaning; or …
+    means: str
+    flag: str               # … a letter of the human monitor's
+
+
 @dataclass
 class Overlay:
     """Our files, by their paths in QEMU's tree, and which patch brings each."""
@@ -87,7 +98,8 @@ class Patch:
     name: str
     message: str
     upstream: bool                          # whether QEMU itself could take it
-    rules: list[Cocci | Insert | Include] = field(default_factory=list)
+    rules: list[Cocci | Insert | Include | Mark] = \
+        field(default_factory=list)
 
 
 @dataclass
@@ -245,6 +257,10 @@ def _patch(where: Path, versions: list[str], version: str) -> Patch:
         rule.name = f'{table.name}, insert {number}'
         if rule.for_version():
             patch.rules.append(_insert(rule))
+    for number, rule in enumerate(table.tables('mark'), 1):
+        rule.name = f'{table.name}, mark {number}'
+        if rule.for_version():
+            patch.rules += _marks(rule)
     for number, rule in enumerate(table.tables('include'), 1):
         rule.name = f'{table.name}, include {number}'
         if rule.for_version():
@@ -272,6 +288,19 @@ def _insert(rule: _Table) -> Insert:
         rule.regex(within) if within else None)
     rule.end()
     return insert
+
+
+def _marks(rule: _Table) -> list[Mark]:
+    by_feature = rule.has('feature')
+    if by_feature == rule.has('flag'):
+        raise PatchError(f'{rule.name}: one of feature and flag says how')
+    feature = rule.take('feature', str) if by_feature else ''
+    means = rule.take('means', str) if by_feature else ''
+    flag = '' if by_feature else rule.take('flag', str)
+    marks = [Mark(rule.name, file, commands, feature, means, flag)
+             for file, commands in rule.take('commands', dict).items()]
+    rule.end()
+    return marks
 
 
 class _Table:
