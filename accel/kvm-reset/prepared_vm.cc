@@ -11,6 +11,8 @@
 
 namespace kvm_reset {
 
+PreparedVm::~PreparedVm() = default;
+
 Result<void> PreparedVm::launch(Kernel &kernel, const LaunchPlan &plan)
 {
     Result<void> done = plan.take(kernel, replica.fd_of(), answers_);
