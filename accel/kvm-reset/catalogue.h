@@ -193,6 +193,8 @@ struct Row {
     uint16_t room = 0; /* the kernel may read as many bytes; what is
                                   not there is zero */
     Classifier classify = nullptr;
+    /* Whether a second call of this key adds to the first: both count. */
+    bool (*adds_up)(std::span<const uint8_t> arg) = nullptr;
     const char *note = nullptr; /* why, where it is not obvious */
 };
 

@@ -222,6 +222,12 @@ public:
         return *this;
     }
 
+    constexpr RowBuilder &adds_up(bool (*which)(std::span<const uint8_t> arg))
+    {
+        row_.adds_up = which;
+        return *this;
+    }
+
     constexpr RowBuilder &note(const char *why)
     {
         row_.note = why;

@@ -142,6 +142,7 @@ inline constexpr Row vm[] = {
     row<kvm_enable_cap>(Vm, Define, NAMED(KVM_ENABLE_CAP))
         .key(&kvm_enable_cap::cap)
         .classify(classify_vm_cap)
+        .adds_up(vm_cap_adds_up)
         .fd_if(Held, &kvm_enable_cap::args, &kvm_enable_cap::cap, ~0u,
                KVM_CAP_SGX_ATTRIBUTE)
         .note("KVM_CAP_SGX_ATTRIBUTE names a file"),
@@ -175,7 +176,10 @@ inline constexpr Row vm[] = {
         .classify(classify_memory_attributes)
         .note("of two ranges that overlap the later one wins"),
     row<kvm_create_guest_memfd>(Vm, Create, NAMED(KVM_CREATE_GUEST_MEMFD))
-        .creates(GuestMemfd),
+        .creates(GuestMemfd)
+        .classify(classify_create_guest_memfd)
+        .note("a flag that no new one can have: what userspace mapped or "
+              "shared of it would be lost"),
     row(Vm, Create, NAMED(KVM_GET_STATS_FD)).creates(Stats),
 
     row<kvm_create_device>(Vm, Create, NAMED(KVM_CREATE_DEVICE))

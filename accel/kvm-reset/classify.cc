@@ -23,16 +23,15 @@ constexpr auto Define = Effect::Define;
 constexpr auto Volatile = Effect::Volatile;
 constexpr auto Foreign = Effect::Foreign;
 
-/*
- * KVM_ENABLE_CAP on a VM.  DISABLE_QUIRKS, DISABLE_QUIRKS2, X2APIC_API and
- * X86_DISABLE_EXITS add to what an earlier call set; nobody makes two.
- */
+constexpr bool adds_up = true;
+
+/* KVM_ENABLE_CAP on a VM. */
 constexpr ArgumentRule vm_caps[] = {
-    {NAMED(KVM_CAP_DISABLE_QUIRKS), Define},
+    {NAMED(KVM_CAP_DISABLE_QUIRKS), Define, nullptr, adds_up},
     {NAMED(KVM_CAP_SPLIT_IRQCHIP), Define},
     {NAMED(KVM_CAP_MAX_VCPU_ID), Define},
-    {NAMED(KVM_CAP_X2APIC_API), Define},
-    {NAMED(KVM_CAP_X86_DISABLE_EXITS), Define},
+    {NAMED(KVM_CAP_X2APIC_API), Define, nullptr, adds_up},
+    {NAMED(KVM_CAP_X86_DISABLE_EXITS), Define, nullptr, adds_up},
     {NAMED(KVM_CAP_MSR_PLATFORM_INFO), Define},
     {NAMED(KVM_CAP_EXCEPTION_PAYLOAD), Define},
     {NAMED(KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2), Define},
@@ -48,7 +47,7 @@ constexpr ArgumentRule vm_caps[] = {
     {NAMED(KVM_CAP_VM_MOVE_ENC_CONTEXT_FROM), Foreign,
      "takes another VM's context, which is gone then"},
     {NAMED(KVM_CAP_PMU_CAPABILITY), Define},
-    {NAMED(KVM_CAP_DISABLE_QUIRKS2), Define},
+    {NAMED(KVM_CAP_DISABLE_QUIRKS2), Define, nullptr, adds_up},
     {NAMED(KVM_CAP_X86_TRIPLE_FAULT_EVENT), Define},
     {NAMED(KVM_CAP_X86_NOTIFY_VMEXIT), Define},
     {NAMED(KVM_CAP_VM_DISABLE_NX_HUGE_PAGES), Define},
@@ -219,6 +218,22 @@ Effect classify_vcpu_attr(std::span<const uint8_t> arg, uint64_t,
         return Volatile;
     }
     return Foreign;
+}
+
+bool vm_cap_adds_up(std::span<const uint8_t> arg)
+{
+    std::optional<uint64_t> cap = read(arg, &kvm_enable_cap::cap);
+
+    return std::ranges::any_of(vm_caps, [&](const ArgumentRule &rule) {
+        return rule.adds_up && cap == rule.value;
+    });
+}
+
+Effect classify_create_guest_memfd(std::span<const uint8_t> arg, uint64_t,
+                                   const ClassifyContext &)
+{
+    return read(arg, &kvm_create_guest_memfd::flags) == 0 ? Effect::Create
+                                                          : Foreign;
 }
 
 Effect classify_create_device(std::span<const uint8_t> arg, uint64_t,

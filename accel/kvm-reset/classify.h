@@ -23,6 +23,7 @@ struct ArgumentRule {
     uint64_t value = 0;
     Effect effect = Effect::Foreign;
     const char *note = nullptr;
+    bool adds_up = false; /* a second call adds to the first one */
 };
 
 /* What each classifier knows: for tests and for the documentation's tables. */
@@ -36,6 +37,9 @@ Effect classify_vm_cap(std::span<const uint8_t> arg, uint64_t value,
                        const ClassifyContext &context);
 Effect classify_vcpu_cap(std::span<const uint8_t> arg, uint64_t value,
                          const ClassifyContext &context);
+
+/* Whether a second KVM_ENABLE_CAP of @arg's capability adds to the first. */
+bool vm_cap_adds_up(std::span<const uint8_t> arg);
 
 /* KVM_XEN_HVM_SET_ATTR and KVM_XEN_VCPU_SET_ATTR, by type. */
 Effect classify_xen_hvm(std::span<const uint8_t> arg, uint64_t value,
@@ -58,6 +62,10 @@ Effect classify_vcpu_attr(std::span<const uint8_t> arg, uint64_t value,
 /* KVM_CREATE_DEVICE: a test creates nothing. */
 Effect classify_create_device(std::span<const uint8_t> arg, uint64_t value,
                               const ClassifyContext &context);
+
+/* KVM_CREATE_GUEST_MEMFD: flags that make it what a new one cannot be. */
+Effect classify_create_guest_memfd(std::span<const uint8_t> arg, uint64_t value,
+                                   const ClassifyContext &context);
 
 /* KVM_SET_MEMORY_ATTRIBUTES: the guest's own doing once it is launched. */
 Effect classify_memory_attributes(std::span<const uint8_t> arg, uint64_t value,

@@ -263,6 +263,16 @@ void Recorder::apply_one(const Call &call, Argument arg, Effect effect)
             entry.held = std::make_shared<Fd>(kernel_, held);
         }
     }
+    if (row.adds_up && row.adds_up(entry.arg.bytes())) {
+        EntryPtr before = journal_.find(key);
+        if (before && before->arg != entry.arg) {
+            block_locked(format("%s of %llu was called twice, with other "
+                                "arguments: both count, and only one of them "
+                                "would be replayed",
+                                row.name, (unsigned long long)key.fields[0]));
+            return;
+        }
+    }
     journal_.put(key, std::move(entry));
 }
 

@@ -172,9 +172,11 @@ TEST(Classifier, AskingWhetherMemoryCanBeEncryptedIsNoLaunch)
 TEST(Classifier, AnArgumentThatIsTooShortIsForeign)
 {
     const Classifier by_argument[] = {
-        classify_vm_cap,      classify_vcpu_cap,  classify_xen_hvm,
-        classify_xen_vcpu,    classify_msr,       classify_one_reg,
-        classify_device_attr, classify_vcpu_attr, classify_create_device,
+        classify_vm_cap,        classify_vcpu_cap,
+        classify_xen_hvm,       classify_xen_vcpu,
+        classify_msr,           classify_one_reg,
+        classify_device_attr,   classify_vcpu_attr,
+        classify_create_device, classify_create_guest_memfd,
     };
     for (Classifier classify : by_argument) {
         EXPECT_EQ(classify({}, 0, knows_msrs), Effect::Foreign);

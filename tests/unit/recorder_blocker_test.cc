@@ -71,6 +71,35 @@ TEST_F(RecorderTest, ACapabilityThatNoRulingNamesBlocks)
     EXPECT_NE(why->find("KVM_ENABLE_CAP"), std::string::npos) << *why;
 }
 
+TEST_F(RecorderTest, ACapabilityThatAddsUpBlocksOnlyWithAnotherArgument)
+{
+    EXPECT_EQ(guest.enable_cap(guest.vm, KVM_CAP_X2APIC_API, 1), 0);
+    EXPECT_EQ(guest.enable_cap(guest.vm, KVM_CAP_X2APIC_API, 1), 0);
+    EXPECT_EQ(guest.enable_cap(guest.vm, KVM_CAP_HALT_POLL, 1), 0);
+    EXPECT_EQ(guest.enable_cap(guest.vm, KVM_CAP_HALT_POLL, 2), 0);
+    EXPECT_FALSE(guest.recorder.blocker());
+
+    EXPECT_EQ(guest.enable_cap(guest.vm, KVM_CAP_X2APIC_API, 2), 0);
+    std::optional<std::string> why = guest.recorder.blocker();
+    ASSERT_TRUE(why);
+    EXPECT_NE(why->find("KVM_ENABLE_CAP of 129 was called twice"),
+              std::string::npos)
+        << *why;
+}
+
+TEST_F(RecorderTest, AGuestMemfdWithAFlagBlocks)
+{
+    kvm_create_guest_memfd memfd{.size = 0x10000};
+    EXPECT_GE(guest.ioctl(guest.vm, KVM_CREATE_GUEST_MEMFD, &memfd), 0);
+    EXPECT_FALSE(guest.recorder.blocker());
+
+    memfd.flags = 1; /* GUEST_MEMFD_FLAG_MMAP of Linux 6.18 */
+    EXPECT_GE(guest.ioctl(guest.vm, KVM_CREATE_GUEST_MEMFD, &memfd), 0);
+    std::optional<std::string> why = guest.recorder.blocker();
+    ASSERT_TRUE(why);
+    EXPECT_NE(why->find("KVM_CREATE_GUEST_MEMFD"), std::string::npos) << *why;
+}
+
 TEST_F(RecorderTest, ASecondVmBlocks)
 {
     int second = guest.ioctl(guest.kvm, KVM_CREATE_VM, 0);

@@ -267,6 +267,10 @@ void no_flags_at_8(RowGuest &, Bytes &arg)
 {
     arg.set(8, 4, 0);
 }
+void no_long_flags_at_8(RowGuest &, Bytes &arg)
+{
+    arg.set(8, 8, 0);
+}
 void count_2_at_0(RowGuest &, Bytes &arg)
 {
     arg.set(0, 4, 2);
@@ -326,7 +330,8 @@ const Case cases[] = {
      out(0xbc, 16), nothing},
     {"KVM_SET_MEMORY_ATTRIBUTES", On::Vm, set_memory_attributes, 32, 0,
      nothing},
-    {"KVM_CREATE_GUEST_MEMFD", On::Vm, create_guest_memfd, 64, 0, nothing},
+    {"KVM_CREATE_GUEST_MEMFD", On::Vm, create_guest_memfd, 64, 0,
+     no_long_flags_at_8},
     {"KVM_GET_STATS_FD", On::Vm, get_stats_fd, 0, 0, nullptr, 0, nullptr,
      "_vm"},
     {"KVM_CREATE_DEVICE", On::Vm, create_device, 12, 0, no_flags_at_8},

@@ -41,6 +41,7 @@ constexpr uint32_t KVM_SEV_INIT2 = 22;
 constexpr uint32_t KVM_SEV_SNP_LAUNCH_START = 100;
 constexpr uint32_t KVM_SEV_SNP_LAUNCH_UPDATE = 101;
 constexpr uint32_t KVM_SEV_SNP_LAUNCH_FINISH = 102;
+constexpr uint32_t KVM_SEV_SNP_ENABLE_REQ_CERTS = 103;
 
 constexpr uint32_t KVM_SEV_SNP_PAGE_TYPE_NORMAL = 1;
 constexpr uint32_t KVM_SEV_SNP_PAGE_TYPE_ZERO = 3;

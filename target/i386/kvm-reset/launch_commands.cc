@@ -141,6 +141,8 @@ constexpr LaunchCommand sev[] = {
     command(NAMED(KVM_SEV_SEND_CANCEL), Foreign).note(migration),
     command<kvm_sev_init>(NAMED(KVM_SEV_INIT2), Define),
     command<kvm_sev_snp_launch_start>(NAMED(KVM_SEV_SNP_LAUNCH_START), Define),
+    command(NAMED(KVM_SEV_SNP_ENABLE_REQ_CERTS), Define)
+        .note("exits for the certificates of an extended report; no argument"),
     /* A page that is added as zeros has no source. */
     command<kvm_sev_snp_launch_update>(NAMED(KVM_SEV_SNP_LAUNCH_UPDATE), Step)
         .pointer({.offset = offset_of(&kvm_sev_snp_launch_update::uaddr),
