@@ -10,7 +10,7 @@ enum {
     ES = 4
 };
 
-void guest_memory_new(uint32_t handle, const void *code, const void *end)
+void guest_memory_fill(const void *code, const void *end)
 {
     memset(&guest, 0, sizeof(guest));
     memcpy(guest.code, code, (char *)end - (char *)code);
@@ -27,6 +27,11 @@ void guest_memory_new(uint32_t handle, const void *code, const void *end)
     guest.idt[29].low = 0x8e0000080000 | ((uintptr_t)guest.code & 0xffff) |
                         ((uintptr_t)guest.code & 0xffff0000) << 32;
     guest.idt[29].high = (uintptr_t)guest.code >> 32;
+}
+
+void guest_memory_new(uint32_t handle, const void *code, const void *end)
+{
+    guest_memory_fill(code, end);
     psp_encrypt(handle, &guest, sizeof(guest));
 }
 

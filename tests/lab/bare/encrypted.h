@@ -26,7 +26,9 @@ struct guest_memory {
 
 extern struct guest_memory guest;
 
-/* Fills it in, with the code from CODE to END, and encrypts all of it. */
+/* Fills it in, with the code from CODE to END. */
+void guest_memory_fill(const void *code, const void *end);
+/* The same, and encrypts all of it. */
 void guest_memory_new(uint32_t handle, const void *code, const void *end);
 
 /* An encrypted VMCB; with a VMSA if that is given, which is filled in. */

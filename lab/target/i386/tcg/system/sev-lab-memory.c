@@ -26,7 +26,7 @@
 #define BLOCK       16
 #define ASIDS       1024
 #define ROUNDS      10
-#define KEPT_MAX    8192
+#define KEPT_MAX    16384
 
 typedef struct Key {
     bool installed;

@@ -340,8 +340,8 @@ bool sev_lab_vmexit_begin(CPUX86State *env)
         return false;
     }
     if (env->lab.asid) {
+        /* The host's CR3, when it is loaded, empties the TLB. */
         sev_lab_close();
-        tlb_flush(env_cpu(env));
     }
     if (env->lab.es) {
         open_vmsa(env);
