@@ -415,6 +415,13 @@ TEST_P(RowTest, TheNewVmIsToldTheSame)
     ASSERT_GE(issue(row, one.on, one.request, one.size, one.value, one.fill),
               0);
     EXPECT_FALSE(row.guest.recorder.blocker());
+    /* Only what the fake kernel takes of an argument can be compared. */
+    IssuedIoctl taken =
+        row.guest.kernel.ioctls(row.on(one.on), one.request).back();
+    EXPECT_EQ(taken.bytes.size(), one.size)
+        << "say in fake_kernel_told.cc how long the argument is";
+    EXPECT_EQ(taken.value, one.value)
+        << "say in fake_kernel_told.cc that the argument is a number";
     row.expect_the_same_in_the_new_vm(one.on, one.request);
 }
 
@@ -594,7 +601,7 @@ TEST(RowsTest, EveryRowThatRecordsIsListedHere)
     EXPECT_EQ(recorded, listed);
 }
 
-TEST(RowsTest, ARowWithAJudgeIsNotQuietByItself)
+TEST(RowsTest, ARowWithAClassifierDoesNotPassThrough)
 {
     for (const Row &row : catalogue()) {
         EXPECT_FALSE(row.classify && effect_passes_through(row.effect))
@@ -606,7 +613,7 @@ TEST(RowsTest, ARowWithAJudgeIsNotQuietByItself)
     }
 }
 
-TEST(RowsTest, EveryRulingThatRecordsIsListedHere)
+TEST(RowsTest, EveryArgumentRuleThatRecordsIsListedHere)
 {
     std::span<const ArgumentRule> rules[] = {vm_cap_rules(), vcpu_cap_rules(),
                                              xen_hvm_rules(), xen_vcpu_rules()};

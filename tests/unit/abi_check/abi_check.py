@@ -437,7 +437,7 @@ class Check:
                   for label in self.questions if label not in facts]
         return wrong, f'{len(facts)} facts'
 
-    def every_ruling_is_on_the_right_value(self) -> tuple[list[str], str]:
+    def every_argument_rule_is_on_the_right_value(self) -> tuple[list[str], str]:
         rules = self.catalogue.rules
         answers = self.headers.ask([(r['name'], r['name']) for r in rules])
         wrong = [f'{r["name"]}: the classifier says {r["value"]}, '
@@ -473,8 +473,8 @@ class Check:
             ('EveryFactOfARowIsWhatACCompilerSays',
              self.every_fact_is_what_c_says),
             ('EveryFactOfARowIsAskedAbout', self.every_fact_is_asked_about),
-            ('EveryRulingIsOnTheRightValue',
-             self.every_ruling_is_on_the_right_value),
+            ('EveryArgumentRuleIsOnTheRightValue',
+             self.every_argument_rule_is_on_the_right_value),
             ('EveryLaunchCommandOfTheHeadersHasARow',
              self.every_launch_command_has_a_row),
         ]
