@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The listing in docs/adding-a-hook.md is the device that is compiled and run."""
 
+import itertools
 import textwrap
 import unittest
 from pathlib import Path
@@ -14,8 +15,11 @@ class HookListing(unittest.TestCase):
         text = (TOP / 'docs/adding-a-hook.md').read_text()
         source = (TOP / 'tests/functional/example_device/mailbox.c').read_text()
         section = text[text.index('## Write one'):text.index('## Choose')]
-        lines = section.splitlines()
-        code = [n for n, line in enumerate(lines) if line.startswith('    ')]
-        listing = textwrap.dedent('\n'.join(lines[code[0]:code[-1] + 1]))
+        # The first block; the commands that follow are another.
+        _, _, code = section.partition('\n    ')
+        lines = itertools.takewhile(
+            lambda line: not line or line.startswith('    '),
+            ('    ' + code).splitlines())
+        listing = textwrap.dedent('\n'.join(lines)).rstrip()
         self.assertIn('kvm_reset_register_hook(', listing)
         self.assertIn(listing, source)
