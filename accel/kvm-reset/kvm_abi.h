@@ -245,6 +245,9 @@ constexpr uint32_t KVM_X86_TDX_VM = 5;
 
 constexpr uint64_t KVM_MEMORY_ATTRIBUTE_PRIVATE = 8;
 
+constexpr uint64_t GUEST_MEMFD_FLAG_MMAP = 1;
+constexpr uint64_t GUEST_MEMFD_FLAG_INIT_SHARED = 2;
+
 constexpr uint64_t KVM_REG_X86 = 0x2000000000000000;
 constexpr uint64_t KVM_REG_SIZE_U64 = 0x0030000000000000;
 constexpr uint64_t KVM_X86_REG_TYPE_MSR = 2;

@@ -132,6 +132,7 @@ constexpr uint32_t KVM_CAP_GUEST_MEMFD = 234;
 constexpr uint32_t KVM_CAP_VM_TYPES = 235;
 constexpr uint32_t KVM_CAP_X86_APIC_BUS_CYCLES_NS = 237;
 constexpr uint32_t KVM_CAP_X86_GUEST_MODE = 238;
+constexpr uint32_t KVM_CAP_GUEST_MEMFD_FLAGS = 244;
 
 } /* namespace kvm_reset::abi */
 

@@ -2,7 +2,8 @@
 # shellcheck shell=bash
 #
 # Debian's Linux (6.12, or 7.3 when asked for) and its busybox, for the appliance and for the small
-# guest: downloaded and unpacked, never installed. Sourced after common.sh.
+# guest, and headers, for the catalogue's test: downloaded and unpacked, never installed. Sourced after
+# common.sh.
 
 # What KVM must be built with; 6.1 of Debian 12, for one, lacks most of it.
 KR_KERNEL_NEEDS="KVM_AMD KVM_XEN KVM_HYPERV KVM_SMM KVM_PRIVATE_MEM"
@@ -36,6 +37,24 @@ get_busybox() {
         [ -e "$dir.$$/bin" ] || ln -s usr/bin "$dir.$$/bin"
         mv -T "$dir.$$" "$dir" 2>/dev/null || rm -rf "$dir.$$"
     fi
+}
+
+# kernel_headers VERSION: the headers of that Linux for userspace, of every
+# architecture, in a directory like QEMU's linux-headers/.
+kernel_headers() {
+    local deb dir asm arch
+    deb=$(fetch_deb trixie-backports "linux-libc-dev=$1*" \
+        "$KR_CACHE/headers") || exit 1
+    dir=$KR_CACHE/headers/$(basename "$deb" .deb)
+    unpack_deb_once "$deb" "$dir"
+    [ -r "$dir/usr/include/linux/kvm.h" ] ||
+        die "$deb has no usr/include/linux/kvm.h: not supported"
+    ln -sfn usr/include/linux "$dir/linux"
+    for asm in "$dir"/usr/lib/linux/uapi/*/asm; do
+        arch=$(basename "$(dirname "$asm")")
+        ln -sfn "usr/lib/linux/uapi/$arch/asm" "$dir/asm-$arch"
+    done
+    printf '%s\n' "$dir"
 }
 
 kernel_image() {

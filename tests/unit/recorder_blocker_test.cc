@@ -93,7 +93,7 @@ TEST_F(RecorderTest, AGuestMemfdWithAFlagBlocks)
     EXPECT_GE(guest.ioctl(guest.vm, KVM_CREATE_GUEST_MEMFD, &memfd), 0);
     EXPECT_FALSE(guest.recorder.blocker());
 
-    memfd.flags = 1; /* GUEST_MEMFD_FLAG_MMAP of Linux 6.18 */
+    memfd.flags = GUEST_MEMFD_FLAG_MMAP;
     EXPECT_GE(guest.ioctl(guest.vm, KVM_CREATE_GUEST_MEMFD, &memfd), 0);
     std::optional<std::string> why = guest.recorder.blocker();
     ASSERT_TRUE(why);

@@ -30,14 +30,15 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 SIZE_BITS = 0x3FFF << 16
 FIRST_QUESTION = 7      # line of the C program that asks
-CASES = 8
+CASES = 9
 ROOT = HERE.parents[2]
 ABI = [ROOT / 'accel/kvm-reset/kvm_abi.h',
        ROOT / 'accel/kvm-reset/kvm_cap.h',
        ROOT / 'accel/kvm-reset/kvm_struct.h',
        ROOT / 'target/i386/kvm-reset/launch_abi.h']
-# Headers that have it are as new as ours: they lack nothing of ours.
-NEWEST_STRUCT = 'kvm_tdx_cmd'
+# Of Linux 7.3.  Headers that have it are as new as ours, and lack nothing of
+# ours.
+NEWEST = 'KVM_SEV_SNP_ENABLE_REQ_CERTS'
 # Members that came to a struct later: padding that got a name, and these.
 LATER = re.compile(r'.*\.(?:pad\w*|reserved\w*'
                    r'|runstate_update_flag|u\.hva|hypercall\.flags)')
@@ -51,12 +52,20 @@ STRUCT = re.compile(r'\bstruct\s+(\w+)')
 STRUCT_BODY = re.compile(r'\bstruct\s+(\w+)\s*\{')
 FIELD = re.compile(r'(kvm_\w+)\.([\w.\[\]]+)')
 ENUM_BODY = re.compile(r'\benum\s+\w*\s*\{([^}]*)\}')
+# Values of which each means something else to a rebirth, so that one more in
+# the kernel headers is one that nobody has thought about.
+FAMILY = re.compile(
+    r'(?:GUEST_MEMFD_FLAG|KVM_MEMORY_ATTRIBUTE|KVM_MEM|KVM_IRQFD_FLAG'
+    r'|KVM_X86_REG_TYPE|KVM_XEN_ATTR_TYPE|KVM_XEN_VCPU_ATTR_TYPE)_[A-Z]\w+'
+    r'|KVM_X86_\w+_VM')
+CAPABILITY = re.compile(r'KVM_CAP_(?!(?:ARM|LOONGARCH|MIPS|PPC|RISCV|S390)_)\w+')
 # How many there are is no command.
 LAUNCH = re.compile(r'KVM_(?:SEV|TDX)_(?!(?:CMD_)?NR_MAX)\w+')
 MACRO = re.compile(r'\b[A-Z][A-Z0-9_]{3,}\b')
 NO_MEMBER = re.compile(r':(\d+):\d+: error: .*no member named')
 OUR_STRUCT = re.compile(r'\bstruct\s+(kvm_\w+?)(?:_of)?\s*\{')
-OUR_CONSTANT = re.compile(r'\bconstexpr\s+uint\d+_t\s+(KVM_\w+)\s*=')
+OUR_CONSTANT = re.compile(
+    r'\bconstexpr\s+uint\d+_t\s+((?:KVM|GUEST_MEMFD)_\w+)\s*=')
 OUR_FIELD = re.compile(r'[\w:]+\s*\*?\s*(\w+)((?:\[\w+\])*)'
                        r'(?:\s*=\s*(?:\w+|\{\}))?;')
 
@@ -217,7 +226,7 @@ class Abi:
         self.fields: dict[str, list[tuple[str, str]]] = {}
         for struct in OUR_STRUCT.finditer(text):
             self.fields[struct[1]] = self.fields_in(text, struct.end())
-        missed = (set(re.findall(r'\bKVM_\w+(?=\s*=)', text))
+        missed = (set(re.findall(r'\b(?:KVM|GUEST_MEMFD)_\w+(?=\s*=)', text))
                   - set(self.constants))
         if missed:
             raise Unusable(f'{", ".join(sorted(missed))}: neither uint32_t nor '
@@ -358,9 +367,26 @@ class Check:
                         if lacking else ''))
 
     def should_know(self, label: str) -> bool:
-        return (NEWEST_STRUCT in self.headers.structs
+        return (NEWEST in self.headers.enumerators
                 or (label.partition('.')[0] in self.headers.structs
                     and not LATER.fullmatch(label)))
+
+    def every_value_of_a_family_is_known(self) -> tuple[list[str], str]:
+        ours = self.abi.answers(self.headers.work)
+        newest = max(number for label, (number, *_) in ours.items()
+                     if CAPABILITY.fullmatch(label))
+        defined = dict(DEFINE.findall(join_lines(self.headers.kvm_h())))
+        family = [name for name in defined if FAMILY.fullmatch(name)]
+        caps = [name for name in defined if CAPABILITY.fullmatch(name)]
+        wrong = [f'{name}: kvm_abi.h has no such value'
+                 for name in family if name not in ours]
+        # Of the older ones, those that matter were picked by hand.
+        wrong += [f'{name}: newer than all in kvm_cap.h, and not there'
+                  for name in caps
+                  if name not in ours and int(defined[name], 0) > newest]
+        if not family or not caps:
+            wrong = [f'no such values found in {self.headers.name}']
+        return wrong, f'{len(family)} values, {len(caps)} capabilities'
 
     def every_ioctl_has_a_row(self) -> tuple[list[str], str]:
         # Of two names for one ioctl, one is enough.
@@ -467,6 +493,8 @@ class Check:
              self.every_struct_is_what_c_says),
             ('EveryConstantIsWhatACCompilerSays',
              self.every_constant_is_what_c_says),
+            ('EveryValueOfAFamilyIsKnown',
+             self.every_value_of_a_family_is_known),
             ('EveryIoctlOfTheHeadersHasARow', self.every_ioctl_has_a_row),
             ('EveryNumberIsWhatACCompilerSays',
              self.every_number_is_what_c_says),
