@@ -116,7 +116,7 @@ bool sev_lab_rmp_guest(CPUX86State *env, hwaddr gpa, hwaddr spa,
 /* sev-lab-memory.c: the page at SPA as the emulator has it, NULL if no RAM. */
 uint8_t *sev_lab_ram(hwaddr page);
 
-/* What an address that the guest gave names, without the C-bit if it has one. */
+/* What an address of the guest names, without the C-bit if it has one. */
 static inline uint64_t sev_lab_address(CPUX86State *env, uint64_t address)
 {
     return env->lab.asid ? address & ~SEV_LAB_C_MASK : address;

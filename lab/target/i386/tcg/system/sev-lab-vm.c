@@ -273,7 +273,8 @@ bool sev_lab_vmrun(CPUX86State *env, uint64_t nested_ctl, uint32_t asid)
     lab->vmsa = x86_ldq_phys(env_cpu(env), env->vm_vmcb + VMCB_VMSA);
     snp = sev_lab_rmp_get(lab->vmsa, &rmp) && rmp.assigned;
     if (lab->vmsa % SEV_LAB_PAGE ||
-        !(snp ? is_snp_vmsa(env, &rmp, asid) : sev_lab_vmsa_intact(lab->vmsa))) {
+        !(snp ? is_snp_vmsa(env, &rmp, asid)
+              : sev_lab_vmsa_intact(lab->vmsa))) {
         return false;
     }
     vmsa = sev_lab_vmsa_open(asid, lab->vmsa);
