@@ -52,17 +52,25 @@ static size_t length_of(const LaunchPointer &pointer,
     return count * pointer.unit;
 }
 
+/*
+ * The last byte first: a length that is wrong, which the kernel refuses, too,
+ * costs no memory.
+ */
 static Result<SecretMemory> read_from(Kernel &kernel, uint64_t address,
                                       size_t size)
 {
-    SecretMemory memory = SecretMemory::make(size);
-    int ret = memory.ok() ? kernel.read_memory(address, memory.bytes())
-                          : -ENOMEM;
+    uint8_t last;
+    int ret = size ? kernel.read_memory(address + size - 1, {&last, 1}) : 0;
 
-    if (ret < 0) {
-        return fail(-ret, "reading %zu bytes", size);
+    if (ret >= 0) {
+        SecretMemory memory = SecretMemory::make(size);
+        ret = memory.ok() ? kernel.read_memory(address, memory.bytes())
+                          : -ENOMEM;
+        if (ret >= 0) {
+            return memory;
+        }
     }
-    return memory;
+    return fail(-ret, "reading %zu bytes", size);
 }
 
 static Result<SecretMemory>

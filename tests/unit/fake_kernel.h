@@ -120,6 +120,8 @@ public:
     /* Keys that there are for confidential VMs, and pages added in a call. */
     unsigned asids = 10;
     unsigned most_pages = 1000;
+    /* The most bytes that were asked for in one reading of memory. */
+    size_t most_read = 0;
 
     /* Whether VMs and vCPUs tell of their state what they were told. */
     bool keeps_state = false;

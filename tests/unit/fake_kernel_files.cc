@@ -233,6 +233,7 @@ int FakeKernel::read_memory(uint64_t address, std::span<uint8_t> bytes)
 {
     {
         std::unique_lock lock(mutex_);
+        most_read = std::max(most_read, bytes.size());
         if (uint8_t *from = behind(address, bytes.size())) {
             memcpy(bytes.data(), from, bytes.size());
             return 0;

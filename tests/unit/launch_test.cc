@@ -186,6 +186,18 @@ TEST(LaunchTest, ARefusedStepIsNoStep)
     EXPECT_TRUE(guest.recorder.plan().steps().empty());
 }
 
+TEST(LaunchTest, ALengthThatIsWrongCostsNoMemory)
+{
+    SnpGuest guest;
+    struct {
+        uint64_t address;
+        uint32_t length, pad;
+    } data{uint64_t(guest.page), 0x40000000, 0};
+
+    EXPECT_EQ(guest.command(guest.vm, 3, &data), -EIO);
+    EXPECT_LE(guest.kernel.most_read, sizeof(guest.page));
+}
+
 TEST(LaunchTest, PagesThatGoInByPartsComeBackWhole)
 {
     SnpGuest guest;
