@@ -5,6 +5,7 @@ scripts/functional that comes when all is built.
 """
 
 import argparse
+import math
 import os
 import re
 import subprocess
@@ -20,6 +21,8 @@ RUN = Path(__file__).resolve().parents[2] / 'tests/functional/run.py'
 # Of a run's tests that may need a second try, and one always may. The emulator
 # loses fewer guests than that; what loses more is a fault.
 SHARE = 0.02
+# Seconds in which the runner in an appliance shows many times that it lives.
+PATIENCE = 300
 
 
 def say(text: str) -> None:
@@ -61,7 +64,7 @@ class Functional:
                        f'kvm-reset-functional.{os.getpid()}.{name}')
         status = new_appliances.run(4, path, [
             *self.on, *self.runner('--results', path, '--scratch', scratch,
-                                        *words)])
+                                   *words)], PATIENCE if self.on else math.inf)
         # 1: a test failed, which its result says.
         self.status = self.status if status in (0, 1) else status
         if path.exists():

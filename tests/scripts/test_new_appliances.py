@@ -17,11 +17,11 @@ class NewAppliances(unittest.TestCase):
         self.tries = Path(self.scratch.name, 'tries')
         self.results = Path(self.scratch.name, 'results')
 
-    def run_it(self, most, results, body):
+    def run_it(self, most, results, body, *options):
         """@body is what the command does; $n is which time it is."""
         done = subprocess.run(
-            [sys.executable, '-B', PACKAGE, 'new_appliances', str(most), results,
-             'bash', '-c',
+            [sys.executable, '-B', PACKAGE, 'new_appliances', *options,
+             str(most), results, 'bash', '-c',
              f'echo >>{self.tries}; n=$(wc -l <{self.tries}); {body}'],
             capture_output=True, text=True, check=False)
         return done, len(self.tries.read_text())
@@ -46,6 +46,20 @@ class NewAppliances(unittest.TestCase):
             3, self.results,
             f'[ $n -gt 9 ] || echo >>{self.results}; exit 125')
         self.assertEqual((done.returncode, tries), (125, 12))
+
+    def test_one_that_stands_still_has_failed(self):
+        done, tries = self.run_it(4, self.results,
+                                  '[ $n -eq 2 ] || exec sleep 60',
+                                  '--patience', '1')
+        self.assertEqual((done.returncode, tries), (0, 2), done.stderr)
+        self.assertIn('stands still for 1 s', done.stderr)
+
+    def test_one_that_shows_life_has_its_time(self):
+        done, tries = self.run_it(
+            4, self.results,
+            f'for i in 1 2 3 4 5 6; do touch {self.results}; sleep 0.5; done',
+            '--patience', '2')
+        self.assertEqual((done.returncode, tries), (0, 1), done.stderr)
 
 
 if __name__ == '__main__':
