@@ -4,16 +4,16 @@
 # What running whole QEMU with tests/functional's Python needs: the QEMU, the
 # small guest, the catalogue. Sourced after common.sh and kernel.sh.
 
+# shellcheck source-path=SCRIPTDIR
+. "$KR_TOP/scripts/lib/library.sh"
+
 # prepare_coco_platform LIBRARY OUT: where the platform is not built, for lack of
 # what it needs, the tests of confidential guests are skipped by name.
 prepare_coco_platform() {
     local target=tests/coco-platform/libcoco-platform.so
-    # It may have been set up before what the platform needs was installed.
-    ninja -C "$1" -t query $target >/dev/null 2>&1 ||
-        meson setup --reconfigure "$1" "$KR_TOP" >"$2/library.log" 2>&1 ||
-        die "meson cannot set up $1 again: see $2/library.log"
-    ninja -C "$1" -t query $target >/dev/null 2>&1 || return 0
-    ninja -C "$1" $target kvm-reset-measure >"$2/library.log" 2>&1 ||
+    # Where nettle-dev is missing there is no platform.
+    pkgconf --exists nettle || return 0
+    (library_build "$1" "$target" kvm-reset-measure) >"$2/library.log" 2>&1 ||
         die "the coco platform or kvm-reset-measure does not compile:" \
             "see $2/library.log"
     "$KR_TOP/tests/coco-platform/firmware/make-firmware" "$2/coco.bin"
@@ -67,11 +67,10 @@ prepare_example() {
 # need be; OUT gets the catalogue. Sets $qemu and exports what
 # tests/functional/run.py reads.
 prepare_whole_qemu() {
-    local out=$2 version source guest library
+    local out=$2 version source guest library=$KR_LIBRARY
     qemu=$1
     install_packages python3 python3-pycotap/backports strace gdb qemu-utils \
-        binutils gcc libc6-dev g++ pkgconf libglib2.0-dev meson/backports \
-        ninja-build iproute2 zstd nettle-dev kmod
+        binutils iproute2 zstd kmod "${LIBRARY_PACKAGES[@]}"
     if [ -z "$qemu" ]; then
         qemu=$("$KR_TOP/scripts/build-qemu")
     fi
@@ -89,12 +88,8 @@ prepare_whole_qemu() {
 
     mkdir -p "$out"
     # The watcher asks the catalogue which ioctls have to be recorded.
-    library=$KR_BUILD/functional.library
-    [ -e "$library/build.ninja" ] ||
-        meson setup "$library" "$KR_TOP" >"$out/library.log" 2>&1 ||
-        die "meson cannot set up $library: see $out/library.log"
-    ninja -C "$library" kvm-reset-catalogue tests/audit/libkvm-audit.so \
-        tests/audit/libkvm-forget.so >"$out/library.log" 2>&1 ||
+    (library_build "$library" kvm-reset-catalogue 'tests/audit/lib.*\.so') \
+        >"$out/library.log" 2>&1 ||
         die "kvm-reset-catalogue or tests/audit does not compile:" \
             "see $out/library.log"
     "$library/kvm-reset-catalogue" >"$out/catalogue.json"

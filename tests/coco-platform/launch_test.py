@@ -24,8 +24,8 @@ TOP = Path(__file__).resolve().parents[2]
 QEMU = os.environ.get('QEMU', str(TOP / 'build/qemu-10.0/qemu-system-x86_64'))
 PLATFORM = os.environ.get(
     'COCO_PLATFORM',
-    str(TOP / 'build/coco/tests/coco-platform/libcoco-platform.so'))
-FIRMWARE = os.environ.get('COCO_FIRMWARE', str(TOP / 'build/coco/firmware.bin'))
+    str(TOP / 'build/library/tests/coco-platform/libcoco-platform.so'))
+FIRMWARE = os.environ.get('COCO_FIRMWARE', str(TOP / 'build/library/coco-firmware.bin'))
 OVMF = '/usr/share/ovmf/OVMF.fd'
 KERNEL = os.environ.get('KERNEL', '')
 INITRD = os.environ.get('INITRD', '')
