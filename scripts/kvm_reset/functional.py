@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -42,6 +43,7 @@ class Functional:
         self.out: Path = args.out
         self.names = self.listed()
         self.results: dict[str, Result] = {}
+        self.until = time.monotonic() + 60 * args.minutes
         # Of a runner that had no test to blame.
         self.status = 0
 
@@ -81,7 +83,12 @@ class Functional:
         with ThreadPoolExecutor(len(names)) as pool:
             list(pool.map(lambda name: self.in_appliance(
                 name, '--filter', self.args.filter, '--claims', claims,
-                '--owner', name), names))
+                '--owner', name, *self.limit()), names))
+
+    def limit(self) -> list[str]:
+        if self.until == math.inf:
+            return []
+        return ['--seconds', str(max(0, self.until - time.monotonic()))]
 
     def failed(self) -> list[Result]:
         return [result for result in self.results.values()
@@ -152,6 +159,7 @@ def main() -> int:
     parser.add_argument('--filter', default='')
     parser.add_argument('--jobs', type=int, default=1)
     parser.add_argument('--again', type=int)
+    parser.add_argument('--minutes', type=float, default=math.inf)
     parser.add_argument('--results', type=Path)
     args = parser.parse_args(words[:end])
     return Functional(args, words[end + 1:]).run()

@@ -10,6 +10,7 @@ KVM_RESET_MEMTEST. scripts/functional sets it all.
 import argparse
 import importlib
 import json
+import math
 import os
 import re
 import select
@@ -164,6 +165,7 @@ class Run:
 
     def __init__(self, jobs: list[Job], args: argparse.Namespace) -> None:
         self.jobs = jobs
+        self.until = time.monotonic() + args.seconds
         self.args = args
         self.failed = False
         self.claims = Claims(args.claims, args.owner) if args.claims else None
@@ -181,9 +183,14 @@ class Run:
         write(self.args.results, [result])
         self.failed = self.failed or outcome == FAILED
 
+    def time_is_over(self) -> bool:
+        return time.monotonic() >= self.until
+
     def watch(self, worker: Worker) -> str:
         """Until it ends: empty, or why it did so before all was done."""
         while True:
+            if self.time_is_over() and not worker.test:
+                return ''
             try:
                 for event in worker.hear():
                     if event['event'] == 'end':
@@ -210,7 +217,7 @@ class Run:
 
     def run(self, job: Job) -> None:
         """In a new process after each test that took the last one with it."""
-        while job.methods:
+        while job.methods and not self.time_is_over():
             worker = Worker(job, self.args.failures, self.args.scratch)
             why = 'the run was ended'
             try:
@@ -221,6 +228,9 @@ class Run:
                 self.blame(worker, why)
             else:
                 shutil.rmtree(worker.root, ignore_errors=True)
+        for name in job.names():
+            self.report(name, 'skipped', 'no time was left: scripts/functional '
+                        f'--filter {name}', 0)
 
     def all(self) -> int:
         for job in self.jobs:
@@ -246,12 +256,17 @@ def main() -> int:
     parser.add_argument('--owner', default='', help='this one of them')
     parser.add_argument('--failures', type=Path, required=True)
     parser.add_argument('--scratch', type=Path)
+    parser.add_argument('--seconds', type=float, default=math.inf,
+                        help='in which a test can begin; the light ones come '
+                        'first then, and the others are skipped by name')
     parser.add_argument('--list', action='store_true')
     args = parser.parse_args()
     done = set()
     if args.results and args.results.exists():
         done = {result.name for result in read(args.results)}
     jobs = find_tests(re.compile(args.filter), done)
+    if args.seconds < math.inf:
+        jobs.reverse()
     if not jobs and not done:
         print(f'error: no test matches {args.filter!r}', file=sys.stderr)
         return 2

@@ -5,6 +5,7 @@ import argparse
 import contextlib
 import io
 import json
+import math
 import os
 import sys
 import tempfile
@@ -23,7 +24,8 @@ from kvm_reset import functional, results  # noqa: E402
 RUNNER = '''
 import argparse, json, os, pathlib, re, sys
 parser = argparse.ArgumentParser()
-for word in ('failures', 'filter', 'results', 'scratch', 'claims', 'owner'):
+for word in ('failures', 'filter', 'results', 'scratch', 'claims', 'owner',
+             'seconds'):
     parser.add_argument('--' + word)
 parser.add_argument('--list', action='store_true')
 args = parser.parse_args()
@@ -38,6 +40,8 @@ for name in names:
     if f'"{name}"' in done:
         continue
     outcome = tests[name].pop(0) if tests[name] else 'passed'
+    if float(args.seconds or 1) <= 0:
+        outcome = 'skipped'
     plan.write_text(json.dumps(tests))
     if outcome == 'dies':
         (file.parent / 'died').write_text(name)
@@ -115,6 +119,14 @@ class Functional(unittest.TestCase):
         self.assertEqual(self.said[-2],
                          'Second tries: 3 of 150 functional tests, 2.0 %')
 
+    def test_what_has_no_time_left_is_skipped_by_name(self) -> None:
+        self.assertEqual(self.run_it({'a.x': []}, '--minutes', '0'), 0)
+        self.assertEqual(self.results['a.x'].outcome, 'skipped')
+
+    def test_what_has_time_runs(self) -> None:
+        self.assertEqual(self.run_it({'a.x': []}, '--minutes', '9'), 0)
+        self.assertEqual(self.results['a.x'].outcome, 'passed')
+
     def test_who_wants_none_gets_none(self) -> None:
         self.assertEqual(self.run_it({'a.x': ['failed']}, '--again', '0'), 1)
 
@@ -162,9 +174,10 @@ class Runner(unittest.TestCase):
         cls.two = Two
 
     def run_of(self, directory: Path, owner: str,
-               methods: list[str]) -> 'object':
+               methods: list[str], seconds: float = math.inf) -> 'object':
         args = argparse.Namespace(claims=directory, owner=owner,
-                                  results=directory / 'results')
+                                  results=directory / 'results',
+                                  seconds=seconds)
         return self.run_py.Run([self.run_py.Job(self.two, methods)], args)
 
     def test_what_was_under_way_when_the_appliance_failed_is_a_second_try(
@@ -190,6 +203,16 @@ class Runner(unittest.TestCase):
             other = self.run_of(Path(name), '2', ['test_a'])
             self.assertEqual(other.again, set())
             self.assertFalse(other.claims.take(other.jobs[0]))
+
+    def test_what_is_left_when_the_time_is_over_is_skipped(self) -> None:
+        with tempfile.TemporaryDirectory() as name, \
+                contextlib.redirect_stdout(io.StringIO()):
+            run = self.run_of(Path(name), '1', ['test_a', 'test_b'], seconds=0)
+            self.assertEqual(run.all(), 0)
+            told = list(results.read(Path(name, 'results')))
+            self.assertEqual([(r.name, r.outcome) for r in told],
+                             [('two.a', 'skipped'), ('two.b', 'skipped')])
+            self.assertIn('no time was left', told[0].reason)
 
 
 if __name__ == '__main__':
