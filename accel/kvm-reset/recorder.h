@@ -5,8 +5,8 @@
  *
  * Every KVM ioctl that may define the VM passes through here on its way to
  * the kernel.  One lock is held over the ioctl and its entry, so that the
- * journal never says anything but what the kernel was told.  Calls that
- * define nothing are passed on without the lock.
+ * journal always matches the calls that KVM accepted.  Calls that define
+ * nothing are passed on without the lock.
  *
  * While the guest is detached there is no VM behind its fds, and DetachedVm
  * answers in the kernel's place.
