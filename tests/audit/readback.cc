@@ -3,33 +3,39 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * KVM API, chapter 4; the structures' layouts as x86's KVM has them.
+ * KVM API, chapter 4.
  */
 
 #include "readback.h"
 
 #include <cstring>
+#include <memory>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "argument.h"
 #include "catalogue.h"
 #include "error.h"
+#include "field_of.h"
 #include "json.h"
+#include "kvm_abi.h"
 
 namespace audit {
 
 using kvm_reset::FdClass;
 using kvm_reset::Field;
+using kvm_reset::field_of;
 using kvm_reset::find_row;
 using kvm_reset::format;
+using kvm_reset::read_field;
+using kvm_reset::write_field;
+using namespace kvm_reset::abi;
 
 namespace {
 
 constexpr unsigned caps = 256;
-constexpr unsigned cap_xsave2 = 208;
 constexpr size_t cpuid_entries = 256;
-constexpr size_t cpuid_entry = 40;
-constexpr size_t nested_state = 128 + 8192;
+constexpr size_t nested_state = sizeof(kvm_nested_state) + 8192;
 
 /* A fixed struct; where there are several, @which says which one is meant. */
 struct Reading {
@@ -41,10 +47,12 @@ struct Reading {
 };
 
 constexpr Reading readings[] = {
-    {FdClass::Vm, "KVM_GET_IRQCHIP", 0, 2, {0, 4}},
+    {FdClass::Vm, "KVM_GET_IRQCHIP", 0, KVM_IRQCHIP_IOAPIC,
+     field_of(&kvm_irqchip::chip_id)},
     {FdClass::Vm, "KVM_GET_PIT2"},
     {FdClass::Vm, "KVM_GET_CLOCK"},
-    {FdClass::Vm, "KVM_XEN_HVM_GET_ATTR", 0, 6, {0, 2}},
+    {FdClass::Vm, "KVM_XEN_HVM_GET_ATTR", 0, KVM_XEN_ATTR_TYPE_SHARED_INFO_HVA,
+     field_of(&kvm_xen_hvm_attr::type)},
     {FdClass::Vcpu, "KVM_GET_REGS"},
     {FdClass::Vcpu, "KVM_GET_SREGS"},
     {FdClass::Vcpu, "KVM_GET_SREGS2"},
@@ -53,7 +61,8 @@ constexpr Reading readings[] = {
     {FdClass::Vcpu, "KVM_GET_LAPIC"},
     {FdClass::Vcpu, "KVM_GET_MP_STATE"},
     {FdClass::Vcpu, "KVM_GET_VCPU_EVENTS"},
-    {FdClass::Vcpu, "KVM_XEN_VCPU_GET_ATTR", 0, 9, {0, 2}},
+    {FdClass::Vcpu, "KVM_XEN_VCPU_GET_ATTR", 0,
+     KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO_HVA, field_of(&kvm_xen_vcpu_attr::type)},
 };
 
 struct Number {
@@ -166,30 +175,24 @@ private:
 
     void read_cpuid()
     {
-        std::vector<uint8_t> bytes(8 + cpuid_entries * cpuid_entry);
-        uint32_t count = cpuid_entries;
+        auto cpuid = std::make_unique<kvm_cpuid2_of<cpuid_entries>>();
 
-        memcpy(&bytes[0], &count, 4);
-        if (ask(fd_, request("KVM_GET_CPUID2"), uintptr_t(bytes.data())) < 0) {
+        if (ask(fd_, request("KVM_GET_CPUID2"), uintptr_t(cpuid.get())) < 0) {
             return;
         }
-        memcpy(&count, &bytes[0], 4);
-        for (uint32_t i = 0; i < count && i < cpuid_entries; i++) {
-            auto entry = std::span(bytes).subspan(8 + i * cpuid_entry,
-                                                  cpuid_entry);
-            uint32_t leaf[2];
-            memcpy(leaf, entry.data(), sizeof(leaf));
-            say("KVM_GET_CPUID2", format("%#x.%u", leaf[0], leaf[1]), entry);
+        for (uint32_t i = 0; i < cpuid->nent && i < cpuid_entries; i++) {
+            const kvm_cpuid_entry2 &entry = cpuid->entries[i];
+            say("KVM_GET_CPUID2", format("%#x.%u", entry.function, entry.index),
+                {reinterpret_cast<const uint8_t *>(&entry), sizeof(entry)});
         }
     }
 
     void read_msrs(std::span<const uint32_t> msrs)
     {
-        /* struct kvm_msrs with one entry: index at 8, data at 16. */
         for (uint32_t index : msrs) {
-            uint64_t words[3] = {1, index, 0};
-            if (ask(fd_, request("KVM_GET_MSRS"), uintptr_t(words)) == 1) {
-                say("KVM_GET_MSRS", format("%#x", index), words[2]);
+            kvm_msrs_of<1> one{.entries = {{.index = index}}};
+            if (ask(fd_, request("KVM_GET_MSRS"), uintptr_t(&one)) == 1) {
+                say("KVM_GET_MSRS", format("%#x", index), one.entries[0].data);
             }
         }
     }
@@ -197,7 +200,8 @@ private:
     void read_xsave(size_t size)
     {
         std::vector<uint8_t> bytes(size);
-        const char *name = size > 4096 ? "KVM_GET_XSAVE2" : "KVM_GET_XSAVE";
+        const char *name = size > sizeof(kvm_xsave) ? "KVM_GET_XSAVE2"
+                                                    : "KVM_GET_XSAVE";
         if (ask(fd_, request(name), uintptr_t(bytes.data())) >= 0) {
             say(name, "", bytes);
         }
@@ -205,25 +209,25 @@ private:
 
     void read_nested_state()
     {
-        /* struct kvm_nested_state: its whole size at 4. */
+        constexpr Field size_field = field_of(&kvm_nested_state::size);
         std::vector<uint8_t> bytes(nested_state);
-        uint32_t size = nested_state;
-        memcpy(&bytes[4], &size, sizeof(size));
+        write_field(bytes, size_field, nested_state);
         if (ask(fd_, request("KVM_GET_NESTED_STATE"), uintptr_t(bytes.data())) <
             0) {
             return;
         }
-        memcpy(&size, &bytes[4], sizeof(size));
+        size_t size = read_field(bytes, size_field);
         say("KVM_GET_NESTED_STATE", "",
-            std::span(bytes).first(std::min<size_t>(size, bytes.size())));
+            std::span(bytes).first(std::min(size, bytes.size())));
     }
 
     void read_tsc_offset()
     {
-        /* struct kvm_device_attr: flags and group, attribute, address. */
         uint64_t value = 0;
-        uint64_t attr[3] = {0, 0, uintptr_t(&value)};
-        if (ask(fd_, request("KVM_GET_DEVICE_ATTR"), uintptr_t(attr)) >= 0) {
+        kvm_device_attr attr{.group = KVM_VCPU_TSC_CTRL,
+                             .attr = KVM_VCPU_TSC_OFFSET,
+                             .addr = uintptr_t(&value)};
+        if (ask(fd_, request("KVM_GET_DEVICE_ATTR"), uintptr_t(&attr)) >= 0) {
             say("KVM_GET_DEVICE_ATTR", "TSC offset", value);
         }
     }
@@ -235,11 +239,9 @@ private:
 /* The MSRs of one of KVM's two lists. */
 void add_msrs(int system, const char *list, std::vector<uint32_t> &msrs)
 {
-    std::vector<uint32_t> words(1 + 1024);
-    words[0] = 1024;
-    if (ask(system, find_row(list)->request, uintptr_t(words.data())) >= 0) {
-        msrs.insert(msrs.end(), words.begin() + 1,
-                    words.begin() + 1 + words[0]);
+    kvm_msr_list_of<1024> found;
+    if (ask(system, find_row(list)->request, uintptr_t(&found)) >= 0) {
+        msrs.insert(msrs.end(), found.indices, found.indices + found.nmsrs);
     }
 }
 
@@ -248,7 +250,7 @@ void add_msrs(int system, const char *list, std::vector<uint32_t> &msrs)
 void read_back(Objects &objects, unsigned vm)
 {
     std::vector<uint32_t> msrs;
-    size_t xsave_size = 4096;
+    size_t xsave_size = sizeof(kvm_xsave);
 
     for (const auto &open : objects.of(0)) {
         if (msrs.empty()) {
@@ -259,7 +261,7 @@ void read_back(Objects &objects, unsigned vm)
     for (const auto &open : objects.of(vm)) {
         if (open.object->kind == FdClass::Vm) {
             int size = ask(open.fd, find_row("KVM_CHECK_EXTENSION")->request,
-                           cap_xsave2);
+                           KVM_CAP_XSAVE2);
             xsave_size = std::max<size_t>(xsave_size, std::max(size, 0));
         }
     }

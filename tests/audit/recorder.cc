@@ -10,10 +10,12 @@
 #include <string>
 
 #include "error.h"
+#include "field_of.h"
 #include "interest.h"
 #include "json.h"
 #include "classify.h"
 #include "classified_call.h"
+#include "kvm_abi.h"
 #include "removal.h"
 
 namespace audit {
@@ -24,12 +26,13 @@ using kvm_reset::Effect;
 using kvm_reset::FdClass;
 using kvm_reset::FdRole;
 using kvm_reset::Field;
+using kvm_reset::field_of;
 using kvm_reset::format;
 using kvm_reset::Row;
+using namespace kvm_reset::abi;
 
 namespace {
 
-constexpr uint32_t kvm_memory_encrypt_op = 0xba;
 constexpr int frames_kept = 24;
 
 std::string name_of(const Call &call)
@@ -180,7 +183,9 @@ std::string json_pointed(const Call &call)
 Call Recorder::begin(ObjectPtr object, uint32_t request, uintptr_t arg)
 {
     Call call;
-    bool asks = kvm_reset::ioc_number(request) == kvm_memory_encrypt_op && !arg;
+    bool asks = kvm_reset::ioc_number(request) ==
+                    kvm_reset::ioc_number(KVM_MEMORY_ENCRYPT_OP) &&
+                !arg;
 
     call.object = std::move(object);
     call.request = request;
@@ -217,9 +222,11 @@ void Recorder::learn(const Call &call, int result)
     if (row.created_in_arg) {
         auto arg = reinterpret_cast<const uint8_t *>(call.pointer);
         fd = int(read_field({arg, fixed_size(row)}, row.created));
-        which = std::to_string(call.argument.read({0, 4}));
+        which = std::to_string(
+            call.argument.read(field_of(&kvm_create_device::type)));
         /* A test makes none. */
-        if (call.argument.read({8, 4}) & 1) {
+        if (call.argument.read(field_of(&kvm_create_device::flags)) &
+            KVM_CREATE_DEVICE_TEST) {
             return;
         }
     } else if (row.creates == FdClass::Vcpu) {

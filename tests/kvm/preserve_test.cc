@@ -7,12 +7,14 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <string>
 
 #include <gtest/gtest.h>
 
 #include "../unit/state_without.h"
+#include "field_of.h"
 #include "kvm_guest.h"
 #include "state_pieces.h"
 
@@ -39,44 +41,56 @@ struct Telling {
     std::vector<Part> parts_before{};
 };
 
-constexpr uint32_t efer = 264; /* in struct kvm_sregs2 */
+/* Where a member is, and how wide. */
+#define IN(type, member) offsetof(type, member), sizeof(((type *)0)->member)
 
 const Telling tellings[] = {
-    {"CLOCK", {{0, 8, 1000 * second}}},
+    {"CLOCK", {{IN(kvm_clock_data, clock), 1000 * second}}},
     {"FEATURE_CONTROL", {{0x3a, 8, 1}}},
-    {"SREGS2", {{36, 2, 0x77}, {232, 8, 0x1234000}}},
-    {"SREGS", {{36, 2, 0x77}, {232, 8, 0x1234000}}},
+    {"SREGS2",
+     {{IN(kvm_sregs2, ds.selector), 0x77}, {IN(kvm_sregs2, cr2), 0x1234000}}},
+    {"SREGS",
+     {{IN(kvm_sregs, ds.selector), 0x77}, {IN(kvm_sregs, cr2), 0x1234000}}},
     /* Without GIF, which SVM has at first. */
-    {"NESTED_STATE", {{0, 2, 0}}, "SREGS2", {{efer, 8, 0x1000}}},
-    {"REGS", {{8, 8, 0x1122334455667788}}},
+    {"NESTED_STATE",
+     {{IN(kvm_nested_state, flags), 0}},
+     "SREGS2",
+     {{IN(kvm_sregs2, efer), 0x1000}}},
+    {"REGS", {{IN(kvm_regs, rbx), 0x1122334455667788}}},
+    /* XMM0, and which of the components are in use. */
     {"XSAVE2", {{160, 8, 0xa1a2a3a4a5a6a7a8}, {512, 8, 3, false}}},
     {"XSAVE", {{160, 8, 0xa1a2a3a4a5a6a7a8}, {512, 8, 3, false}}},
-    {"XCRS", {{16, 8, 3}}},
+    {"XCRS", {{IN(kvm_xcrs, xcrs[0].value), 3}}},
     {"TSC_OFFSET", {{0, 8, uint64_t(-123456789012)}}},
     {"TSC", {{0x10, 8, 0x123456789abcd}}},
     {"MSRS", {{0x174, 8, 0x10}, {0x277, 8, 0x0606060606060606}}},
-    {"DEBUGREGS", {{0, 8, 0x5000}}},
+    {"DEBUGREGS", {{IN(kvm_debugregs, db[0]), 0x5000}}},
+    /* By the registers' numbers. */
     {"LAPIC", {{0xf0, 4, 0x1ff}, {0x220, 4, 0x100}}},
     {"TSC_DEADLINE",
      {{0x6e0, 8, 1ull << 60}},
      "LAPIC",
      {{0xf0, 4, 0x1ff}, {0x320, 4, 0x400ef}}},
-    {"MP_STATE", {{0, 4, 3}}},
-    {"VCPU_EVENTS", {{14, 1, 1}}},
-    {"PIC_MASTER", {{8 + 2, 1, 0xa5}}},
-    {"PIC_SLAVE", {{8 + 2, 1, 0x5a}}},
-    {"IOAPIC", {{8 + 24 + 8 * 4, 8, 0x10033}}},
-    {"PIT2", {{2 * 24, 4, 0x1234}}},
-    {"XEN_SHARED_INFO", {{8, 8, 8}}},
-    {"XEN_SHARED_INFO_HVA", {{8, 8, 0}}},
-    {"XEN_VCPU_INFO", {{8, 8, 0x9000}}},
-    {"XEN_VCPU_INFO_HVA", {{8, 8, 0}}},
-    {"XEN_VCPU_TIME_INFO", {{8, 8, 0x9100}}},
+    {"MP_STATE", {{IN(kvm_mp_state, mp_state), 3}}},
+    {"VCPU_EVENTS", {{IN(kvm_vcpu_events, nmi.masked), 1}}},
+    {"PIC_MASTER", {{IN(kvm_irqchip, chip.pic.imr), 0xa5}}},
+    {"PIC_SLAVE", {{IN(kvm_irqchip, chip.pic.imr), 0x5a}}},
+    {"IOAPIC", {{IN(kvm_irqchip, chip.ioapic.redirtbl[4]), 0x10033}}},
+    {"PIT2", {{IN(kvm_pit_state2, channels[2].count), 0x1234}}},
+    {"XEN_SHARED_INFO", {{IN(kvm_xen_hvm_attr, u.pad[0]), 8}}},
+    {"XEN_SHARED_INFO_HVA", {{IN(kvm_xen_hvm_attr, u.pad[0]), 0}}},
+    {"XEN_VCPU_INFO", {{IN(kvm_xen_vcpu_attr, u.gpa), 0x9000}}},
+    {"XEN_VCPU_INFO_HVA", {{IN(kvm_xen_vcpu_attr, u.hva), 0}}},
+    {"XEN_VCPU_TIME_INFO", {{IN(kvm_xen_vcpu_attr, u.gpa), 0x9100}}},
     {"XEN_RUNSTATE_DATA",
-     {{8, 8, 0}, {16, 8, 500}, {24, 8, 200}, {32, 8, 300}},
+     {{IN(kvm_xen_vcpu_attr, u.pad[0]), 0},
+      {IN(kvm_xen_vcpu_attr, u.pad[1]), 500},
+      {IN(kvm_xen_vcpu_attr, u.pad[2]), 200},
+      {IN(kvm_xen_vcpu_attr, u.pad[3]), 300}},
      "CLOCK",
-     {{0, 8, 1000 * second}}},
-    {"XEN_RUNSTATE_ADDR", {{8, 8, 0x9200}}},
+     {{IN(kvm_clock_data, clock), 1000 * second}}},
+    {"XEN_RUNSTATE_ADDR", {{IN(kvm_xen_vcpu_attr, u.gpa), 0x9200}}},
+    /* Port, priority, when. */
     {"XEN_TIMER", {{8, 4, 3}, {12, 4, uint32_t(-1)}, {16, 8, 1ull << 60}}},
 };
 
@@ -188,7 +202,7 @@ struct Subject {
         }
         write_field(bytes, piece.selector, piece.selected);
         if (piece.form == PieceForm::Clock) {
-            write_field(bytes, {8, 4}, 0);
+            write_field(bytes, field_of(&kvm_clock_data::flags), 0);
         }
         for (const Part &part : parts) {
             write_field(bytes, {uint16_t(part.offset), part.width},
