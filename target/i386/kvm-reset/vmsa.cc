@@ -79,6 +79,34 @@ VmsaPage vmsa_page(const VmsaState &state)
     return page;
 }
 
+static VmsaSegment get_segment(const uint8_t *from)
+{
+    return {.selector = get_le<uint16_t>(from),
+            .attributes = get_le<uint16_t>(from + 2),
+            .limit = get_le<uint32_t>(from + 4),
+            .base = get_le<uint64_t>(from + 8)};
+}
+
+VmsaState vmsa_state(Bytes page)
+{
+    VmsaState state;
+
+    for (const SegmentPlace &place : segments) {
+        state.*place.field = get_segment(&page[place.offset]);
+    }
+    for (const Place<uint64_t> &place : quads) {
+        state.*place.field = get_le<uint64_t>(&page[place.offset]);
+    }
+    for (size_t i = 0; i < state.gpr.size(); i++) {
+        state.gpr[i] = get_le<uint64_t>(&page[gpr_offsets[i]]);
+    }
+    state.cpl = page[cpl_offset];
+    state.pkru = get_le<uint32_t>(&page[pkru_offset]);
+    state.mxcsr = get_le<uint32_t>(&page[mxcsr_offset]);
+    state.x87_fcw = get_le<uint16_t>(&page[x87_fcw_offset]);
+    return state;
+}
+
 /* --- a CPU after reset ---------------------------------------------------- */
 
 /* Descriptor types (AMD64 APM volume 2, 4.7): all accessed or busy. */

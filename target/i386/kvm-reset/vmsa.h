@@ -75,6 +75,9 @@ using VmsaPage = std::array<uint8_t, launch_page_size>;
 
 VmsaPage vmsa_page(const VmsaState &state);
 
+/* The fields of @page, 4096 bytes; what else is there is left out. */
+VmsaState vmsa_state(Bytes page);
+
 /*
  * What a vCPU that QEMU made and KVM is about to launch looks like:
  * @entry is where it starts (reset_vector, or the AP reset vector of the
