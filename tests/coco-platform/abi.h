@@ -64,9 +64,13 @@ constexpr uint64_t kSnpPolicyDebug = 1ull << 19;
 constexpr uint64_t kSnpPolicySingleSocket = 1ull << 20;
 constexpr uint64_t kSnpPolicyKnown = 0xffff | kSnpPolicySmt | kSnpPolicyOne |
                                      kSnpPolicyDebug | kSnpPolicySingleSocket;
+/* Linux 7.3 also lets CXL, AES-XTS, RAPL, ciphertext hiding and swap by. */
+constexpr uint64_t kSnpPolicyKnown73 = kSnpPolicyKnown | 0x1full << 21;
 
 /* sev_features of a VMSA */
 constexpr uint64_t kSevFeatureSnp = 1;
+constexpr uint64_t kSevFeatureDebugSwap = 1 << 5;
+constexpr uint64_t kSevFeatureSecureTsc = 1 << 9;
 
 /* --- the firmware ----------------------------------------------------- */
 

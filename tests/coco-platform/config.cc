@@ -11,7 +11,6 @@
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <string_view>
 #include <unistd.h>
 
@@ -65,18 +64,23 @@ bool to_number(const std::string &text, uint64_t *value)
     return error == std::errc() && end == text.data() + text.size();
 }
 
-unsigned small_number(const char *name, unsigned otherwise)
+uint64_t number(const char *name, uint64_t otherwise, uint64_t most)
 {
     const char *text = getenv(name);
     uint64_t value;
     if (!text) {
         return otherwise;
     }
-    if (!to_number(text, &value) || value > 1000) {
+    if (!to_number(text, &value) || value > most) {
         refuse_to_start(std::string(name) + "='" + text +
-                        "' is not a number from 0 to 1000");
+                        "' is not a number from 0 to " + std::to_string(most));
     }
-    return static_cast<unsigned>(value);
+    return value;
+}
+
+unsigned small_number(const char *name, unsigned otherwise)
+{
+    return static_cast<unsigned>(number(name, otherwise, 1000));
 }
 
 [[noreturn]] void bad_rule(const char *name, const std::string &rule,
@@ -154,6 +158,22 @@ void read_delays(Config *config)
     }
 }
 
+void read_not_ready(Config *config)
+{
+    const char *name = "KVM_RESET_COCO_NOT_READY";
+    const char *text = getenv(name);
+    if (!text || !*text) {
+        return;
+    }
+    std::vector<std::string> part = split(text, ':');
+    config->not_ready_from = 1;
+    if (part.size() > 2 || !to_number(part[0], &config->not_ready_seed) ||
+        (part.size() == 2 && (!to_number(part[1], &config->not_ready_from) ||
+                              !config->not_ready_from))) {
+        bad_rule(name, text, "SEED[:FIRST-VM], two numbers, the second from 1");
+    }
+}
+
 /* 16 bytes as 32 hexadecimal digits; nothing if it is not set. */
 std::string key_of(const char *name)
 {
@@ -173,25 +193,38 @@ std::string key_of(const char *name)
     return key;
 }
 
+/* Whether the variable is @other, and not @usual, which it need not say. */
+bool is_other(const char *name, std::string_view usual, std::string_view other)
+{
+    const char *text = getenv(name);
+    if (text && text != usual && text != other) {
+        refuse_to_start(std::string(name) + "='" + text + "' is neither '" +
+                        std::string(usual) + "' nor '" + std::string(other) +
+                        "'");
+    }
+    return text && text == other;
+}
+
 Config read_all()
 {
     Config config;
-    const char *memory = getenv("KVM_RESET_COCO_MEMORY");
     const char *log = getenv("KVM_RESET_COCO_LOG");
 
     config.es_asids = small_number("KVM_RESET_COCO_ES_ASIDS", config.es_asids);
     config.sev_asids = small_number("KVM_RESET_COCO_SEV_ASIDS",
                                     config.sev_asids);
     config.key_ids = small_number("KVM_RESET_COCO_KEY_IDS", config.key_ids);
-    if (memory && strcmp(memory, "strict") != 0 &&
-        strcmp(memory, "open") != 0) {
-        refuse_to_start(std::string("KVM_RESET_COCO_MEMORY='") + memory +
-                        "' is neither 'open' nor 'strict'");
-    }
-    config.strict_memory = memory && strcmp(memory, "strict") == 0;
+    config.linux_6_12 = is_other("KVM_RESET_COCO_LINUX", "7.3", "6.12");
+    config.strict_memory = is_other("KVM_RESET_COCO_MEMORY", "open", "strict");
+    config.private_mib = number("KVM_RESET_COCO_PRIVATE_MIB",
+                                config.private_mib, 1 << 24);
+    config.hold = small_number("KVM_RESET_COCO_HOLD", 0);
     config.log_file = log ? log : "";
     config.tik = key_of("KVM_RESET_COCO_TIK");
     config.tek = key_of("KVM_RESET_COCO_TEK");
+    config.tdx_slots_lose = is_other("KVM_RESET_COCO_TDX_SLOTS", "keep",
+                                     "lose");
+    read_not_ready(&config);
     read_faults(&config);
     read_delays(&config);
     return config;

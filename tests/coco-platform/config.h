@@ -31,10 +31,16 @@ struct DelayRule {
 };
 
 struct Config {
-    unsigned es_asids = 4;  /* SEV-ES and SEV-SNP guests */
-    unsigned sev_asids = 4; /* plain SEV guests */
-    unsigned key_ids = 4;   /* TDX guests */
+    unsigned es_asids = 4;   /* SEV-ES and SEV-SNP guests */
+    unsigned sev_asids = 4;  /* plain SEV guests */
+    unsigned key_ids = 4;    /* TDX guests */
+    bool linux_6_12 = false; /* its rules, and not those of 7.3 */
     bool strict_memory = false;
+    uint64_t private_mib = ~0ull; /* private memory that the host has */
+    uint64_t hold = 0; /* the number of the VM that somebody else holds */
+    bool tdx_slots_lose = false; /* their pages, when they are deleted */
+    uint64_t not_ready_seed = 0;
+    uint64_t not_ready_from = 0; /* the first such VM's number; 0: none */
     std::string log_file;
     /* 16 bytes each, or empty: random ones for each guest */
     std::string tik;

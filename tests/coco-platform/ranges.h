@@ -75,11 +75,15 @@ public:
     bool empty() const { return ranges_.empty(); }
 
     /** How many numbers it has. */
-    uint64_t count() const
+    uint64_t count() const { return count(0, ~0ull); }
+
+    /** … and how many of these. */
+    uint64_t count(uint64_t start, uint64_t end) const
     {
         uint64_t total = 0;
-        for (const auto &[start, end] : ranges_) {
-            total += end - start;
+        for (const auto &[from, to] : ranges_) {
+            uint64_t first = std::max(from, start), last = std::min(to, end);
+            total += first < last ? last - first : 0;
         }
         return total;
     }

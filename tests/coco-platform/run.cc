@@ -185,8 +185,11 @@ int run_vcpu(const File &file, int fd, kvm_run *run)
     if (!vm->launched || (needs_lock && !file.vcpu->locked)) {
         return cannot_enter(file, run);
     }
-    if (!vm->has_run) {
-        vm->first_run();
+    if (vm->killed) {
+        return -EIO;
+    }
+    if (int ret = vm->first_run(); ret != 0) {
+        return ret;
     }
     if (run && file.vcpu->request_pending) {
         file.vcpu->request_pending = false;

@@ -13,8 +13,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <linux/capability.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 
+#include "config.h"
 #include "fault.h"
 #include "log.h"
 #include "user.h"
@@ -22,7 +26,7 @@
 
 namespace coco {
 
-/* GHCB protocol versions that Linux 6.12 knows. */
+/* GHCB protocol versions that Linux knows. */
 constexpr uint16_t kGhcbMax = 2;
 
 int fw_refuses(const SevCall &call, FwError error)
@@ -47,13 +51,33 @@ int check_sev_fd(uint32_t fd)
     return file && file->kind == FileKind::SevDevice ? 0 : -EBADF;
 }
 
+/* What may be asked for beside what KVM sets itself. */
+uint64_t sev_vmsa_features()
+{
+    return config().linux_6_12 ? 0
+                               : kSevFeatureDebugSwap | kSevFeatureSecureTsc;
+}
+
+static bool may_be(const kvm_sev_init &init, uint32_t type)
+{
+    bool es = type != KVM_X86_SEV_VM, snp = type == KVM_X86_SNP_VM;
+    uint64_t features = es ? sev_vmsa_features() : 0;
+    if (!snp) {
+        features &= ~kSevFeatureSecureTsc;
+    }
+    /* 0 is the version that KVM takes by itself. */
+    bool old_ghcb = snp && init.ghcb_version == 1 && !config().linux_6_12;
+    return !init.flags && !(init.vmsa_features & ~features) &&
+           init.ghcb_version <= kGhcbMax && (es || !init.ghcb_version) &&
+           !old_ghcb;
+}
+
 /* For VMs of the default type KVM made them SEV guests with this command. */
 static int init_guest(Vm *vm, const kvm_sev_init &init, uint32_t type,
                       uint32_t *fw_error)
 {
     bool es = type != KVM_X86_SEV_VM;
-    if (!vm->vcpus.empty() || init.flags || init.vmsa_features ||
-        init.ghcb_version > kGhcbMax || (!es && init.ghcb_version) || vm->sev) {
+    if (!vm->vcpus.empty() || !may_be(init, type) || vm->sev) {
         return -EINVAL;
     }
     if (auto fault = step("SEV_INIT")) {
@@ -63,7 +87,7 @@ static int init_guest(Vm *vm, const kvm_sev_init &init, uint32_t type,
     auto sev = std::make_unique<SevGuest>();
     sev->es = es;
     sev->snp = type == KVM_X86_SNP_VM;
-    sev->vmsa_features = sev->snp ? kSevFeatureSnp : 0;
+    sev->vmsa_features = init.vmsa_features | (sev->snp ? kSevFeatureSnp : 0);
     sev->asid = Asid::take(es ? AsidPool::Es : AsidPool::Sev, vm->number());
     if (!sev->asid) {
         return -EBUSY;
@@ -142,6 +166,10 @@ static int command(Vm *vm, kvm_sev_cmd *cmd)
     case KVM_SEV_DBG_ENCRYPT:
         /* Debugging is not simulated: as if every policy forbade it. */
         return sev ? fw_refuses(call, kFwPolicyFailure) : -ENOTTY;
+    case KVM_SEV_SNP_ENABLE_REQ_CERTS:
+        return sev && sev->snp && vm->vcpus.empty() && !config().linux_6_12
+                 ? 0
+                 : -EINVAL;
     default:
         return -EINVAL;
     }
@@ -170,7 +198,47 @@ int sev_memory_encrypt_op(Vm *vm, uintptr_t arg)
     return copy_out(arg, cmd) == 0 ? ret : -EFAULT;
 }
 
+static uint64_t pages_of(uint64_t address, uint64_t size)
+{
+    return (page_up(address + size) - page_down(address)) / kPage;
+}
+
+/* CAP_IPC_LOCK, of this thread */
+static bool may_lock_memory()
+{
+    __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    __user_cap_data_struct data[2] = {};
+    return syscall(SYS_capget, &header, data) == 0 &&
+           (data[0].effective >> CAP_IPC_LOCK & 1);
+}
+
+/* Of what is pinned for one VM; nothing for who may lock memory anyway. */
+static bool may_pin(const SevGuest &sev, uint64_t pages)
+{
+    for (const SevGuest::Region &region : sev.regions) {
+        pages += pages_of(region.address, region.size);
+    }
+    rlimit limit = {};
+    getrlimit(RLIMIT_MEMLOCK, &limit);
+    return pages <= limit.rlim_cur / kPage || may_lock_memory();
+}
+
 /* Pins the pages; memory that is not there cannot be pinned. */
+int sev_pin(const SevGuest &sev, uint64_t address, uint64_t size)
+{
+    if (!size || address + size < address) {
+        return -EINVAL;
+    }
+    uint64_t pages = pages_of(address, size);
+    std::vector<unsigned char> there(pages);
+    if (!may_pin(sev, pages) ||
+        mincore(reinterpret_cast<void *>(page_down(address)), pages * kPage,
+                there.data()) != 0) {
+        return -ENOMEM;
+    }
+    return 0;
+}
+
 int sev_register_region(Vm *vm, const kvm_enc_region &region)
 {
     std::lock_guard lock(vm->lock);
@@ -180,15 +248,8 @@ int sev_register_region(Vm *vm, const kvm_enc_region &region)
     if (auto fault = step("REG_REGION", region.size / kPage)) {
         return -fault->error;
     }
-    if (!region.size || region.addr + region.size < region.addr) {
-        return -EINVAL;
-    }
-    uint64_t start = page_down(region.addr);
-    std::vector<unsigned char> there(
-        (page_up(region.addr + region.size) - start) / kPage);
-    if (mincore(reinterpret_cast<void *>(start), there.size() * kPage,
-                there.data()) != 0) {
-        return -ENOMEM;
+    if (int ret = sev_pin(*vm->sev, region.addr, region.size); ret != 0) {
+        return ret;
     }
     vm->sev->regions.push_back({region.addr, region.size});
     return 0;

@@ -58,6 +58,12 @@ int sev_memory_encrypt_op(Vm *vm, uintptr_t arg);
 int sev_register_region(Vm *vm, const kvm_enc_region &region);
 int sev_unregister_region(Vm *vm, const kvm_enc_region &region);
 
+/** The bits of vmsa_features that KVM_SEV_INIT2 takes. */
+uint64_t sev_vmsa_features();
+
+/** Whether these pages can be pinned for the guest: 0 or -errno. */
+int sev_pin(const SevGuest &sev, uint64_t address, uint64_t size);
+
 /* One command's own part, with the VM's lock held. fw_error is for *error. */
 struct SevCall {
     Vm *vm;

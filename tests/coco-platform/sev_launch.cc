@@ -14,7 +14,6 @@
 #include <cerrno>
 #include <cstring>
 #include <string>
-#include <sys/mman.h>
 #include <sys/random.h>
 
 #include <nettle/aes.h>
@@ -126,28 +125,16 @@ static int firmware(const SevCall &call, GuestState state)
     return 0;
 }
 
-static bool is_mapped(uint64_t address, uint64_t length)
-{
-    uint64_t start = page_down(address);
-    std::vector<unsigned char> there((page_up(address + length) - start) /
-                                     kPage);
-    return mincore(reinterpret_cast<void *>(start), there.size() * kPage,
-                   there.data()) == 0;
-}
-
 int sev_launch_update_data(const SevCall &call)
 {
     kvm_sev_launch_update_data update;
     if (copy_in(&update, call.data) != 0) {
         return -EFAULT;
     }
-    if (!update.len || update.uaddr + update.len < update.uaddr) {
-        return -EINVAL;
+    int ret = sev_pin(*call.sev, update.uaddr, update.len);
+    if (ret == 0) {
+        ret = firmware(call, kStateUpdate);
     }
-    if (!is_mapped(update.uaddr, update.len)) {
-        return -ENOMEM;
-    }
-    int ret = firmware(call, kStateUpdate);
     if (ret == 0) {
         ret = fault_in(call, "LAUNCH_UPDATE_DATA", page_up(update.len) / kPage);
     }
@@ -278,8 +265,9 @@ int sev_launch_secret(const SevCall &call)
     if (copy_in(&secret, call.data) != 0) {
         return -EFAULT;
     }
-    if (!secret.guest_len || !is_mapped(secret.guest_uaddr, secret.guest_len)) {
-        return secret.guest_len ? -ENOMEM : -EINVAL;
+    int ret = sev_pin(*call.sev, secret.guest_uaddr, secret.guest_len);
+    if (ret != 0) {
+        return ret;
     }
     if (!secret.trans_len || secret.trans_len > kBlobMax || !secret.hdr_len ||
         secret.hdr_len > kBlobMax) {
@@ -289,7 +277,7 @@ int sev_launch_secret(const SevCall &call)
     if (copy_in(packet.data(), secret.trans_uaddr, packet.size()) != 0) {
         return -EFAULT;
     }
-    int ret = firmware(call, kStateSecret);
+    ret = firmware(call, kStateSecret);
     if (ret == 0) {
         ret = fault_in(call, "LAUNCH_SECRET");
     }

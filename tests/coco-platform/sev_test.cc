@@ -4,7 +4,12 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
+#include "asked_test.h"
 #include "test_kvm.h"
+
+#include <linux/capability.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 
 namespace coco_test {
 
@@ -308,6 +313,39 @@ TEST(Asid, ANumberThatIsReplacedIsClosed)
     ASSERT_EQ(vms[1].vm.get(), dup3(next.vm.get(), vms[1].vm.get(), O_CLOEXEC));
     EXPECT_EQ(0, vms[1].op(KVM_SEV_ES_INIT));
     EXPECT_EQ(-EINVAL, next.op(KVM_SEV_ES_INIT)) << "it is the same VM";
+}
+
+/* A process of its own: what it gives up it does not get back. */
+TEST(Sev, NoMoreIsPinnedThanMayBeLocked)
+{
+    run_asked("AskedMemlock.*", {{"ASKED_MEMLOCK", "1"}});
+}
+
+TEST(AskedMemlock, EachVmMayPinSoMuch)
+{
+    NEEDS_SETTING("ASKED_MEMLOCK");
+    constexpr size_t kMay = 16;
+    rlimit limit = {kMay * kPage, kMay * kPage};
+    Pages pages(kMay + 1);
+    memset(pages.at(), 1, pages.size());
+    kvm_enc_region all = {pages.address(), kMay * kPage},
+                   more = {pages.address(kMay * kPage), kPage};
+    TestVm vm(KVM_X86_DEFAULT_VM), other(KVM_X86_DEFAULT_VM);
+    ASSERT_EQ(0, vm.op(KVM_SEV_INIT));
+    ASSERT_EQ(0, other.op(KVM_SEV_INIT));
+    ASSERT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &limit));
+    ASSERT_EQ(0, call(vm.vm, KVM_MEMORY_ENCRYPT_REG_REGION, &all));
+    EXPECT_EQ(0, call(vm.vm, KVM_MEMORY_ENCRYPT_REG_REGION, &more))
+        << "root may";
+    ASSERT_EQ(0, call(vm.vm, KVM_MEMORY_ENCRYPT_UNREG_REGION, &more));
+    __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    __user_cap_data_struct data[2] = {};
+    ASSERT_EQ(0, syscall(SYS_capset, &header, data));
+    EXPECT_EQ(-ENOMEM, call(vm.vm, KVM_MEMORY_ENCRYPT_REG_REGION, &more));
+    EXPECT_EQ(0, call(other.vm, KVM_MEMORY_ENCRYPT_REG_REGION, &all))
+        << "it is counted for each VM";
+    ASSERT_EQ(0, call(vm.vm, KVM_MEMORY_ENCRYPT_UNREG_REGION, &all));
+    EXPECT_EQ(0, call(vm.vm, KVM_MEMORY_ENCRYPT_REG_REGION, &more));
 }
 
 } // namespace coco_test

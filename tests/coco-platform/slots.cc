@@ -9,9 +9,11 @@
 
 #include "platform.h"
 
+#include <algorithm>
 #include <fcntl.h>
 #include <linux/falloc.h>
 
+#include "config.h"
 #include "fault.h"
 #include "host_memory.h"
 #include "log.h"
@@ -37,6 +39,12 @@ static int real_slot(int fd, const Slot &slot, uint64_t size)
     return real_ioctl(fd, KVM_SET_USER_MEMORY_REGION, &region);
 }
 
+/* What is said of pages that are another slot's already. */
+static int bound_twice()
+{
+    return config().linux_6_12 ? -EINVAL : -EEXIST;
+}
+
 static int bind_gmem(Vm *vm, Slot *slot,
                      const kvm_userspace_memory_region2 &region)
 {
@@ -53,7 +61,7 @@ static int bind_gmem(Vm *vm, Slot *slot,
     for (const auto &[id, other] : vm->slots) {
         if (other.gmem == gmem && other.gmem_offset < end &&
             region.guest_memfd_offset < other.gmem_offset + other.size) {
-            return -EINVAL;
+            return bound_twice();
         }
     }
     slot->gmem = gmem;
@@ -94,11 +102,38 @@ static int add_slot(Vm *vm, int fd, const kvm_userspace_memory_region2 &region)
     return ret;
 }
 
+/*
+ * Linux takes the pages of a slot that goes out of the TD, and the guest finds
+ * them empty when there is a slot again; without what it was launched from it
+ * does not get far.  The guest_memfd keeps the memory.
+ */
+static int lose_pages(Vm *vm, const Slot &slot)
+{
+    uint64_t from = slot.gmem_offset, to = from + slot.size;
+    uint64_t bytes = slot.gmem ? slot.gmem->loaded.count(from, to) : 0;
+    if (!bytes || vm->type() != KVM_X86_TDX_VM || !config().tdx_slots_lose) {
+        return 0;
+    }
+    if (fallocate(slot.gmem->fd(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                  static_cast<off_t>(from),
+                  static_cast<off_t>(slot.size)) != 0) {
+        return -errno;
+    }
+    slot.gmem->loaded.remove(from, to);
+    vm->killed = vm->killed || (vm->launched && !vm->has_run);
+    log_event("pages_lost", vm->number())
+        .number("gpa", static_cast<int64_t>(slot.gpa))
+        .number("bytes", static_cast<int64_t>(bytes))
+        .number("launched", vm->launched);
+    return 0;
+}
+
 static int change_slot(Vm *vm, int fd, Slot *slot,
                        const kvm_userspace_memory_region2 &region)
 {
     if (!region.memory_size) {
         int ret = real_slot(fd, *slot, 0);
+        ret = ret ? ret : lose_pages(vm, *slot);
         if (ret == 0) {
             vm->slots.erase(region.slot);
         }
@@ -161,6 +196,9 @@ int set_memory_attributes(Vm *vm, const kvm_memory_attributes &attributes)
     std::lock_guard lock(vm->lock);
     if (attributes.attributes) {
         vm->private_pages.add(attributes.address, end);
+        if (vm->has_run) {
+            vm->populate(attributes.address, end);
+        }
     } else {
         vm->private_pages.remove(attributes.address, end);
     }
@@ -221,15 +259,21 @@ int gmem_fallocate(Gmem *gmem, int mode, int64_t offset, int64_t length)
         length <= 0) {
         return -EINVAL;
     }
+    auto from = static_cast<uint64_t>(offset);
+    uint64_t to = from + static_cast<uint64_t>(length);
+    bool hole = mode & FALLOC_FL_PUNCH_HOLE;
+    if (hole) {
+        gmem->reclaim(from, std::min(to, gmem->size()));
+    } else if (to > gmem->size()) {
+        return -EINVAL;
+    }
     std::lock_guard lock(gmem->vm()->lock);
     if (fallocate(gmem->fd(), mode, offset, length) != 0) {
         return -errno;
     }
-    if (!(mode & FALLOC_FL_PUNCH_HOLE)) {
-        return 0;
+    if (!hole) {
+        return gmem->populate(from, to);
     }
-    auto from = static_cast<uint64_t>(offset);
-    uint64_t to = from + static_cast<uint64_t>(length);
     gmem->loaded.remove(from, to);
     gmem->filled.remove(from, to);
     for (auto &[id, slot] : gmem->vm()->slots) {

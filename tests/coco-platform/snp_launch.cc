@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * KVM's part as in Linux 6.12 (snp_launch_*, kvm_gmem_populate); the
+ * KVM's part as in Linux 6.12 and 7.3 (snp_launch_*, kvm_gmem_populate); the
  * firmware's as in the SNP ABI (56860), chapter 8.
  */
 
@@ -18,12 +18,23 @@
 #include "config.h"
 #include "fault.h"
 #include "log.h"
+#include "not_ready.h"
 #include "user.h"
 #include "vmsa.h"
 
 namespace coco {
 
 constexpr uint64_t kVmsaGpa = 0xfffffffff000ull;
+
+/* Linux 7.3 leaves to the firmware what 6.12 has an opinion of. */
+static bool is_policy(uint64_t policy)
+{
+    if (!config().linux_6_12) {
+        return (policy & kSnpPolicyOne) && !(policy & ~kSnpPolicyKnown73);
+    }
+    return (policy & kSnpPolicyOne) && (policy & kSnpPolicySmt) &&
+           !(policy & kSnpPolicySingleSocket) && !(policy & ~kSnpPolicyKnown);
+}
 
 int snp_launch_start(const SevCall &call)
 {
@@ -33,9 +44,7 @@ int snp_launch_start(const SevCall &call)
     if (copy_in(&start, call.data) != 0) {
         return -EFAULT;
     }
-    if (sev->started || start.flags || (start.policy & ~kSnpPolicyKnown) ||
-        !(start.policy & kSnpPolicyOne) || !(start.policy & kSnpPolicySmt) ||
-        (start.policy & kSnpPolicySingleSocket)) {
+    if (sev->started || start.flags || !is_policy(start.policy)) {
         return -EINVAL;
     }
     /* SNP_GCTX_CREATE: Linux hides its error. */
@@ -110,8 +119,16 @@ static int populate_page(const SevCall &call, Slot *slot, SnpPageType type,
     if (!call.vm->private_pages.contains(gpa)) {
         return -EINVAL;
     }
+    if (gmem->populate(at, at + kPage) != 0) {
+        return -ENOMEM;
+    }
     alignas(8) uint8_t page[kPage] = {};
     if (type != kSnpZero && copy_in(page, source, kPage) != 0) {
+        return -EFAULT;
+    }
+    /* Linux 7.3 pins a page that it may have to write to. */
+    if (type == kSnpCpuid && !config().linux_6_12 &&
+        copy_out(source, page, kPage) != 0) {
         return -EFAULT;
     }
     int ret = update_page(call, type, gpa, page);
@@ -138,6 +155,19 @@ static bool is_update_type(uint8_t type)
            type == kSnpSecrets || type == kSnpCpuid;
 }
 
+/* Linux 7.3 looks at the source before it looks for the slot. */
+static bool is_update(const kvm_sev_snp_launch_update &update)
+{
+    bool good = page_aligned(update.len) && !update.flags &&
+                is_update_type(update.type);
+    if (config().linux_6_12) {
+        return good;
+    }
+    return good && update.len &&
+           (update.type == kSnpZero ||
+            (update.uaddr && page_aligned(update.uaddr)));
+}
+
 /* Goes as far as it can: an error after the first page is the next call's. */
 int snp_launch_update(const SevCall &call)
 {
@@ -148,8 +178,7 @@ int snp_launch_update(const SevCall &call)
     if (copy_in(&update, call.data) != 0) {
         return -EFAULT;
     }
-    if (!page_aligned(update.len) || update.flags ||
-        !is_update_type(update.type)) {
+    if (!is_update(update)) {
         return -EINVAL;
     }
     uint64_t gpa = update.gfn_start * kPage;
@@ -160,6 +189,11 @@ int snp_launch_update(const SevCall &call)
     auto type = static_cast<SnpPageType>(update.type);
     uint64_t room = slot->gpa + slot->size - gpa;
     uint64_t wanted = std::min(update.len, room), done = 0;
+    /* A signal: before the first page all errors are EIO. */
+    if (not_ready(*call.vm, "SNP_LAUNCH_UPDATE")) {
+        return -EIO;
+    }
+    wanted = pages_of_one_call(*call.vm, wanted / kPage) * kPage;
     int error = fault_in(call, "SNP_LAUNCH_UPDATE", wanted / kPage);
     if (error == -kStepLost) {
         error = 0;

@@ -4,68 +4,13 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#include "test_kvm.h"
-
-#include <cstdlib>
+#include "asked_test.h"
+#include "snp_vm.h"
 
 namespace coco_test {
 
-namespace {
-
-constexpr uint64_t kPolicy = 0x30000;
-constexpr uint64_t kGpa = 0x100000;
-
-/* A SNP guest with a slot of private memory, as far as LAUNCH_START. */
-class SnpVm : public TestVm {
-public:
-    explicit SnpVm(size_t page_count = 4)
-        : TestVm(KVM_X86_SNP_VM), pages(page_count)
-    {
-        kvm_sev_init init = {};
-        good = op(KVM_SEV_INIT2, &init) == 0;
-        gmem = make_gmem(pages.size());
-        good = good && gmem.get() >= 0 &&
-               add_private_slot(0, kGpa, pages, gmem) == 0 &&
-               set_private(kGpa, pages.size()) == 0;
-    }
-
-    int start(uint64_t policy = kPolicy)
-    {
-        kvm_sev_snp_launch_start launch = {};
-        launch.policy = policy;
-        return op(KVM_SEV_SNP_LAUNCH_START, &launch);
-    }
-
-    /* Fills pages from the same offset of the test's memory. */
-    int update(uint8_t type, size_t offset, size_t size = kPage)
-    {
-        left = {};
-        left.gfn_start = (kGpa + offset) / kPage;
-        left.uaddr = pages.address(offset);
-        left.len = size;
-        left.type = type;
-        return op(KVM_SEV_SNP_LAUNCH_UPDATE, &left);
-    }
-
-    int finish()
-    {
-        kvm_sev_snp_launch_finish launch = {};
-        return op(KVM_SEV_SNP_LAUNCH_FINISH, &launch);
-    }
-
-    Pages pages;
-    Fd gmem;
-    kvm_sev_snp_launch_update left = {};
-    bool good = false;
-};
-
-#define EXPECT_FIRMWARE(error, what)                                           \
-    do {                                                                       \
-        EXPECT_EQ(-EIO, what);                                                 \
-        EXPECT_EQ(uint32_t(error), vm.fw_error);                               \
-    } while (0)
-
-} // namespace
+/* Linux 7.3's policy bits, but for the version: all to 25, and not 18. */
+constexpr uint64_t kKnown = 0x3fb0000;
 
 TEST(Snp, CommandsOfOlderSevAreNotPermitted)
 {
@@ -80,15 +25,16 @@ TEST(Snp, StartChecksThePolicy)
 {
     SnpVm vm;
     ASSERT_TRUE(vm.good);
-    EXPECT_EQ(-EINVAL, vm.start(0)) << "two bits must be set";
+    EXPECT_EQ(-EINVAL, vm.start(0)) << "a bit must be set";
     EXPECT_EQ(-EINVAL, vm.start(1 << 16));
-    EXPECT_EQ(-EINVAL, vm.start(1 << 17));
     EXPECT_EQ(-EINVAL, vm.start(kPolicy | 1 << 18)) << "migration";
-    EXPECT_EQ(-EINVAL, vm.start(kPolicy | 1 << 20)) << "single socket";
+    EXPECT_EQ(-EINVAL, vm.start(kPolicy | 1 << 26));
     EXPECT_EQ(-EINVAL, vm.start(kPolicy | 1ull << 40));
     EXPECT_FIRMWARE(kFwPolicyFailure, vm.start(kPolicy | 0xff00));
-    EXPECT_EQ(0, vm.start());
+    EXPECT_EQ(0, vm.start(kKnown));
     EXPECT_EQ(-EINVAL, vm.start()) << "one context";
+    SnpVm single;
+    EXPECT_EQ(0, single.start(1 << 17 | 1 << 20)) << "socket, without SMT";
 }
 
 TEST(Snp, UpdateComesAfterStart)
@@ -108,6 +54,13 @@ TEST(Snp, UpdateChecksTypeAndLength)
     EXPECT_EQ(-EINVAL, vm.update(kSnpVmsa, 0)) << "KVM's own to issue";
     EXPECT_EQ(-EINVAL, vm.update(7, 0));
     EXPECT_EQ(-EINVAL, vm.update(kSnpNormal, 0, 100));
+    EXPECT_EQ(-EINVAL, vm.update(kSnpNormal, 0, 0));
+    kvm_sev_snp_launch_update odd = vm.left;
+    odd.len = kPage;
+    for (uint64_t source : {uint64_t(0), vm.pages.address(16)}) {
+        odd.uaddr = source;
+        EXPECT_EQ(-EINVAL, vm.op(KVM_SEV_SNP_LAUNCH_UPDATE, &odd));
+    }
     EXPECT_EQ(0, vm.update(kSnpNormal, 0));
     EXPECT_EQ(0u, vm.left.len);
     EXPECT_EQ((kGpa >> 12) + 1, vm.left.gfn_start);
@@ -173,6 +126,77 @@ TEST(Snp, TheCpuidPageIsChecked)
     EXPECT_EQ(0, vm.update(kSnpCpuid, 0));
 }
 
+TEST(Snp, TheSourceOfTheCpuidPageCanBeWritten)
+{
+    SnpVm vm;
+    ASSERT_TRUE(vm.good);
+    ASSERT_EQ(0, vm.start());
+    ASSERT_EQ(0, mprotect(vm.pages.at(), kPage, PROT_READ));
+    EXPECT_FIRMWARE(0, vm.update(kSnpCpuid, 0));
+    EXPECT_EQ(0, vm.update(kSnpNormal, 0));
+}
+
+TEST(Snp, Init2ChecksFeaturesAndGhcb)
+{
+    TestVm vm(KVM_X86_SNP_VM);
+    kvm_sev_init init = {};
+    init.ghcb_version = 1;
+    EXPECT_EQ(-EINVAL, vm.op(KVM_SEV_INIT2, &init)) << "2 is the least";
+    init.ghcb_version = 3;
+    EXPECT_EQ(-EINVAL, vm.op(KVM_SEV_INIT2, &init));
+    init.ghcb_version = 2;
+    init.vmsa_features = 1;
+    EXPECT_EQ(-EINVAL, vm.op(KVM_SEV_INIT2, &init)) << "KVM sets it itself";
+    init.vmsa_features = kSevFeatureDebugSwap | kSevFeatureSecureTsc;
+    EXPECT_EQ(init.vmsa_features, vm.system_attribute(0));
+    EXPECT_EQ(kKnown, vm.system_attribute(1) & ~0xffffull);
+    EXPECT_EQ(0, vm.op(KVM_SEV_INIT2, &init));
+    TestVm es(KVM_X86_SEV_ES_VM);
+    EXPECT_EQ(-EINVAL, es.op(KVM_SEV_INIT2, &init)) << "no secure TSC";
+    init.vmsa_features = kSevFeatureDebugSwap;
+    EXPECT_EQ(0, es.op(KVM_SEV_INIT2, &init));
+}
+
+TEST(Snp, RequestsForCertificatesAreAskedForBeforeTheVcpus)
+{
+    SnpVm vm;
+    ASSERT_TRUE(vm.good);
+    EXPECT_EQ(0, vm.op(KVM_SEV_SNP_ENABLE_REQ_CERTS));
+    ASSERT_EQ(0, vm.add_vcpu(0));
+    EXPECT_EQ(-EINVAL, vm.op(KVM_SEV_SNP_ENABLE_REQ_CERTS));
+    TestVm es(KVM_X86_SEV_ES_VM);
+    kvm_sev_init init = {};
+    ASSERT_EQ(0, es.op(KVM_SEV_INIT2, &init));
+    EXPECT_EQ(-EINVAL, es.op(KVM_SEV_SNP_ENABLE_REQ_CERTS));
+}
+
+TEST(Snp, Linux612HasOtherRules)
+{
+    run_asked("AskedLinux612.*", {{"KVM_RESET_COCO_LINUX", "6.12"}});
+}
+
+TEST(AskedLinux612, PolicyAndFeaturesAreFewer)
+{
+    NEEDS_SETTING("KVM_RESET_COCO_LINUX");
+    SnpVm vm;
+    ASSERT_TRUE(vm.good);
+    EXPECT_EQ(-EINVAL, vm.start(1 << 17)) << "no SMT";
+    EXPECT_EQ(-EINVAL, vm.start(kPolicy | 1 << 20)) << "single socket";
+    EXPECT_EQ(-EINVAL, vm.start(kPolicy | 1 << 21)) << "CXL";
+    EXPECT_EQ(0, vm.start());
+    EXPECT_EQ(-EINVAL, vm.op(KVM_SEV_SNP_ENABLE_REQ_CERTS));
+    EXPECT_EQ(0, vm.update(kSnpNormal, 0, 0)) << "nothing is done";
+    EXPECT_EQ(-EINVAL, vm.add_private_slot(1, 0, vm.pages, vm.gmem));
+    TestVm other(KVM_X86_SNP_VM);
+    kvm_sev_init init = {};
+    init.ghcb_version = 1;
+    init.vmsa_features = kSevFeatureSecureTsc;
+    EXPECT_EQ(-EINVAL, other.op(KVM_SEV_INIT2, &init));
+    init.vmsa_features = 0;
+    EXPECT_EQ(0, other.op(KVM_SEV_INIT2, &init));
+    EXPECT_EQ(0u, other.system_attribute(0));
+}
+
 TEST(Snp, FinishLocksTheVcpusAndEndsTheLaunch)
 {
     SnpVm vm;
@@ -226,7 +250,7 @@ TEST(GuestMemfd, ItCannotBeMappedOrBelongToAnotherVm)
     TestVm other(KVM_X86_SNP_VM);
     Pages pages(1);
     EXPECT_EQ(-EINVAL, other.add_private_slot(0, 0, pages, vm.gmem));
-    EXPECT_EQ(-EINVAL, vm.add_private_slot(1, 0, pages, vm.gmem))
+    EXPECT_EQ(-EEXIST, vm.add_private_slot(1, 0, pages, vm.gmem))
         << "these pages are bound already";
     Fd null(open("/dev/null", O_RDWR));
     EXPECT_EQ(-EINVAL, other.add_private_slot(0, 0, pages, null));
@@ -277,17 +301,6 @@ TEST(Attributes, TheyAreChecked)
     EXPECT_EQ(-EINVAL, call(vm.vm, KVM_SET_MEMORY_ATTRIBUTES, &bad));
     EXPECT_EQ(-EINVAL, vm.set_private(kGpa + 1, kPage));
     EXPECT_EQ(-EINVAL, vm.set_private(kGpa, 0));
-}
-
-TEST(Fault, AFaultComesOnceAndTheLaunchGoesOn)
-{
-    if (!getenv("KVM_RESET_COCO_FAULT")) {
-        GTEST_SKIP() << "KVM_RESET_COCO_FAULT is not SNP_LAUNCH_START:1:EIO:4";
-    }
-    SnpVm vm;
-    ASSERT_TRUE(vm.good);
-    EXPECT_FIRMWARE(4, vm.start());
-    EXPECT_EQ(0, vm.start());
 }
 
 } // namespace coco_test

@@ -6,6 +6,9 @@
 
 #include "platform.h"
 
+#include <fcntl.h>
+
+#include "config.h"
 #include "fault.h"
 #include "launch_work.h"
 #include "log.h"
@@ -28,6 +31,22 @@ static int add_file(int fd, FileKind kind, std::shared_ptr<Vm> vm,
     return fd;
 }
 
+/*
+ * Somebody else holds the VM, the real one too, until the process ends: as a
+ * VFIO device does from its opening on, or an open file of its statistics.
+ */
+static void hold(int vm)
+{
+    constexpr uintptr_t kOutOfTheWay = 700;
+    auto file = files::get(vm);
+    int held = sys::fcntl(vm, F_DUPFD_CLOEXEC, kOutOfTheWay);
+    if (held < 0) {
+        refuse_to_start("KVM_RESET_COCO_HOLD: no fd for it");
+    }
+    log_event("held", file->vm->number());
+    files::put(held, std::move(file));
+}
+
 static int create_vm(int fd, uintptr_t type)
 {
     bool known = type == KVM_X86_DEFAULT_VM || type == KVM_X86_SEV_VM ||
@@ -40,7 +59,14 @@ static int create_vm(int fd, uintptr_t type)
         return -fault->error;
     }
     int vm = real_ioctl(fd, KVM_CREATE_VM, uintptr_t(KVM_X86_DEFAULT_VM));
-    return vm < 0 ? vm : add_file(vm, FileKind::Vm, std::make_shared<Vm>(type));
+    if (vm < 0) {
+        return vm;
+    }
+    add_file(vm, FileKind::Vm, std::make_shared<Vm>(type));
+    if (files::get(vm)->vm->number() == config().hold) {
+        hold(vm);
+    }
+    return vm;
 }
 
 /* KVM_CHECK_EXTENSION of /dev/kvm (no VM) and of a VM. */
@@ -74,18 +100,33 @@ static int check_extension(const Vm *vm, int fd, uintptr_t what)
     }
 }
 
-/* KVM_X86_SEV_VMSA_FEATURES: none that a program may ask for. */
+/* What may be asked for; Linux 6.12 tells of the first alone. */
 static int get_system_attribute(int fd, unsigned long request, uintptr_t arg)
 {
+    constexpr uint32_t kSev = 1;
+    enum : uint64_t {
+        VmsaFeatures,
+        PolicyBits,
+        RequestCerts
+    };
     kvm_device_attr attr;
+    uint64_t value;
     if (copy_in(&attr, arg) != 0) {
         return -EFAULT;
     }
-    if (attr.group != 1 || attr.attr != 0) {
+    if (attr.group != kSev) {
         return real_ioctl(fd, request, arg);
     }
-    return request == KVM_HAS_DEVICE_ATTR ? 0
-                                          : copy_out(attr.addr, uint64_t(0));
+    if (attr.attr == VmsaFeatures) {
+        value = sev_vmsa_features();
+    } else if (attr.attr == PolicyBits && !config().linux_6_12) {
+        value = kSnpPolicyKnown73;
+    } else if (attr.attr == RequestCerts && !config().linux_6_12) {
+        value = 1;
+    } else {
+        return -ENXIO;
+    }
+    return request == KVM_HAS_DEVICE_ATTR ? 0 : copy_out(attr.addr, value);
 }
 
 int system_ioctl(int fd, unsigned long request, uintptr_t arg)
@@ -155,6 +196,17 @@ static int memory_encrypt(const std::shared_ptr<File> &file, int fd,
     return sev_memory_encrypt_op(file->vm.get(), arg);
 }
 
+static int enable_cap(Vm *vm, int fd, uintptr_t arg)
+{
+    kvm_enable_cap cap;
+    int ret = real_ioctl(fd, KVM_ENABLE_CAP, arg);
+    if (ret == 0 && copy_in(&cap, arg) == 0 &&
+        cap.cap == KVM_CAP_SPLIT_IRQCHIP) {
+        vm->split_irqchip = true;
+    }
+    return ret;
+}
+
 int vm_ioctl(const std::shared_ptr<File> &file, int fd, unsigned long request,
              uintptr_t arg)
 {
@@ -191,6 +243,12 @@ int vm_ioctl(const std::shared_ptr<File> &file, int fd, unsigned long request,
     case KVM_MEMORY_ENCRYPT_UNREG_REGION:
         return copy_in(&region, arg) == 0 ? sev_unregister_region(vm, region)
                                           : -EFAULT;
+    case KVM_CREATE_IRQCHIP:
+        /* Ends of interrupts are not seen, so no IOAPIC can be in KVM. */
+        return vm->type() == KVM_X86_TDX_VM ? -ENOTTY
+                                            : real_ioctl(fd, request, arg);
+    case KVM_ENABLE_CAP:
+        return enable_cap(vm, fd, arg);
     default:
         return real_ioctl(fd, request, arg);
     }

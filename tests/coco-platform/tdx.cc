@@ -5,7 +5,7 @@
  *
  * The commands, their order and their errors are those of
  * Documentation/virt/kvm/x86/intel-tdx.rst and arch/x86/kvm/vmx/tdx.c of
- * Linux 6.16; the measurement is the TDX module's (348549).
+ * Linux 7.3; the measurement is the TDX module's (348549).
  */
 
 #include "tdx.h"
@@ -18,6 +18,7 @@
 #include "fault.h"
 #include "guest_cpuid.h"
 #include "log.h"
+#include "not_ready.h"
 #include "platform.h"
 #include "user.h"
 
@@ -29,6 +30,9 @@ constexpr uint64_t kAttributes = kTdxDebug | kTdxSeptVeDisable;
 constexpr uint64_t kXfam = 0x602e7; /* x87 to AVX-512, PKRU, AMX */
 constexpr uint64_t kXfamFixed = 3;  /* x87 and SSE must be on */
 constexpr uint64_t kChunk = 256;
+constexpr uint64_t kSharedGpa = 1ull << 47; /* the bit of what is shared */
+constexpr uint64_t kOperandBusy = 0x8000020000000000;
+constexpr uint32_t kAddressSizes = 0x80000008;
 
 int refuse(kvm_tdx_cmd *cmd, const Fault &fault)
 {
@@ -39,13 +43,15 @@ int refuse(kvm_tdx_cmd *cmd, const Fault &fault)
 /* Which bits a program may configure: here, those that this KVM supports. */
 int capabilities(kvm_tdx_cmd *cmd)
 {
+    constexpr size_t kCpuidOffset = offsetof(kvm_tdx_capabilities, cpuid);
+
     if (cmd->flags) {
         return -EINVAL;
     }
     CpuidList cpuid;
     int ret = cpuid.get_supported();
     if (ret == 0) {
-        ret = cpuid.give(cmd->data + sizeof(kvm_tdx_capabilities));
+        ret = cpuid.give(cmd->data + kCpuidOffset);
     }
     if (ret != 0) {
         return ret;
@@ -53,21 +59,52 @@ int capabilities(kvm_tdx_cmd *cmd)
     kvm_tdx_capabilities answer = {};
     answer.supported_attrs = kAttributes;
     answer.supported_xfam = kXfam;
-    return copy_out(cmd->data, answer);
+    return copy_out(cmd->data, &answer, kCpuidOffset);
+}
+
+/*
+ * Each entry is one that the module can configure, and the guest's physical
+ * addresses have 48 or 52 bits; 0 is all that an ordinary CPU says of that.
+ */
+int check_cpuid(uint64_t at, uint32_t count)
+{
+    std::vector<kvm_cpuid_entry2> entries(count);
+    if (copy_in(entries.data(), at, count * sizeof(kvm_cpuid_entry2)) != 0) {
+        return -EFAULT;
+    }
+    CpuidList known;
+    if (int ret = known.get_supported(); ret != 0) {
+        return ret;
+    }
+    uint32_t bits = ~0u;
+    for (const kvm_cpuid_entry2 &entry : entries) {
+        bool found = std::ranges::any_of(
+            known.entries(), [&entry](const kvm_cpuid_entry2 &other) {
+                return other.function == entry.function &&
+                       other.index == entry.index;
+            });
+        if (!found) {
+            return -EINVAL;
+        }
+        if (entry.function == kAddressSizes) {
+            bits = entry.eax >> 16 & 0xff;
+        }
+    }
+    return bits == 0 || bits == 48 || bits == 52 ? 0 : -EINVAL;
 }
 
 int init_vm(Vm *vm, kvm_tdx_cmd *cmd)
 {
     kvm_tdx_init_vm init;
-    kvm_cpuid2 cpuid;
 
     if (vm->tdx || cmd->flags) {
         return -EINVAL;
     }
-    if (copy_in(&init, cmd->data) != 0 ||
-        copy_in(&cpuid, cmd->data + sizeof(init)) != 0) {
+    if (copy_in(&init, cmd->data) != 0) {
         return -EFAULT;
     }
+    /* Its entries are behind it. */
+    const kvm_cpuid2 &cpuid = init.cpuid;
     if (cpuid.nent > CpuidList::kMax) {
         return -E2BIG;
     }
@@ -76,6 +113,12 @@ int init_vm(Vm *vm, kvm_tdx_cmd *cmd)
     if (reserved || cpuid.padding || (init.attributes & ~kAttributes) ||
         (init.xfam & ~kXfam) || (init.xfam & kXfamFixed) != kXfamFixed) {
         return -EINVAL;
+    }
+    if (int ret = check_cpuid(cmd->data + sizeof(init), cpuid.nent); ret != 0) {
+        return ret;
+    }
+    if (not_ready(*vm, "TDX_INIT_VM")) {
+        return -EAGAIN; /* no entropy */
     }
     if (auto fault = step("TDX_INIT_VM")) {
         return refuse(cmd, *fault);
@@ -96,6 +139,10 @@ int finalize(Vm *vm, kvm_tdx_cmd *cmd)
 {
     if (cmd->flags || !vm->tdx || vm->tdx->finalized) {
         return -EINVAL;
+    }
+    if (not_ready(*vm, "TDX_FINALIZE_VM")) {
+        cmd->hw_error = kOperandBusy;
+        return -EBUSY;
     }
     if (auto fault = step("TDX_FINALIZE_VM")) {
         return refuse(cmd, *fault);
@@ -144,6 +191,9 @@ int add_page(Vm *vm, kvm_tdx_cmd *cmd, uint64_t gpa, uint64_t source)
     if (copy_in(page, source, kPage) != 0) {
         return -EFAULT;
     }
+    if (slot->gmem->populate(at, at + kPage) != 0) {
+        return -ENOMEM;
+    }
     if (pwrite(slot->gmem->fd(), page, kPage, static_cast<off_t>(at)) !=
         kPage) {
         return -ENOMEM;
@@ -168,9 +218,10 @@ int init_mem_region(Vm *vm, Vcpu *vcpu, kvm_tdx_cmd *cmd)
     if (copy_in(&region, cmd->data) != 0) {
         return -EFAULT;
     }
-    if (!page_aligned(region.source_addr) || !page_aligned(region.gpa) ||
-        !region.nr_pages ||
-        region.gpa + region.nr_pages * kPage <= region.gpa) {
+    uint64_t end = region.gpa + region.nr_pages * kPage;
+    if (!page_aligned(region.source_addr) || !region.source_addr ||
+        !page_aligned(region.gpa) || !region.nr_pages || end <= region.gpa ||
+        end - 1 >= kSharedGpa) {
         return -EINVAL;
     }
     auto fault = step("TDX_INIT_MEM_REGION", region.nr_pages);
@@ -179,10 +230,15 @@ int init_mem_region(Vm *vm, Vcpu *vcpu, kvm_tdx_cmd *cmd)
     } else if (fault) {
         return refuse(cmd, *fault);
     }
+    /* A signal may come before each page. */
+    uint64_t now = not_ready(*vm, "TDX_INIT_MEM_REGION")
+                     ? 0
+                     : pages_of_one_call(*vm, region.nr_pages);
     int ret = 0;
     while (region.nr_pages && ret == 0) {
-        ret = add_page(vm, cmd, region.gpa, region.source_addr);
+        ret = now ? add_page(vm, cmd, region.gpa, region.source_addr) : -EINTR;
         if (ret == 0) {
+            now--;
             region.source_addr += kPage;
             region.gpa += kPage;
             region.nr_pages--;
@@ -206,7 +262,13 @@ int finish(const Vm &vm, uintptr_t arg, const kvm_tdx_cmd &cmd, int ret)
 
 int tdx_may_create_vcpu(const Vm &vm)
 {
-    return vm.type() == KVM_X86_TDX_VM && !vm.tdx ? -EIO : 0;
+    if (vm.type() != KVM_X86_TDX_VM) {
+        return 0;
+    }
+    if (!vm.tdx) {
+        return -EIO;
+    }
+    return vm.split_irqchip ? 0 : -EINVAL;
 }
 
 int tdx_vm_op(Vm *vm, int, uintptr_t arg)

@@ -4,55 +4,16 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#include "test_kvm.h"
+#include "asked_test.h"
+#include "snp_vm.h"
+#include "tdx_vm.h"
 
+#include <algorithm>
 #include <sys/syscall.h>
 
 namespace coco_test {
 
 namespace {
-
-constexpr uint64_t kGpa = 0x100000;
-
-class TdxVm : public TestVm {
-public:
-    TdxVm() : TestVm(KVM_X86_TDX_VM), pages(4)
-    {
-        gmem = make_gmem(pages.size());
-        good = gmem.get() >= 0 && add_private_slot(0, kGpa, pages, gmem) == 0 &&
-               set_private(kGpa, pages.size()) == 0;
-    }
-
-    int command(const Fd &fd, uint32_t id, const void *data = nullptr,
-                uint32_t flags = 0)
-    {
-        kvm_tdx_cmd cmd = {id, flags, reinterpret_cast<uint64_t>(data), 0};
-        return call(fd, KVM_MEMORY_ENCRYPT_OP, &cmd);
-    }
-
-    int init(uint64_t attributes = kTdxSeptVeDisable, uint64_t xfam = 7)
-    {
-        struct {
-            kvm_tdx_init_vm init;
-            kvm_cpuid2 cpuid;
-        } data = {};
-        data.init.attributes = attributes;
-        data.init.xfam = xfam;
-        return command(vm, KVM_TDX_INIT_VM, &data);
-    }
-
-    int add(size_t offset, uint64_t count = 1,
-            uint32_t flags = KVM_TDX_MEASURE_MEMORY_REGION)
-    {
-        region = {pages.address(offset), kGpa + offset, count};
-        return command(vcpus[0], KVM_TDX_INIT_MEM_REGION, &region, flags);
-    }
-
-    Pages pages;
-    Fd gmem;
-    kvm_tdx_init_mem_region region = {};
-    bool good = false;
-};
 
 /* KVM_GET_CPUID2 and the like, past the platform when @real. */
 class Cpuid {
@@ -141,14 +102,20 @@ TEST(Tdx, CapabilitiesWantRoomForTheirCpuid)
     TdxVm vm;
     ASSERT_TRUE(vm.good);
     std::vector<uint64_t> room(8192);
-    auto *cpuid = reinterpret_cast<kvm_cpuid2 *>(
-        room.data() + sizeof(kvm_tdx_capabilities) / 8);
-    cpuid->nent = 1;
+    auto *answer = reinterpret_cast<kvm_tdx_capabilities *>(room.data());
+    answer->cpuid.nent = 1;
     EXPECT_EQ(-E2BIG, vm.command(vm.vm, KVM_TDX_CAPABILITIES, room.data()));
-    cpuid->nent = 256;
+    answer->cpuid.nent = 256;
     EXPECT_EQ(-EINVAL, vm.command(vm.vm, KVM_TDX_CAPABILITIES, room.data(), 1));
     EXPECT_EQ(0, vm.command(vm.vm, KVM_TDX_CAPABILITIES, room.data()));
-    EXPECT_NE(0u, cpuid->nent);
+    EXPECT_LT(10u, answer->cpuid.nent);
+    EXPECT_GT(256u, answer->cpuid.nent);
+    EXPECT_TRUE(answer->supported_attrs & kTdxSeptVeDisable);
+    auto *leaves = reinterpret_cast<kvm_cpuid_entry2 *>(answer + 1);
+    EXPECT_TRUE(std::any_of(leaves, leaves + answer->cpuid.nent,
+                            [](const kvm_cpuid_entry2 &leaf) {
+                                return leaf.function == 0x80000008;
+                            }));
 }
 
 TEST(Tdx, InitVmChecksItsParameters)
@@ -160,6 +127,47 @@ TEST(Tdx, InitVmChecksItsParameters)
     EXPECT_EQ(-EINVAL, vm.init(kTdxSeptVeDisable, 1ull << 63 | 3));
     EXPECT_EQ(0, vm.init());
     EXPECT_EQ(-EINVAL, vm.init()) << "once";
+}
+
+TEST(Tdx, InitVmTakesNoLeafThatItDoesNotKnow)
+{
+    TdxVm vm;
+    ASSERT_TRUE(vm.good);
+    EXPECT_EQ(-EINVAL, vm.init_with({.function = 1})) << "no 0x80000008";
+    EXPECT_EQ(-EINVAL, vm.init_with({.function = 0x80000008, .eax = 40 << 16}));
+    EXPECT_EQ(-EINVAL, vm.init_with({.function = 0x80ffffff}));
+    EXPECT_EQ(0, vm.init());
+}
+
+TEST(Tdx, KvmHasTheLocalApicAlone)
+{
+    TdxVm vm;
+    kvm_lapic_state lapic = {};
+    ASSERT_TRUE(vm.good);
+    EXPECT_EQ(-ENOTTY, call(vm.vm, KVM_CREATE_IRQCHIP, 0));
+    ASSERT_EQ(0, vm.init());
+    ASSERT_EQ(0, vm.add_vcpu(0));
+    EXPECT_EQ(-EINVAL, call(vm.vcpus[0], KVM_GET_LAPIC, &lapic));
+    EXPECT_EQ(-EINVAL, call(vm.vcpus[0], KVM_SET_LAPIC, &lapic));
+    EXPECT_EQ(-EINVAL, call(vm.vcpus[0], KVM_SET_TSC_KHZ, 1000000));
+    TdxVm whole(false);
+    ASSERT_EQ(0, whole.init());
+    EXPECT_EQ(-EINVAL, whole.add_vcpu(0)) << "the irqchip is not split";
+}
+
+TEST(Tdx, PagesHaveASourceAndAPrivateAddress)
+{
+    TdxVm vm;
+    ASSERT_TRUE(vm.good);
+    ASSERT_EQ(0, vm.init());
+    ASSERT_EQ(0, vm.add_vcpu(0));
+    ASSERT_EQ(0, vm.command(vm.vcpus[0], KVM_TDX_INIT_VCPU));
+    kvm_tdx_init_mem_region region = {0, kTdxGpa, 1};
+    EXPECT_EQ(-EINVAL,
+              vm.command(vm.vcpus[0], KVM_TDX_INIT_MEM_REGION, &region));
+    region = {vm.pages.address(), 1ull << 47 | kTdxGpa, 1};
+    EXPECT_EQ(-EINVAL,
+              vm.command(vm.vcpus[0], KVM_TDX_INIT_MEM_REGION, &region));
 }
 
 TEST(Tdx, AVcpuComesAfterInitVm)
@@ -197,7 +205,7 @@ TEST(Tdx, CommandsComeInOneOrder)
     EXPECT_EQ(0u, vm.region.nr_pages);
     EXPECT_EQ(-EEXIST, vm.add(kPage));
     EXPECT_EQ(-EINVAL, vm.add(2 * kPage, 1, 2)) << "unknown flag";
-    ASSERT_EQ(0, vm.set_private(kGpa + 2 * kPage, kPage, false));
+    ASSERT_EQ(0, vm.set_private(kTdxGpa + 2 * kPage, kPage, false));
     EXPECT_EQ(-EINVAL, vm.add(2 * kPage)) << "not private";
     EXPECT_EQ(-EINVAL, call(vm.vcpus[0], KVM_RUN, 0));
     ASSERT_EQ(0, vm.command(vm.vm, KVM_TDX_FINALIZE_VM));
@@ -215,6 +223,106 @@ TEST(Tdx, KeyIdsRunOutAndComeBack)
     EXPECT_EQ(-ENOSPC, next.init());
     vms.pop_front();
     EXPECT_EQ(0, next.init());
+}
+
+TEST(Tdx, ADeletedSlotLosesItsPages)
+{
+    run_asked("AskedSlots.*", {{"KVM_RESET_COCO_TDX_SLOTS", "lose"}});
+}
+
+TEST(AskedSlots, WhatIsLaunchedAndDeletedIsLaunchedAgainOrTheTdIsDead)
+{
+    NEEDS_SETTING("KVM_RESET_COCO_TDX_SLOTS");
+    TdxVm vm;
+    ASSERT_TRUE(vm.good);
+    ASSERT_EQ(0, vm.init());
+    ASSERT_EQ(0, vm.add_vcpu(0));
+    ASSERT_EQ(0, vm.command(vm.vcpus[0], KVM_TDX_INIT_VCPU));
+    ASSERT_EQ(0, vm.add(0, 2));
+    ASSERT_EQ(-EEXIST, vm.add(0));
+    ASSERT_EQ(0, vm.delete_slot(0));
+    ASSERT_EQ(0, vm.add_private_slot(0, kTdxGpa, vm.pages, vm.gmem));
+    EXPECT_EQ(0, vm.add(0, 2)) << "it was not there any more";
+    ASSERT_EQ(0, vm.command(vm.vm, KVM_TDX_FINALIZE_VM));
+    ASSERT_EQ(0, vm.delete_slot(0));
+    ASSERT_EQ(0, vm.add_private_slot(0, kTdxGpa, vm.pages, vm.gmem));
+    EXPECT_EQ(-EIO, call(vm.vcpus[0], KVM_RUN, 0));
+}
+
+TEST(AskedSlots, ASlotWithoutPagesOfTheLaunchMayGo)
+{
+    NEEDS_SETTING("KVM_RESET_COCO_TDX_SLOTS");
+    TdxVm vm;
+    Pages more(2);
+    ASSERT_TRUE(vm.good);
+    Fd gmem = vm.make_gmem(more.size());
+    ASSERT_EQ(0, vm.add_private_slot(1, 0, more, gmem));
+    ASSERT_EQ(0, vm.init());
+    ASSERT_EQ(0, vm.add_vcpu(0));
+    ASSERT_EQ(0, vm.command(vm.vcpus[0], KVM_TDX_INIT_VCPU));
+    ASSERT_EQ(0, vm.add(0, 2));
+    ASSERT_EQ(0, vm.command(vm.vm, KVM_TDX_FINALIZE_VM));
+    ASSERT_EQ(0, vm.delete_slot(1));
+    vm.run(0)->immediate_exit = 1;
+    EXPECT_EQ(-EINTR, call(vm.vcpus[0], KVM_RUN, 0));
+}
+
+TEST(Tdx, AStepMayBeDoneInPartOrNotNow)
+{
+    run_asked("AskedNotReady.*", {{"KVM_RESET_COCO_NOT_READY", "7:2"}});
+}
+
+/* Asks until it is done; how often it was not. */
+template <class Ask> unsigned until_done(int not_now, Ask ask)
+{
+    unsigned times = 0;
+    int ret;
+    while ((ret = ask()) == not_now && times < 1000) {
+        times++;
+    }
+    EXPECT_EQ(0, ret);
+    return times;
+}
+
+TEST(AskedNotReady, ATdIsLaunchedByWhoAsksAgain)
+{
+    NEEDS_SETTING("KVM_RESET_COCO_NOT_READY");
+    unsigned init = 0, add = 0, finalize = 0;
+    for (int i = 0; i < 20; i++) {
+        TdxVm vm;
+        ASSERT_TRUE(vm.good);
+        init += until_done(-EAGAIN, [&vm] { return vm.init(); });
+        ASSERT_EQ(0, vm.add_vcpu(0));
+        ASSERT_EQ(0, vm.command(vm.vcpus[0], KVM_TDX_INIT_VCPU));
+        vm.region = {vm.pages.address(), kTdxGpa, 4};
+        add += until_done(-EINTR, [&vm] {
+            return vm.command(vm.vcpus[0], KVM_TDX_INIT_MEM_REGION, &vm.region);
+        });
+        EXPECT_EQ(0u, vm.region.nr_pages);
+        finalize += until_done(
+            -EBUSY, [&vm] { return vm.command(vm.vm, KVM_TDX_FINALIZE_VM); });
+        EXPECT_TRUE(i != 0 || !(init + add + finalize)) << "the first VM";
+    }
+    EXPECT_TRUE(init && add && finalize);
+}
+
+TEST(AskedNotReady, AnSnpGuestTooThoughItIsToldAnError)
+{
+    NEEDS_SETTING("KVM_RESET_COCO_NOT_READY");
+    unsigned refused = 0, in_part = 0;
+    for (int i = 0; i < 20; i++) {
+        SnpVm vm(16);
+        ASSERT_TRUE(vm.good);
+        ASSERT_EQ(0, vm.start());
+        int ret = vm.update(kSnpNormal, 0, vm.pages.size());
+        for (int tries = 0; (ret != 0 || vm.left.len) && tries < 100; tries++) {
+            EXPECT_EQ(0u, vm.fw_error);
+            (ret == -EIO ? refused : in_part)++;
+            ret = vm.op(KVM_SEV_SNP_LAUNCH_UPDATE, &vm.left);
+        }
+        EXPECT_EQ(0, ret);
+    }
+    EXPECT_TRUE(refused && in_part);
 }
 
 } // namespace coco_test

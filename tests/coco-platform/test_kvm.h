@@ -86,12 +86,24 @@ private:
 /* A VM with what a launch needs; the steps are the tests' own. */
 class TestVm {
 public:
-    explicit TestVm(uint32_t type)
+    explicit TestVm(uint32_t type, bool has_irqchip = true)
         : kvm(open("/dev/kvm", O_RDWR | O_CLOEXEC)),
           sev(open("/dev/sev", O_RDWR | O_CLOEXEC)),
           vm(ioctl(kvm.get(), KVM_CREATE_VM, type))
     {
-        call(vm, KVM_CREATE_IRQCHIP, 0);
+        if (has_irqchip && type == KVM_X86_TDX_VM) {
+            split_irqchip();
+        } else if (has_irqchip) {
+            call(vm, KVM_CREATE_IRQCHIP, 0);
+        }
+    }
+
+    int split_irqchip()
+    {
+        kvm_enable_cap cap = {};
+        cap.cap = KVM_CAP_SPLIT_IRQCHIP;
+        cap.args[0] = 24;
+        return call(vm, KVM_ENABLE_CAP, &cap);
     }
 
     int add_vcpu(uintptr_t id)
@@ -138,6 +150,17 @@ public:
         return ret;
     }
 
+    /* Of KVM_X86_GRP_SEV. */
+    uint64_t system_attribute(uint64_t which) const
+    {
+        uint64_t value = ~0ull;
+        kvm_device_attr attr = {};
+        attr.group = 1;
+        attr.attr = which;
+        attr.addr = reinterpret_cast<uint64_t>(&value);
+        return call(kvm, KVM_GET_DEVICE_ATTR, &attr) == 0 ? value : ~0ull;
+    }
+
     int add_slot(uint32_t id, uint64_t gpa, const Pages &pages)
     {
         kvm_userspace_memory_region region = {};
@@ -166,6 +189,13 @@ public:
         region.userspace_addr = pages.address();
         region.guest_memfd = static_cast<uint32_t>(gmem.get());
         region.guest_memfd_offset = offset;
+        return call(vm, KVM_SET_USER_MEMORY_REGION2, &region);
+    }
+
+    int delete_slot(uint32_t id)
+    {
+        kvm_userspace_memory_region2 region = {};
+        region.slot = id;
         return call(vm, KVM_SET_USER_MEMORY_REGION2, &region);
     }
 

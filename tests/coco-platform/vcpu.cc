@@ -184,6 +184,12 @@ int vcpu_ioctl(const std::shared_ptr<File> &file, int fd, unsigned long request,
         return file->vm->refuses_locked() ? -EINVAL : 0;
     }
     switch (request) {
+    case KVM_GET_LAPIC:
+    case KVM_SET_LAPIC:
+    case KVM_SET_TSC_KHZ:
+        return file->vm->type() == KVM_X86_TDX_VM
+                 ? -EINVAL
+                 : real_ioctl(fd, request, arg);
     case KVM_GET_MSRS:
     case KVM_SET_MSRS:
         return access_msrs(*file, fd, request, arg);

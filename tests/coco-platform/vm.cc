@@ -7,11 +7,13 @@
 #include "vm.h"
 
 #include <algorithm>
+#include <cerrno>
 
 #include "config.h"
 #include "fault.h"
 #include "host_memory.h"
 #include "log.h"
+#include "private_memory.h"
 #include "sev.h"
 #include "sys.h"
 #include "tdx.h"
@@ -56,17 +58,50 @@ Vm::~Vm()
     log_event("vm_destroyed", number_).text("type", type_name(type_));
 }
 
-/* The kernel frees the pages with the file, and zaps them from the guest. */
+/* The kernel zaps the pages from the guest and frees them with the file. */
 Gmem::~Gmem()
 {
-    std::lock_guard lock(vm_->lock);
-    for (auto &[id, slot] : vm_->slots) {
-        if (slot.gmem == this) {
-            slot.gmem = nullptr;
-            vm_->show(&slot, 0, slot.size);
+    {
+        std::lock_guard lock(vm_->lock);
+        for (auto &[id, slot] : vm_->slots) {
+            if (slot.gmem == this) {
+                slot.gmem = nullptr;
+                vm_->show(&slot, 0, slot.size);
+            }
         }
     }
+    reclaim(0, size_);
     sys::close(fd_);
+}
+
+int Gmem::populate(uint64_t from, uint64_t to)
+{
+    uint64_t more = to - from - populated_.count(from, to);
+    if (more && !take_private_memory(vm_, more)) {
+        return -ENOMEM;
+    }
+    populated_.add(from, to);
+    return 0;
+}
+
+void Gmem::reclaim(uint64_t from, uint64_t to)
+{
+    constexpr uint64_t kAtOnce = 1 << 20;
+
+    for (uint64_t end; from < to; from = end) {
+        end = std::min(to, from + kAtOnce);
+        std::unique_lock lock(vm_->lock);
+        uint64_t bytes = populated_.count(from, end);
+        lock.unlock();
+        if (!bytes) {
+            continue;
+        }
+        step("PAGE_RECLAIM", bytes / kPage);
+        lock.lock();
+        bytes = populated_.count(from, end);
+        populated_.remove(from, end);
+        give_private_memory(vm_, bytes);
+    }
 }
 
 Slot *Vm::slot_of(uint64_t gpa)
@@ -150,40 +185,67 @@ int Vm::show_guest_range(uint64_t gpa, uint64_t length)
     return 0;
 }
 
+/* As a guest does that accepts all of its memory. */
+int Vm::populate(uint64_t gpa, uint64_t end)
+{
+    for (auto &[id, slot] : slots) {
+        uint64_t from = std::max(gpa, slot.gpa);
+        uint64_t to = std::min(end, slot.gpa + slot.size);
+        while (slot.gmem && from < to) {
+            uint64_t stop = std::min(private_pages.change_after(from), to);
+            uint64_t at = slot.gmem_offset + (from - slot.gpa);
+            if (private_pages.contains(from) &&
+                slot.gmem->populate(at, at + (stop - from)) != 0) {
+                lacks_memory = true;
+                return -ENOMEM;
+            }
+            from = stop;
+        }
+    }
+    return 0;
+}
+
 /*
  * In open memory the host's pages stand for pages of the guest_memfd, which
  * are zero in a new VM.  They may have been an older VM's until now.
  */
-void Vm::first_run()
+void Vm::make_new(const Slot &slot)
 {
-    if (has_run.exchange(true)) {
-        return;
+    uint64_t offset = 0;
+    while (slot.private_slot && slot.gmem && offset < slot.size) {
+        uint64_t gpa = slot.gpa + offset;
+        uint64_t in_gmem = slot.gmem_offset + offset;
+        uint64_t run = std::min(
+            {private_pages.change_after(gpa) - gpa,
+             slot.gmem->filled.change_after(in_gmem) - in_gmem,
+             slot.size - offset});
+        if (private_pages.contains(gpa) &&
+            !slot.gmem->filled.contains(in_gmem)) {
+            host_memory::discard(slot.host_address + offset, run, true);
+        }
+        offset += run;
+    }
+}
+
+int Vm::first_run()
+{
+    if (has_run && !lacks_memory) {
+        return 0;
     }
     std::lock_guard guard(lock);
+    lacks_memory = false;
+    if (int ret = populate(0, ~0ull); ret != 0 || has_run) {
+        return ret;
+    }
+    if (has_private_memory() && !config().strict_memory) {
+        for (const auto &[id, slot] : slots) {
+            make_new(slot);
+        }
+    }
     log_event("first_run", number_)
         .number("private", static_cast<int64_t>(private_pages.count()));
-    if (!has_private_memory() || config().strict_memory) {
-        return;
-    }
-    for (auto &[id, slot] : slots) {
-        if (!slot.private_slot || !slot.gmem) {
-            continue;
-        }
-        uint64_t offset = 0;
-        while (offset < slot.size) {
-            uint64_t gpa = slot.gpa + offset;
-            uint64_t in_gmem = slot.gmem_offset + offset;
-            uint64_t run = std::min(
-                {private_pages.change_after(gpa) - gpa,
-                 slot.gmem->filled.change_after(in_gmem) - in_gmem,
-                 slot.size - offset});
-            if (private_pages.contains(gpa) &&
-                !slot.gmem->filled.contains(in_gmem)) {
-                host_memory::discard(slot.host_address + offset, run, true);
-            }
-            offset += run;
-        }
-    }
+    has_run = true;
+    return 0;
 }
 
 } // namespace coco

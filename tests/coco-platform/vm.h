@@ -58,6 +58,13 @@ public:
     int fd() const { return fd_; }
     uint64_t size() const { return size_; }
 
+    /** Pages that are there from now on; 0 or -ENOMEM. The VM's lock held. */
+    int populate(uint64_t from, uint64_t to);
+
+    /** Takes pages from the guest, one by one, which takes its time. The VM's
+     *  lock not held. */
+    void reclaim(uint64_t from, uint64_t to);
+
     /* Offsets of pages that the launch put there: assigned to the guest. */
     Ranges loaded;
     /* Those of them whose contents came from the host. */
@@ -67,6 +74,7 @@ private:
     Vm *vm_;
     int fd_;
     uint64_t size_;
+    Ranges populated_;
 };
 
 struct Slot {
@@ -118,6 +126,9 @@ public:
     /** The guest may run: whatever its kind of launch asks for is done. */
     std::atomic<bool> launched = false;
     std::atomic<bool> has_run = false;
+    /* Before it ran it lost what it was launched from. */
+    std::atomic<bool> killed = false;
+    std::atomic<bool> split_irqchip = false; /* KVM_CAP_SPLIT_IRQCHIP */
 
     /** Time spent in the platform's own commands (launch_work.h). */
     std::atomic<uint64_t> definition_ns = 0;
@@ -130,11 +141,21 @@ public:
     int show(Slot *slot, uint64_t offset, uint64_t length);
     int show_guest_range(uint64_t gpa, uint64_t length);
 
-    /** Before the guest's first instruction: its private memory is new. */
-    void first_run();
+    /** Before the guest's first instruction: its private memory is new, and
+     *  from then on it has all of it; 0 or -ENOMEM. */
+    int first_run();
+
+    /** The guest is at work with what is private of this range: 0, or -ENOMEM,
+     *  as KVM_RUN says until there is enough. Lock held. */
+    int populate(uint64_t gpa, uint64_t end);
+    std::atomic<bool> lacks_memory = false;
+
+    /** Bytes of private memory, of all of its guest_memfds. */
+    std::atomic<uint64_t> private_bytes = 0;
 
 private:
     int show_private_slot(Slot *slot, uint64_t offset, uint64_t length);
+    void make_new(const Slot &slot);
 
     uint64_t number_;
     uint32_t type_;
