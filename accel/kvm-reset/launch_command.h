@@ -47,6 +47,21 @@ struct LaunchPointer {
     bool equal = true; /* … equals, or does not equal, @is; */
     uint64_t is = 0;   /* width 0: always */
     LaunchPointing pointing = LaunchPointing::To;
+    /* If this field equals that, the kernel may write over what it reads. */
+    Field copy_when = {};
+    uint64_t copy_is = 0;
+};
+
+/*
+ * The answer by which the kernel says that it could not do it now.  It is no
+ * failure, unless it comes @most times in a row.
+ */
+struct NotReady {
+    int error = 0; /* 0: there is no such answer */
+    unsigned most = 0;
+    uint64_t pause = 0;           /* before it is asked again, in ns */
+    bool firmware_silent = false; /* only with no error of the firmware's */
+    const char *why = nullptr;    /* for who reads that it came too often */
 };
 
 struct LaunchCommand {
@@ -63,6 +78,7 @@ struct LaunchCommand {
      * again: with 0, EAGAIN or EINTR.
      */
     Field left = {};
+    NotReady not_ready = {};
     Field error = {}; /* the firmware's own error, in the command */
     const char *note = nullptr;
 };

@@ -7,7 +7,9 @@
 #include "launch_step.h"
 
 #include <cerrno>
+#include <condition_variable>
 #include <cstring>
+#include <mutex>
 
 #include "argument.h"
 #include "kvm_abi.h"
@@ -15,7 +17,7 @@
 namespace kvm_reset {
 
 /* The kernel asks to be called again, but not without end. */
-constexpr int most_idle_calls = 1000;
+constexpr unsigned most_idle_calls = 1000;
 
 const char *to_string(LaunchEffect effect)
 {
@@ -50,6 +52,13 @@ static size_t length_of(const LaunchPointer &pointer,
     size_t count = pointer.length.width ? read_field(argument, pointer.length)
                                         : 1;
     return count * pointer.unit;
+}
+
+static bool is_written_over(const LaunchPointer &pointer,
+                            std::span<const uint8_t> argument)
+{
+    return pointer.copy_when.width &&
+           read_field(argument, pointer.copy_when) == pointer.copy_is;
 }
 
 /*
@@ -156,7 +165,7 @@ bool LaunchStep::keep_done(Kernel &kernel, uintptr_t arg)
     if (!left.width || !argument_) {
         return true;
     }
-    std::array<uint8_t, launch_header_size> header{};
+    Header header{};
     uint64_t asked = read(left), rest = 0;
     uint64_t data;
     if (kernel.read_memory(arg, header) < 0 ||
@@ -205,9 +214,60 @@ Result<void> LaunchStep::restore(Kernel &kernel) const
     return {};
 }
 
+/* A moment; nobody can end it sooner. */
+static void pause(Kernel &kernel, uint64_t ns)
+{
+    std::mutex mutex;
+    std::condition_variable never;
+    std::unique_lock lock(mutex);
+
+    kernel.wait_until(
+        never, lock, [] { return false; }, kernel.now() + ns);
+}
+
+/* Again and again, until the kernel has done all of it, or fails. */
+Result<void> LaunchStep::issue(Kernel &kernel, int fd, Header &header,
+                               SecretMemory &argument) const
+{
+    const NotReady &not_ready = command_->not_ready;
+    Field left = command_->left;
+    unsigned idle = 0;
+
+    while (true) {
+        uint64_t before = read_field(argument.bytes(), left);
+        /* What it said the last time it must not be told. */
+        write_field(header, command_->error, 0);
+        int ret = kernel.ioctl(fd, abi::KVM_MEMORY_ENCRYPT_OP,
+                               uintptr_t(header.data()));
+        uint64_t rest = read_field(argument.bytes(), left);
+        uint64_t firmware = read_field(header, command_->error);
+        bool in_part = ret == -EINTR ||
+                       (left.width && (ret == -EAGAIN || (ret >= 0 && rest)));
+        bool refused = not_ready.error && ret == -not_ready.error &&
+                       !(not_ready.firmware_silent && firmware);
+        if (ret >= 0 && !in_part) {
+            return {};
+        }
+        idle = rest < before ? 0 : idle + 1;
+        if (refused && idle >= not_ready.most) {
+            return fail(-ret, "%s: %u times in a row: %s", name(), idle,
+                        not_ready.why);
+        }
+        if (!refused && (!in_part || idle > most_idle_calls)) {
+            int code = ret >= 0 ? EAGAIN : -ret;
+            return firmware ? fail(code, "%s: firmware error %#llx", name(),
+                                   (unsigned long long)firmware)
+                            : fail(code, "%s", name());
+        }
+        if (refused && not_ready.pause) {
+            pause(kernel, not_ready.pause);
+        }
+    }
+}
+
 Result<void> LaunchStep::take(Kernel &kernel, int fd, Answer *answer) const
 {
-    std::array<uint8_t, launch_header_size> header = header_;
+    Header header = header_;
     SecretMemory argument = SecretMemory::copy(argument_.bytes().data(),
                                                argument_.size());
     std::array<SecretMemory, 2> written;
@@ -222,8 +282,10 @@ Result<void> LaunchStep::take(Kernel &kernel, int fd, Answer *answer) const
         uint64_t address = uint64_t(pointed_[i].bytes().data());
         if (pointer.pointing == LaunchPointing::InPlace) {
             address = addresses_[i];
-        } else if (pointer.pointing == LaunchPointing::From) {
-            written[i] = SecretMemory::make(pointed_[i].size());
+        } else if (pointer.pointing == LaunchPointing::From ||
+                   is_written_over(pointer, argument_.bytes())) {
+            written[i] = SecretMemory::copy(pointed_[i].bytes().data(),
+                                            pointed_[i].size());
             enough = written[i].ok();
             address = uint64_t(written[i].data());
         }
@@ -239,26 +301,8 @@ Result<void> LaunchStep::take(Kernel &kernel, int fd, Answer *answer) const
         write_field(header, launch_data, uint64_t(argument.data()));
     }
 
-    Field left = command_->left;
-    int idle = 0, ret;
-    while (true) {
-        uint64_t before = read_field(argument.bytes(), left);
-        ret = kernel.ioctl(fd, abi::KVM_MEMORY_ENCRYPT_OP,
-                           uintptr_t(header.data()));
-        uint64_t rest = read_field(argument.bytes(), left);
-        bool again = ret == -EINTR ||
-                     (left.width && (ret == -EAGAIN || (ret >= 0 && rest)));
-        idle = rest < before ? 0 : idle + 1;
-        if (!again || idle > most_idle_calls) {
-            ret = again && ret >= 0 ? -EAGAIN : ret;
-            break;
-        }
-    }
-    if (ret < 0) {
-        uint64_t firmware = read_field(header, command_->error);
-        return firmware ? fail(-ret, "%s: firmware error %#llx", name(),
-                               (unsigned long long)firmware)
-                        : fail(-ret, "%s", name());
+    if (Result<void> done = issue(kernel, fd, header, argument); !done) {
+        return done;
     }
     if (answer) {
         *answer = {name(), std::move(argument), std::move(written)};

@@ -57,13 +57,17 @@ public:
     size_t footprint() const override;
 
 private:
+    using Header = std::array<uint8_t, launch_header_size>;
+
     explicit LaunchStep(const LaunchCommand &command) : command_(&command) {}
 
     Result<SecretMemory> read_pointed(Kernel &kernel);
     Result<void> restore(Kernel &kernel) const;
+    Result<void> issue(Kernel &kernel, int fd, Header &header,
+                       SecretMemory &argument) const;
 
     const LaunchCommand *command_;
-    std::array<uint8_t, launch_header_size> header_{};
+    Header header_{};
     SecretMemory argument_;
     std::array<SecretMemory, 2> pointed_;
     std::array<uint64_t, 2> addresses_{}; /* where userspace had it */

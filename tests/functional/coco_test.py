@@ -188,6 +188,11 @@ class SnpReboot(Coco):
         self.assertEqual(guest.running_vm(), old)
         self.must_be_the_same(guest, 1)
 
+    def test_snp_is_launched_by_parts_and_in_spite_of_signals(self) -> None:
+        # QEMU itself takes a signal for a failure, so not at the first launch.
+        self.resets(not_ready='1:2')
+        self.assertTrue(self.events('not_ready'))
+
     @proves('sev-snp')
     def test_snp_with_a_launched_spare_waits_for_the_swap_alone(self) -> None:
         guest = self.boot(machine=',kvm-reset-spare=launched')
@@ -316,3 +321,9 @@ class TdxReboot(Coco):
     @proves('tdx')
     def test_tdx_reset_is_launched_the_same_again(self) -> None:
         self.resets()
+
+    def test_tdx_waits_for_entropy_and_the_module(self) -> None:
+        self.resets(not_ready='1:2', fault='TDX_INIT_VM:2:EAGAIN,'
+                                           'TDX_FINALIZE_VM:2:EBUSY:7')
+        self.assertEqual(len(self.events('fault')), 2)
+        self.assertTrue(self.events('not_ready'))

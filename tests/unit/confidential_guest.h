@@ -29,6 +29,7 @@ struct ConfidentialGuest : Guest {
     alignas(4096) uint8_t firmware[firmware_size];
     alignas(4096) uint8_t page[4096];
     Command last;
+    uint32_t sev_fd = 77; /* a TD has half of its error there */
 
     explicit ConfidentialGuest(uint64_t vm_type) : Guest(vm_type)
     {
@@ -40,7 +41,7 @@ struct ConfidentialGuest : Guest {
 
     int command(int fd, uint32_t id, const void *data = nullptr)
     {
-        last = {.id = id, .data = uint64_t(data), .sev_fd = 77};
+        last = {.id = id, .data = uint64_t(data), .sev_fd = sev_fd};
         return ioctl(fd, KVM_MEMORY_ENCRYPT_OP, last);
     }
 
@@ -58,6 +59,9 @@ struct ConfidentialGuest : Guest {
             vcpus.push_back(vcpu(id));
         }
     }
+
+    /* One more: plugged in, if the guest was launched. */
+    void add_vcpu() { vcpus.push_back(vcpu(uint32_t(vcpus.size()))); }
 
     int regs(int fd, uint8_t value)
     {
@@ -225,6 +229,7 @@ struct SevGuest : ConfidentialGuest {
 struct TdxGuest : ConfidentialGuest {
     explicit TdxGuest() : ConfidentialGuest(5)
     {
+        sev_fd = 0;
         struct {
             uint64_t attributes = 0x10000000, xfam = 7;
             uint64_t more[30] = {};

@@ -39,15 +39,26 @@ int FakeCoco::command(const std::string &role, uintptr_t arg)
     int ret;
 
     if (vm_type == 5) {
-        return tdx(role, id, data);
+        if (field(arg, 16)) {
+            return -EINVAL; /* hw_error is the answer's */
+        }
+        firmware_error_ = 0;
+        ret = tdx(role, id, data);
+        field(arg, 16) = firmware_error_;
+        return ret;
     }
     if (role != "vm") {
         return -ENOTTY;
     }
+    firmware_error_ = 9; /* for whom it is of use */
     ret = id >= 100 ? snp(id, data) : sev(id, data);
-    /* What the firmware says, for whom it is of use. */
-    field<uint32_t>(arg, 16) = ret == -EIO ? 9 : 0;
+    field<uint32_t>(arg, 16) = ret == -EIO ? uint32_t(firmware_error_) : 0;
     return ret;
+}
+
+static bool use_up(unsigned &times)
+{
+    return times && times--;
 }
 
 int FakeCoco::initialize(const std::string &what)
@@ -161,6 +172,13 @@ int FakeCoco::snp(uint32_t id, uint64_t data)
         return 0;
     case 101: {
         uint8_t type = field<uint8_t>(data, 24);
+        if (use_up(not_ready->signals)) {
+            firmware_error_ = 0;
+            return -EIO;
+        }
+        if (type == 6 && use_up(not_ready->cpuid)) {
+            return refuse_cpuid(field(data, 8));
+        }
         return add_pages(format("page type %u", type), field(data, 0), 4096,
                          field(data, 8), field(data, 16), type != 3);
     }
@@ -179,6 +197,16 @@ int FakeCoco::snp(uint32_t id, uint64_t data)
     default:
         return -EINVAL;
     }
+}
+
+/* The page says what it should have been. */
+int FakeCoco::refuse_cpuid(uint64_t page)
+{
+    constexpr uint64_t invalid_parameter = 22;
+
+    memset(&field<uint8_t>(page, 0), 0xc0, 4096);
+    firmware_error_ = invalid_parameter;
+    return -EIO;
 }
 
 /* @gpa in units of @unit bytes; @left in bytes. */
@@ -207,6 +235,15 @@ int FakeCoco::add_pages(const std::string &what, uint64_t &gpa, uint64_t unit,
 
 int FakeCoco::tdx(const std::string &role, uint32_t id, uint64_t data)
 {
+    constexpr uint64_t operand_busy = 0x8000020000000000;
+
+    if (role == "vm" && id == 1 && use_up(not_ready->no_entropy)) {
+        return -EAGAIN;
+    }
+    if (role == "vm" && id == 4 && use_up(not_ready->busy)) {
+        firmware_error_ = operand_busy;
+        return -EBUSY;
+    }
     if (role == "vm" && id == 1) {
         int ret = initialize(
             format("init %#llx cpuid %#llx", (unsigned long long)field(data, 0),

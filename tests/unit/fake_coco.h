@@ -26,6 +26,14 @@ public:
     /* KVM_SET_MEMORY_ATTRIBUTES */
     int set_attributes(uintptr_t arg);
 
+    /* Answers that are no failures: so often each, and then no more. */
+    struct NotReady {
+        unsigned no_entropy = 0; /* KVM_TDX_INIT_VM: EAGAIN */
+        unsigned busy = 0;       /* KVM_TDX_FINALIZE_VM: EBUSY */
+        unsigned signals = 0;    /* KVM_SEV_SNP_LAUNCH_UPDATE: EIO */
+        unsigned cpuid = 0;      /* CPUID pages: refused, and written over */
+    };
+    NotReady *not_ready = nullptr; /* of all VMs */
     uint64_t vm_type = 0;
     uint8_t key = 0; /* what memory is encrypted with */
     bool has_asid = false;
@@ -52,9 +60,11 @@ private:
     int add_pages(const std::string &what, uint64_t &gpa, uint64_t unit,
                   uint64_t &source, uint64_t &left, bool has_source);
     int measure_vcpus();
+    int refuse_cpuid(uint64_t page);
     bool is_private(uint64_t gpa) const;
 
     State state_ = State::Nothing;
+    uint64_t firmware_error_ = 0;
     bool es_ = false;
     std::map<std::string, uint64_t> regs_;
     std::set<std::string> locked_;

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "fake_clock.h"
+#include "fake_coco.h"
 #include "fake_state.h"
 #include "kernel.h"
 
@@ -122,6 +123,7 @@ public:
     unsigned most_pages = 1000;
     /* The most bytes that were asked for in one reading of memory. */
     size_t most_read = 0;
+    FakeCoco::NotReady not_ready;
 
     /* Whether VMs and vCPUs tell of their state what they were told. */
     bool keeps_state = false;

@@ -90,6 +90,7 @@ int FakeKernel::on_system(uint32_t request, uintptr_t arg)
         auto vm = std::make_shared<Vm>();
         vms_.push_back(vm);
         vm->coco.vm_type = arg;
+        vm->coco.not_ready = &not_ready;
         vm->coco.key = uint8_t(serial_ % 255 + 1);
         return install(make("anon_inode:kvm-vm", vm, "vm"));
     }

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 
 #include "launch_abi.h"
 
@@ -67,6 +68,12 @@ public:
         return *this;
     }
 
+    constexpr CommandBuilder &not_ready(NotReady answer)
+    {
+        command_.not_ready = answer;
+        return *this;
+    }
+
     constexpr CommandBuilder &note(const char *why)
     {
         command_.note = why;
@@ -101,6 +108,24 @@ constexpr LaunchPointer bytes(Member Struct::*member, Length Struct::*length,
             .unit = 1,
             .pointing = pointing};
 }
+
+constexpr uint64_t millisecond = 1'000'000;
+
+/* A signal that comes before the first page is an EIO, too. */
+constexpr NotReady interrupted = {
+    .error = EIO,
+    .most = 100,
+    .firmware_silent = true,
+    .why = "a signal came each time, or KVM cannot take the page"};
+constexpr NotReady no_entropy = {.error = EAGAIN,
+                                 .most = 100,
+                                 .pause = millisecond,
+                                 .why = "the TDX module has no entropy"};
+constexpr NotReady module_is_busy = {
+    .error = EBUSY,
+    .most = 100,
+    .pause = millisecond,
+    .why = "the TDX module is busy with another TD"};
 
 constexpr const char *migration = "migration";
 constexpr const char *key_is_away = "the source has the key";
@@ -143,15 +168,19 @@ constexpr LaunchCommand sev[] = {
     command<kvm_sev_snp_launch_start>(NAMED(KVM_SEV_SNP_LAUNCH_START), Define),
     command(NAMED(KVM_SEV_SNP_ENABLE_REQ_CERTS), Define)
         .note("exits for the certificates of an extended report; no argument"),
-    /* A page that is added as zeros has no source. */
+    /* A page of zeros has no source; over a CPUID page that it refuses KVM
+     * writes the firmware's. */
     command<kvm_sev_snp_launch_update>(NAMED(KVM_SEV_SNP_LAUNCH_UPDATE), Step)
         .pointer({.offset = offset_of(&kvm_sev_snp_launch_update::uaddr),
                   .length = field_of(&kvm_sev_snp_launch_update::len),
                   .unit = 1,
                   .when = field_of(&kvm_sev_snp_launch_update::type),
                   .equal = false,
-                  .is = KVM_SEV_SNP_PAGE_TYPE_ZERO})
-        .left(field_of(&kvm_sev_snp_launch_update::len)),
+                  .is = KVM_SEV_SNP_PAGE_TYPE_ZERO,
+                  .copy_when = field_of(&kvm_sev_snp_launch_update::type),
+                  .copy_is = KVM_SEV_SNP_PAGE_TYPE_CPUID})
+        .left(field_of(&kvm_sev_snp_launch_update::len))
+        .not_ready(interrupted),
     command<kvm_sev_snp_launch_finish>(NAMED(KVM_SEV_SNP_LAUNCH_FINISH), Finish)
         .pointer(
             {.offset = offset_of(&kvm_sev_snp_launch_finish::id_block_uaddr),
@@ -169,7 +198,8 @@ constexpr LaunchCommand tdx[] = {
     command(NAMED(KVM_TDX_CAPABILITIES), Query),
     command<kvm_tdx_init_vm>(NAMED(KVM_TDX_INIT_VM), Define)
         .tail(field_of(&kvm_tdx_init_vm::cpuid, &kvm_cpuid2::nent),
-              sizeof(kvm_cpuid_entry2)),
+              sizeof(kvm_cpuid_entry2))
+        .not_ready(no_entropy),
     command(NAMED(KVM_TDX_INIT_VCPU), Define).on(Vcpu).data_is_value(),
     command<kvm_tdx_init_mem_region>(NAMED(KVM_TDX_INIT_MEM_REGION), Step)
         .on(Vcpu)
@@ -177,7 +207,7 @@ constexpr LaunchCommand tdx[] = {
                   .length = field_of(&kvm_tdx_init_mem_region::nr_pages),
                   .unit = 4096})
         .left(field_of(&kvm_tdx_init_mem_region::nr_pages)),
-    command(NAMED(KVM_TDX_FINALIZE_VM), Finish),
+    command(NAMED(KVM_TDX_FINALIZE_VM), Finish).not_ready(module_is_busy),
     command(NAMED(KVM_TDX_GET_CPUID), Query).on(Vcpu),
 };
 

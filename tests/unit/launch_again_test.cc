@@ -1,0 +1,79 @@
+/*
+ * Answers of KVM's to a launch that are no failures, and one that is
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include <cerrno>
+
+#include "launched_guest.h"
+
+using namespace kvm_reset;
+
+namespace {
+
+TEST(LaunchTest, ATdWaitsForEntropyAndForTheModule)
+{
+    Launched<TdxGuest> guest;
+    Log first = guest.launched();
+    guest.kernel.not_ready = {.no_entropy = 20, .busy = 20};
+    expect_reborn(guest);
+    EXPECT_EQ(guest.launched(), first);
+    EXPECT_EQ(guest.kernel.not_ready.busy, 0u);
+}
+
+TEST(LaunchTest, ATdDoesNotWaitForEver)
+{
+    Launched<TdxGuest> guest;
+    Holdings before = Holdings::of(guest);
+    guest.kernel.not_ready.no_entropy = 100'000;
+    uint64_t began = guest.kernel.now();
+    Result<Phases> done = guest.reset();
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().code, EAGAIN);
+    EXPECT_TRUE(done.error().what.contains("no entropy")) << done.error().what;
+    EXPECT_GT(guest.kernel.now() - began, 50'000'000u) << "it waits";
+    EXPECT_GT(guest.kernel.not_ready.no_entropy, 99'000u);
+    EXPECT_EQ(Holdings::of(guest), before);
+
+    guest.kernel.not_ready = {.busy = 100'000};
+    done = guest.reset();
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().code, EBUSY);
+    EXPECT_TRUE(done.error().what.contains("is busy")) << done.error().what;
+    guest.kernel.not_ready = {};
+    expect_reborn(guest);
+}
+
+TEST(LaunchTest, ASignalBeforeTheFirstPageIsNoFailure)
+{
+    Launched<SnpGuest> guest;
+    Log first = guest.launched();
+    guest.kernel.most_pages = 1;
+    guest.kernel.not_ready.signals = 30;
+    expect_reborn(guest);
+    EXPECT_EQ(guest.launched(), first);
+    EXPECT_EQ(guest.kernel.not_ready.signals, 0u);
+
+    guest.kernel.not_ready.signals = 100'000;
+    Result<Phases> done = guest.reset();
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().code, EIO);
+    EXPECT_TRUE(done.error().what.contains("a signal")) << done.error().what;
+    EXPECT_GT(guest.kernel.not_ready.signals, 99'000u);
+}
+
+TEST(LaunchTest, ACpuidPageThatIsRefusedStaysAsItWas)
+{
+    Launched<SnpGuest> guest;
+    Log first = guest.launched();
+    guest.kernel.not_ready.cpuid = 1;
+    Result<Phases> done = guest.reset();
+    ASSERT_FALSE(done);
+    EXPECT_TRUE(done.error().what.contains("firmware error 0x16"))
+        << done.error().what;
+    expect_reborn(guest);
+    EXPECT_EQ(guest.launched(), first) << "KVM was given a copy";
+}
+
+} /* namespace */
