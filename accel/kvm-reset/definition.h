@@ -7,6 +7,8 @@
 #ifndef KVM_RESET_DEFINITION_H
 #define KVM_RESET_DEFINITION_H
 
+#include <vector>
+
 #include "journal.h"
 #include "launch_plan.h"
 
@@ -17,6 +19,19 @@ struct Definition : Snapshot {
     uint64_t vm_type = 0; /* the argument of KVM_CREATE_VM */
     LaunchPlan plan;      /* goes last */
 };
+
+/* In the order in which they were created. */
+inline std::vector<ObjectId> vcpus_of(const Snapshot &snapshot)
+{
+    std::vector<ObjectId> vcpus;
+
+    for (const Object &object : snapshot.objects) {
+        if (object.kind == FdClass::Vcpu) {
+            vcpus.push_back(object.id);
+        }
+    }
+    return vcpus;
+}
 
 /*
  * What @entry defines of a confidential guest, or nullptr: there are no

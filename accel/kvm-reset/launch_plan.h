@@ -16,7 +16,9 @@
 #ifndef KVM_RESET_LAUNCH_PLAN_H
 #define KVM_RESET_LAUNCH_PLAN_H
 
+#include <algorithm>
 #include <functional>
+#include <utility>
 #include <vector>
 
 #include "launch_step.h"
@@ -58,6 +60,13 @@ public:
      */
     void waits_for_owner() { waits_ = true; }
 
+    /* The vCPUs that there were at the end of the launch. */
+    void set_vcpus(std::vector<uint64_t> vcpus) { vcpus_ = std::move(vcpus); }
+    bool launched(uint64_t vcpu) const
+    {
+        return std::ranges::find(vcpus_, vcpu) != vcpus_.end();
+    }
+
     /*
      * What can be done without the owner: all, or up to the secret or the
      * end of the launch.
@@ -78,6 +87,7 @@ private:
     bool in_place_ = false;
     bool waits_ = false;
     std::vector<PlannedStep> steps_;
+    std::vector<uint64_t> vcpus_; /* the ObjectIds */
 };
 
 } /* namespace kvm_reset */

@@ -13,6 +13,17 @@ namespace kvm_reset {
 
 PreparedVm::~PreparedVm() = default;
 
+bool PreparedVm::follow(const Snapshot &snapshot)
+{
+    if (measured_ && vcpus_of(snapshot) != vcpus_) {
+        if (launched_) {
+            return false;
+        }
+        measured_.reset();
+    }
+    return replica.follow(snapshot).has_value();
+}
+
 Result<void> PreparedVm::launch(Kernel &kernel, const LaunchPlan &plan)
 {
     Result<void> done = plan.take(kernel, replica.fd_of(), answers_);
@@ -28,6 +39,21 @@ std::vector<Answer> PreparedVm::take_answers()
     std::ranges::move(answers_, std::back_inserter(all));
     answers_.clear();
     return all;
+}
+
+std::optional<std::string> plugged_vcpu(const Definition &definition)
+{
+    if (definition.plan.state() != LaunchState::Finished) {
+        return {};
+    }
+    for (const EntryPtr &entry : definition.entries) {
+        const Object *object = definition.object(entry->order);
+        if (object && object->kind == FdClass::Vcpu &&
+            !definition.plan.launched(object->id)) {
+            return describe(*entry);
+        }
+    }
+    return {};
 }
 
 } /* namespace kvm_reset */

@@ -76,6 +76,9 @@ int Recorder::keep_step(const Call &call, const LaunchCommand &command)
                                std::move(*step))});
     } else {
         plan.add(call.target, std::move(*step));
+        if (command.effect == LaunchEffect::Finish) {
+            plan.set_vcpus(vcpus_of(journal_.snapshot()));
+        }
         journal_.touch();
     }
     set_plan(std::move(plan));

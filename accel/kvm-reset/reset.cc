@@ -128,6 +128,13 @@ Result<void> Reset::check(Transaction &transaction,
         measured_ == first) {
         return {};
     }
+    if (auto plugged = plugged_vcpu(transaction.definition())) {
+        return refuse(EBADMSG,
+                      "%s came after the guest was launched, and the next "
+                      "launch would measure that vCPU, too: start QEMU with "
+                      "all that the guest is to have",
+                      plugged->c_str());
+    }
     return fail(EBADMSG,
                 "the guest was measured as %s when it was launched first, and "
                 "would now be as %s",

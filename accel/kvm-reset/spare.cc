@@ -204,7 +204,7 @@ Result<PreparedVm> Spare::prepare(std::optional<PreparedVm> vm, int taken,
     if (definition.entries.empty()) {
         return fail(ENODEV, "no VM was recorded");
     }
-    *followed = vm && vm->replica.follow(definition);
+    *followed = vm && vm->follow(definition);
     if (!*followed) {
         vm.reset();
         reaper_.drain();
@@ -222,14 +222,15 @@ Result<PreparedVm> Spare::prepare(std::optional<PreparedVm> vm, int taken,
 
 /*
  * A launch in place cannot be done ahead, and its measurement is computed
- * before the guest loses its old VM: that much is done here.
+ * before the guest loses its old VM: that much is done here.  With another
+ * vCPU it is measured otherwise, and whether that may be is the reset's to say.
  */
 Result<void> Spare::do_ahead(PreparedVm &vm, const Definition &definition)
 {
     const LaunchPlan &plan = definition.plan;
 
     if (plan.state() != LaunchState::Finished || vm.measured() ||
-        !(plan.in_place() || wanted_launched_)) {
+        !(plan.in_place() || wanted_launched_) || plugged_vcpu(definition)) {
         return {};
     }
     Measuring measuring(definition);
@@ -237,7 +238,7 @@ Result<void> Spare::do_ahead(PreparedVm &vm, const Definition &definition)
     if (!plan.in_place()) {
         done = vm.launch(kernel(), plan.without_owner());
     }
-    vm.set_measured(measuring.wait());
+    vm.set_measured(measuring.wait(), vcpus_of(definition));
     return done;
 }
 

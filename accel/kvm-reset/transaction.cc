@@ -23,7 +23,7 @@ Transaction::Transaction(Generations &generations, Kind kind)
 
 Result<void> Transaction::follow_or_build(const Snapshot &snapshot)
 {
-    if (vm_ && vm_->replica.follow(snapshot)) {
+    if (vm_ && vm_->follow(snapshot)) {
         return {};
     }
     /* There was none, or KVM cannot undo what is gone. */

@@ -76,4 +76,21 @@ TEST(LaunchTest, ACpuidPageThatIsRefusedStaysAsItWas)
     EXPECT_EQ(guest.launched(), first) << "KVM was given a copy";
 }
 
+TEST(LaunchTest, ALaunchedSpareDoesNotFollowAVcpuThatIsPluggedIn)
+{
+    Launched<SnpGuest> guest;
+    guest.generations.require_same_measurement(false);
+    guest.generations.keep_spare(true, true);
+    guest.generations.drain();
+    ASSERT_TRUE(guest.generations.spare().launched);
+    Log first = guest.launched();
+    guest.add_vcpu();
+    guest.generations.drain();
+    SpareStatus spare = guest.generations.spare();
+    EXPECT_EQ(spare.state, SpareState::Ready);
+    EXPECT_FALSE(spare.launched);
+    ASSERT_TRUE(guest.reset());
+    EXPECT_NE(guest.launched(), first) << "it is measured, too";
+}
+
 } /* namespace */

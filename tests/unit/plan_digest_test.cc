@@ -261,4 +261,38 @@ TEST(PlanDigestTest, AnotherMeasurementIsRefusedAndTheGuestKeepsItsVm)
     }
 }
 
+TEST(PlanDigestTest, APluggedVcpuIsMeasuredAnewAndNamed)
+{
+    SevGuest guest(true);
+    reset_vcpus(guest);
+    guest.launch();
+    ASSERT_TRUE(guest.recorder.first_measurement());
+    /* A spare has it measured before the vCPU comes. */
+    guest.generations.keep_spare(true);
+    guest.generations.drain();
+    guest.add_vcpu();
+    Result<Phases> done = guest.reset();
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().code, EBADMSG);
+    EXPECT_TRUE(done.error().what.contains("KVM_CREATE_VCPU 0x2"))
+        << done.error().what;
+    guest.generations.require_same_measurement(false);
+    done = guest.reset();
+    ASSERT_TRUE(done) << done.error().what;
+    EXPECT_NE(guest.generations.status().measurement,
+              guest.recorder.first_measurement());
+}
+
+TEST(PlanDigestTest, APluggedVcpuThatIsNotMeasuredIsNoReason)
+{
+    SevGuest guest(false);
+    guest.launch();
+    ASSERT_TRUE(guest.recorder.first_measurement());
+    guest.add_vcpu();
+    Result<Phases> done = guest.reset();
+    ASSERT_TRUE(done) << done.error().what;
+    EXPECT_EQ(guest.generations.status().measurement,
+              guest.recorder.first_measurement());
+}
+
 } /* namespace */
