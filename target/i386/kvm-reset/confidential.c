@@ -26,6 +26,9 @@
 #include "sysemu/kvm-reset-hook.h"
 #include "accel/kvm-reset/c_api.h"
 #include "sev.h"
+#if __has_include("kvm/tdx.h")
+#include "kvm/tdx.h"
+#endif
 
 /*
  * The new VM has all memory private, and none of what the old guest has put
@@ -78,6 +81,16 @@ static void tell_sev(bool finished)
 #endif
 }
 
+/* What the old guest asked for, a quote say, is not to reach the new one. */
+static void tell_tdx(void)
+{
+#ifdef CONFIG_TDX
+    if (is_tdx_vm()) {
+        tdx_launched_again();
+    }
+#endif
+}
+
 static bool begin_anew(void *opaque, KvmResetPhase phase, Error **errp)
 {
     KvmResetStatus status;
@@ -90,6 +103,7 @@ static bool begin_anew(void *opaque, KvmResetPhase phase, Error **errp)
     if (sev_enabled() && !sev_snp_enabled()) {
         tell_sev(status.launched);
     }
+    tell_tdx();
     return true;
 }
 
