@@ -20,6 +20,7 @@
 #include "detach.h"
 #include "generations.h"
 #include "kernel.h"
+#include "kvm_device.h"
 #include "preserve.h"
 #include "recorder.h"
 #include "registry.h"
@@ -29,6 +30,7 @@ using namespace kvm_reset;
 
 static const KvmResetTrace *trace;
 static std::string device = "/dev/kvm";
+static OpenPath open_path;
 
 namespace {
 
@@ -75,7 +77,7 @@ Registry &registry()
 }
 
 struct Instance {
-    std::unique_ptr<Kernel> kernel = make_system_kernel(device);
+    std::unique_ptr<Kernel> kernel = make_system_kernel(device, open_path);
     TraceObserver observer;
     Recorder recorder{*kernel, observer};
     Generations generations{recorder, registry()};
@@ -271,14 +273,34 @@ void kvm_reset_preserve_cancel(void)
     instance().preserve.cancel();
 }
 
+bool kvm_reset_may_detach(bool by_fd, ::Error **errp)
+{
+    return answer(instance().detach.may_detach(by_fd), errp);
+}
+
+bool kvm_reset_device_opens(::Error **errp)
+{
+    return answer(open_kvm_device(*instance().kernel), errp);
+}
+
+bool kvm_reset_is_device(int fd)
+{
+    return must_be_kvm(*instance().kernel, fd, "").has_value();
+}
+
+bool kvm_reset_detach_prepare(bool by_fd, ::Error **errp)
+{
+    return answer(instance().detach.prepare(by_fd), errp);
+}
+
 bool kvm_reset_detach(KvmResetPause *pause, ::Error **errp)
 {
     return answer(instance().detach.detach(), pause, errp);
 }
 
-bool kvm_reset_attach(KvmResetPause *pause, ::Error **errp)
+bool kvm_reset_attach(int device, KvmResetPause *pause, ::Error **errp)
 {
-    return answer(instance().detach.attach(), pause, errp);
+    return answer(instance().detach.attach(device), pause, errp);
 }
 
 bool kvm_reset_detached(void)
@@ -392,7 +414,8 @@ void kvm_reset_set_trace(const KvmResetTrace *observer)
     trace = observer;
 }
 
-void kvm_reset_set_device(const char *path)
+void kvm_reset_set_device(const char *path, int (*opener)(const char *path))
 {
     device = path;
+    open_path = opener;
 }

@@ -140,9 +140,33 @@ void kvm_reset_preserve_cancel(void);
 void kvm_reset_preserve_end(void);
 
 /**
+ * kvm_reset_may_detach - whether kvm_reset_detach() would be refused
+ * @by_fd: kvm_reset_attach() will be given a descriptor
+ *
+ * As far as that can be told without a new VM.  Opens the KVM device for it,
+ * unless @by_fd.  Changes nothing.  Under the big lock.
+ */
+bool kvm_reset_may_detach(bool by_fd, struct Error **errp);
+
+/**
+ * kvm_reset_device_opens - whether the KVM device can be opened anew, by this
+ * process as it is now.  If not, new VMs are made on the fd in use.
+ */
+bool kvm_reset_device_opens(struct Error **errp);
+
+/* kvm_reset_is_device - whether @fd is KVM's device */
+bool kvm_reset_is_device(int fd);
+
+/**
+ * kvm_reset_detach_prepare - kvm_reset_preserve_prepare(), to detach
+ * @by_fd: see kvm_reset_may_detach()
+ */
+bool kvm_reset_detach_prepare(bool by_fd, struct Error **errp);
+
+/**
  * kvm_reset_detach - takes the guest's state into memory and lets go of KVM
  *
- * After kvm_reset_preserve_prepare(), as kvm_reset_preserve(), and the vCPUs
+ * After kvm_reset_detach_prepare(), as kvm_reset_preserve(), and the vCPUs
  * may not run until kvm_reset_attach().  When it returns true, no fd or mapping
  * of KVM's is left; each number and address is kept.  What defines the VM is
  * recorded meanwhile, interrupts wait, all else that is asked of KVM fails
@@ -153,10 +177,12 @@ bool kvm_reset_detach(KvmResetPause *pause, struct Error **errp);
 /**
  * kvm_reset_attach - opens KVM again, and gives the guest a VM with its state
  *
+ * @device: an fd of the KVM device, which stays the caller's; -1: it is opened
+ *
  * As kvm_reset_preserve().  Fails if this KVM lacks what the guest needs.  On
  * failure the guest stays detached, and it may be asked again.
  */
-bool kvm_reset_attach(KvmResetPause *pause, struct Error **errp);
+bool kvm_reset_attach(int device, KvmResetPause *pause, struct Error **errp);
 
 /* kvm_reset_detached - whether the guest is; any thread */
 bool kvm_reset_detached(void);
@@ -266,10 +292,12 @@ void kvm_reset_set_trace(const KvmResetTrace *trace);
 
 /**
  * kvm_reset_set_device - the path of the KVM device; "/dev/kvm" if not set
+ * @open_path: opens a path for reading and writing, close-on-exec: an fd, or a
+ *     negative errno; any thread.  NULL: the system call does
  *
  * Copied.  Before the first ioctl.
  */
-void kvm_reset_set_device(const char *path);
+void kvm_reset_set_device(const char *path, int (*open_path)(const char *path));
 
 #ifdef __cplusplus
 }

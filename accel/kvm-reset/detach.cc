@@ -9,6 +9,7 @@
 #include <cerrno>
 
 #include "arch.h"
+#include "kvm_device.h"
 
 namespace kvm_reset {
 
@@ -32,6 +33,38 @@ static Result<HostFeatures> features_in_use(Kernel &kernel,
         }
     }
     return HostFeatures();
+}
+
+Result<void> Detach::may_detach(bool by_fd) const
+{
+    Recorder &recorder = generations_.recorder();
+    Result<void> may = generations_.can_begin();
+
+    if (may) {
+        may = GuestState::may_be_carried(recorder.quick_snapshot());
+    }
+    if (!may || by_fd) {
+        return may;
+    }
+    Result<Fd> opened = open_kvm_device(recorder.kernel());
+    if (!opened) {
+        opened.error().what +=
+            ", as kvm-attach would have to: say attach-by-fd "
+            "and give it a descriptor then";
+        return std::unexpected(opened.error());
+    }
+    return {};
+}
+
+Result<void> Detach::prepare(bool by_fd)
+{
+    Result<void> may = may_detach(by_fd);
+
+    if (!may) {
+        generations_.note_failure(may.error());
+        return may;
+    }
+    return preserve_.prepare();
 }
 
 Result<Phases> Detach::detach()
@@ -72,12 +105,12 @@ Detach::attempt_detaching(std::unique_ptr<Transaction> transaction)
     return transaction->timing();
 }
 
-Result<Phases> Detach::attach()
+Result<Phases> Detach::attach(int device)
 {
     if (!generations_.detached()) {
         return refuse(EINVAL, "the guest is not detached from KVM");
     }
-    Result<Phases> outcome = attempt_attaching();
+    Result<Phases> outcome = attempt_attaching(device);
 
     if (outcome) {
         away_.reset();
@@ -88,15 +121,11 @@ Result<Phases> Detach::attach()
 }
 
 /* First of all, since a lack of it would be told in other words later. */
-Result<void> Detach::check_features(const Snapshot &snapshot)
+Result<void> Detach::check_features(int device, const Snapshot &snapshot)
 {
     Kernel &kernel = generations_.recorder().kernel();
-    Fd system(kernel, kernel.open_kvm());
+    Result<HostFeatures> now = arch()->host_features(kernel, device);
 
-    if (!system) {
-        return fail(-system.get(), "cannot open the KVM device anew");
-    }
-    Result<HostFeatures> now = arch()->host_features(kernel, system.get());
     if (!now) {
         return std::unexpected(now.error());
     }
@@ -112,7 +141,7 @@ Result<void> Detach::check_features(const Snapshot &snapshot)
 }
 
 /* Nothing runs that could wait: the recorder is frozen all the time. */
-Result<void> Detach::build(Transaction &transaction)
+Result<void> Detach::build(Transaction &transaction, int device)
 {
     Timer timer(generations_.recorder(), "prepare",
                 transaction.timing().prepare);
@@ -120,10 +149,10 @@ Result<void> Detach::build(Transaction &transaction)
     Result<void> done = transaction.freeze();
 
     if (done) {
-        done = check_features(transaction.definition());
+        done = check_features(device, transaction.definition());
     }
     if (done) {
-        done = transaction.bring_up_to_date();
+        done = transaction.bring_up_to_date(device);
     }
     if (done) {
         done = transaction.state().adopt(away_->state,
@@ -132,10 +161,32 @@ Result<void> Detach::build(Transaction &transaction)
     return done;
 }
 
-Result<Phases> Detach::attempt_attaching()
+/* What it returns is closed when the guest has its VM. */
+static Result<Fd> device_to_attach(Kernel &kernel, int given)
 {
+    if (given < 0) {
+        Result<Fd> opened = open_kvm_device(kernel);
+        if (!opened) {
+            opened.error().what += "; kvm-attach also takes a descriptor, fd";
+        }
+        return opened;
+    }
+    if (auto is = must_be_kvm(kernel, given, "the descriptor that was given");
+        !is) {
+        return std::unexpected(is.error());
+    }
+    return duplicate_kvm_device(kernel, given);
+}
+
+Result<Phases> Detach::attempt_attaching(int given)
+{
+    Result<Fd> device = device_to_attach(generations_.recorder().kernel(),
+                                         given);
+    if (!device) {
+        return std::unexpected(device.error());
+    }
     Transaction transaction(generations_, Transaction::Kind::Preserves);
-    Result<void> done = build(transaction);
+    Result<void> done = build(transaction, device->get());
 
     if (done) {
         done = transaction.swap(SwapWay::PutBack);

@@ -26,7 +26,15 @@ public:
     {}
 
     /*
-     * Detaches the guest from KVM: after Preserve::prepare(), with the vCPUs
+     * Whether it could be, as far as that can be told without a new VM: its
+     * state can be carried, and KVM can be opened again, unless whoever has it
+     * attached gives a descriptor (@by_fd).  Changes nothing.
+     */
+    Result<void> may_detach(bool by_fd) const;
+    /* … and whatever can be done while the guest runs. */
+    Result<void> prepare(bool by_fd);
+    /*
+     * Detaches the guest from KVM: after prepare(), with the vCPUs
      * stopped and until attach() kept from running.  Its state is in memory
      * then, and nothing of KVM's is open or mapped any more.  On failure the
      * guest is on its VM as if nothing had been asked.
@@ -34,16 +42,17 @@ public:
     Result<Phases> detach();
     /*
      * Opens the KVM device, which may be another one's, and gives the guest a
-     * VM with the state that it had.  On failure it stays detached, and it
-     * may be tried again; ENOTSUP: this KVM lacks what the guest needs.
+     * VM with the state that it had; or takes @device, an fd of it, which
+     * stays the caller's.  On failure the guest stays detached, and it may be
+     * tried again; ENOTSUP: this KVM lacks what the guest needs.
      */
-    Result<Phases> attach();
+    Result<Phases> attach(int device = -1);
 
 private:
     Result<Phases> attempt_detaching(std::unique_ptr<Transaction> transaction);
-    Result<Phases> attempt_attaching();
-    Result<void> check_features(const Snapshot &snapshot);
-    Result<void> build(Transaction &transaction);
+    Result<Phases> attempt_attaching(int device);
+    Result<void> check_features(int device, const Snapshot &snapshot);
+    Result<void> build(Transaction &transaction, int device);
 
     Generations &generations_;
     Preserve &preserve_;

@@ -26,7 +26,7 @@ void Generations::exclude_with(std::function<void()> begin,
     admit_ = std::move(end);
 }
 
-Result<void> Generations::may_begin()
+Result<void> Generations::can_begin() const
 {
     if (detached_) {
         return refuse(EBUSY, "the guest is detached from KVM");
@@ -41,6 +41,14 @@ Result<void> Generations::may_begin()
         return fail(EBUSY, "the guest's launch is not finished, so there is "
                            "nothing to repeat");
     }
+    return {};
+}
+
+Result<void> Generations::may_begin()
+{
+    if (Result<void> can = can_begin(); !can) {
+        return can;
+    }
     release_old_vm();
     skipped_eventfds_.clear();
     return {};
@@ -54,10 +62,10 @@ void Generations::renew_spare()
     }
 }
 
-Result<PreparedVm> Generations::build(const Snapshot &snapshot)
+Result<PreparedVm> Generations::build(const Snapshot &snapshot, int device)
 {
     Result<Replica> built = Replica::build(recorder_.kernel(), snapshot,
-                                           vm_number_);
+                                           vm_number_, device);
     if (!built) {
         return std::unexpected(built.error());
     }

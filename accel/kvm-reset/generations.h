@@ -126,12 +126,15 @@ public:
     /* --- For transactions ------------------------------------------------ */
 
     /* Whether the guest has a VM that can be built again. */
+    Result<void> can_begin() const;
+    /* … and may be now, since nothing is left of the last one. */
     Result<void> may_begin();
 
     /* The spare, until renew_spare() says that the next one may begin. */
     std::optional<PreparedVm> take_spare() { return spare_.take(); }
     void renew_spare();
-    Result<PreparedVm> build(const Snapshot &snapshot);
+    /* @device: see Replica::build(). */
+    Result<PreparedVm> build(const Snapshot &snapshot, int device = -1);
 
     /* A VM that was created under that number is in place. */
     void settle(int vm_number, std::vector<Answer> answers);

@@ -25,6 +25,9 @@ namespace kvm_reset {
 
 class GuestState {
 public:
+    /* ENOTSUP if nobody could carry the state of such a guest. */
+    static Result<void> may_be_carried(const Definition &definition);
+
     /* @pieces has static storage and the order of putting. */
     GuestState(Kernel &kernel, std::span<const StatePiece> pieces)
         : kernel_(&kernel), pieces_(pieces)

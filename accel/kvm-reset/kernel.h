@@ -31,6 +31,8 @@ public:
 
     /* Opens the KVM device anew; the fd is close-on-exec. */
     virtual int open_kvm() = 0;
+    /* What messages call it; borrowed. */
+    virtual const char *kvm_path() { return "/dev/kvm"; }
     /*
      * A file that is of no use, to keep a number: whatever is asked of it
      * fails.  The fd is close-on-exec.
@@ -99,10 +101,15 @@ public:
     }
 };
 
+/* open() of a path for reading and writing: an fd, or a negative errno. */
+using OpenPath = int (*)(const char *path);
+
 /*
- * The kernel this process runs on.  @device is the path of the KVM device.
+ * The kernel this process runs on.  @device is the path of the KVM device,
+ * which @open_path opens; without it, the system call does.
  */
-std::unique_ptr<Kernel> make_system_kernel(std::string device);
+std::unique_ptr<Kernel> make_system_kernel(std::string device,
+                                           OpenPath open_path = nullptr);
 
 /* An owned fd: closed when it goes. */
 class Fd {

@@ -170,6 +170,9 @@ constexpr uint32_t KVM_HAS_DEVICE_ATTR = iow<kvm_device_attr>(0xe3);
 
 /* --- Flags and types of their arguments ------------------------------------ */
 
+/* KVM_GET_API_VERSION has given it since Linux 2.6.22. */
+constexpr uint32_t KVM_API_VERSION = 12;
+
 constexpr uint32_t KVM_MEM_LOG_DIRTY_PAGES = 1;
 constexpr uint32_t KVM_MEM_READONLY = 2;
 constexpr uint32_t KVM_MEM_GUEST_MEMFD = 4;

@@ -12,6 +12,7 @@
 #include <ranges>
 #include <utility>
 
+#include "kvm_device.h"
 #include "removal.h"
 
 namespace kvm_reset {
@@ -170,18 +171,20 @@ Result<void> Replica::take_away(const Entry &entry)
     return issue_removal(*kernel_, entry, fd(entry.target), this);
 }
 
-Result<void> Replica::open_system(const Snapshot &snapshot)
+Result<void> Replica::open_system(const Snapshot &snapshot, int device)
 {
     for (const Object &object : snapshot.objects) {
         if (object.kind == FdClass::Vm && taken_ < 0) {
             taken_ = object.fd;
         }
         if (object.kind == FdClass::System) {
-            int fd = kernel_->open_kvm();
-            if (fd < 0) {
-                return fail(-fd, "cannot open the KVM device anew");
+            Result<Fd> system = device < 0
+                                  ? another_kvm_device(*kernel_, object.fd)
+                                  : duplicate_kvm_device(*kernel_, device);
+            if (!system) {
+                return std::unexpected(system.error());
             }
-            fds_.emplace(object.id, Fd(*kernel_, fd));
+            fds_.emplace(object.id, std::move(*system));
         }
     }
     return {};
@@ -255,10 +258,10 @@ Result<void> Replica::follow(const Snapshot &snapshot)
 }
 
 Result<Replica> Replica::build(Kernel &kernel, const Snapshot &snapshot,
-                               int taken)
+                               int taken, int device)
 {
     Replica replica(kernel, taken);
-    Result<void> done = replica.open_system(snapshot);
+    Result<void> done = replica.open_system(snapshot, device);
 
     if (done) {
         done = replica.follow(snapshot);

@@ -23,13 +23,13 @@ namespace kvm_reset {
 class Replica {
 public:
     /*
-     * Opens the KVM device anew and replays @snapshot onto it.  @taken is the
-     * fd number under which KVM created the VM now in use (-1: the number
-     * that it has): debugfs names VMs by it, and two of one name get only one
-     * directory.
+     * Replays @snapshot onto the KVM device, opened anew or the one in use, or
+     * onto @device if that is one.  @taken is the fd number under which KVM
+     * created the VM now in use (-1: the number that it has): debugfs names
+     * VMs by it, and two of one name get only one directory.
      */
     static Result<Replica> build(Kernel &kernel, const Snapshot &snapshot,
-                                 int taken);
+                                 int taken, int device = -1);
 
     /*
      * Brings the replica up to date with what changed since.  After a failure
@@ -70,7 +70,7 @@ public:
 private:
     Replica(Kernel &kernel, int taken) : kernel_(&kernel), taken_(taken) {}
 
-    Result<void> open_system(const Snapshot &snapshot);
+    Result<void> open_system(const Snapshot &snapshot, int device);
     Result<void> forget(const Entry &entry);
     Result<void> apply(const Entry &entry);
     Result<void> create(const Entry &entry);

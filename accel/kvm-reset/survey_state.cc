@@ -167,7 +167,7 @@ Result<void> GuestState::survey_group(std::span<const StatePiece> group,
 }
 
 /* The guest's memory, or a part of it, would stay behind. */
-static Result<void> check_memory(const Definition &definition)
+Result<void> GuestState::may_be_carried(const Definition &definition)
 {
     if (definition.plan.state() != LaunchState::None) {
         return refuse(ENOTSUP, "the guest is confidential: nobody but its "
@@ -187,7 +187,7 @@ Result<void> GuestState::survey(const Definition &definition, const FdOf &fresh)
     int system = -1, vm = -1;
 
     items_.clear();
-    if (Result<void> may = check_memory(definition); !may) {
+    if (Result<void> may = may_be_carried(definition); !may) {
         return may;
     }
     for (const Object &object : definition.objects) {

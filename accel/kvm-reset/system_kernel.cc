@@ -36,7 +36,9 @@ namespace {
  */
 class SystemKernel final : public Kernel {
 public:
-    explicit SystemKernel(std::string device) : device_(std::move(device)) {}
+    SystemKernel(std::string device, OpenPath open_path)
+        : device_(std::move(device)), open_path_(open_path)
+    {}
 
     ~SystemKernel() override
     {
@@ -47,8 +49,11 @@ public:
 
     int open_kvm() override
     {
-        return result(::open(device_.c_str(), O_RDWR | O_CLOEXEC));
+        return open_path_ ? open_path_(device_.c_str())
+                          : result(::open(device_.c_str(), O_RDWR | O_CLOEXEC));
     }
+
+    const char *kvm_path() override { return device_.c_str(); }
 
     int placeholder() override { return result(::eventfd(0, EFD_CLOEXEC)); }
 
@@ -164,15 +169,17 @@ private:
     }
 
     std::string device_;
+    OpenPath open_path_;
     std::once_flag epoll_once_;
     int epoll_ = -1;
 };
 
 } /* namespace */
 
-std::unique_ptr<Kernel> make_system_kernel(std::string device)
+std::unique_ptr<Kernel> make_system_kernel(std::string device,
+                                           OpenPath open_path)
 {
-    return std::make_unique<SystemKernel>(std::move(device));
+    return std::make_unique<SystemKernel>(std::move(device), open_path);
 }
 
 } /* namespace kvm_reset */

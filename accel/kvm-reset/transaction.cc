@@ -21,7 +21,7 @@ Transaction::Transaction(Generations &generations, Kind kind)
     }
 }
 
-Result<void> Transaction::follow_or_build(const Snapshot &snapshot)
+Result<void> Transaction::follow_or_build(const Snapshot &snapshot, int device)
 {
     if (vm_ && vm_->follow(snapshot)) {
         return {};
@@ -29,7 +29,7 @@ Result<void> Transaction::follow_or_build(const Snapshot &snapshot)
     /* There was none, or KVM cannot undo what is gone. */
     vm_.reset();
     phases_.spare = false;
-    Result<PreparedVm> built = generations_.build(snapshot);
+    Result<PreparedVm> built = generations_.build(snapshot, device);
     if (!built) {
         return std::unexpected(built.error());
     }
@@ -86,9 +86,9 @@ Result<void> Transaction::freeze()
     return restartable(frozen_->blocker());
 }
 
-Result<void> Transaction::bring_up_to_date()
+Result<void> Transaction::bring_up_to_date(int device)
 {
-    Result<void> done = follow_or_build(definition_);
+    Result<void> done = follow_or_build(definition_, device);
 
     return done ? survey(definition_) : done;
 }

@@ -45,8 +45,8 @@ public:
     void exclude();
     /* Fails if something was recorded that cannot be repeated. */
     Result<void> freeze();
-    /* Without a new VM it is built now. */
-    Result<void> bring_up_to_date();
+    /* Without a new VM it is built now; on @device: see Replica::build(). */
+    Result<void> bring_up_to_date(int device = -1);
     /* @skipped: see Swap. */
     Result<void> swap(SwapWay way, std::set<int> skipped = {});
     /* Who drops what is returned waits for the old VM to be taken down. */
@@ -69,7 +69,7 @@ public:
     GuestState &state() { return *state_; }
 
 private:
-    Result<void> follow_or_build(const Snapshot &snapshot);
+    Result<void> follow_or_build(const Snapshot &snapshot, int device = -1);
     Result<void> survey(const Definition &definition);
     Result<void> attach();
     Result<void> tell_of_new_vm();

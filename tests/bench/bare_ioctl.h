@@ -28,6 +28,8 @@ public:
     {
         bare_ioctl(fd, request, arg);
         switch (request) {
+        case kvm_reset::abi::KVM_GET_API_VERSION:
+            return int(kvm_reset::abi::KVM_API_VERSION);
         case kvm_reset::abi::KVM_CREATE_VM:
         case kvm_reset::abi::KVM_CREATE_VCPU:
             return next_++;

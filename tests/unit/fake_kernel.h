@@ -118,6 +118,11 @@ public:
 
     /* What the VM was launched from, if it is confidential. */
     std::vector<std::string> launched(int fd) const;
+    /* The errno with which the KVM device opens, for this process, or 0. */
+    int device_fails = 0;
+    /* Another file has its path. */
+    bool device_is_kvm = true;
+
     /* Keys that there are for confidential VMs, and pages added in a call. */
     unsigned asids = 10;
     unsigned most_pages = 1000;

@@ -85,7 +85,11 @@ int FakeKernel::open_kvm()
     if (int code = refused(Call::Open)) {
         return -code;
     }
-    return install(make("/dev/kvm", nullptr, "kvm"));
+    if (device_fails) {
+        return -device_fails;
+    }
+    return device_is_kvm ? install(make("/dev/kvm", nullptr, "kvm"))
+                         : install(make("/dev/null", nullptr, "file"));
 }
 
 int FakeKernel::placeholder()

@@ -86,6 +86,9 @@ int FakeKernel::perform(File &file, uint32_t request, uintptr_t arg)
 
 int FakeKernel::on_system(uint32_t request, uintptr_t arg)
 {
+    if (request == KVM_GET_API_VERSION) {
+        return int(KVM_API_VERSION);
+    }
     if (request == KVM_CREATE_VM) {
         auto vm = std::make_shared<Vm>();
         vms_.push_back(vm);

@@ -54,7 +54,7 @@ TEST(LaunchTest, AfterAFailureWithoutAWayBackTheGuestMayBeResetAgain)
     EXPECT_TRUE(done.error().what.contains("old VM had to go"))
         << done.error().what;
     /* Still lost after one that failed before that point. */
-    guest.kernel.fail(FakeKernel::Call::Open, 1, EMFILE);
+    guest.kernel.fail(KVM_CREATE_VM, 1, EMFILE);
     EXPECT_FALSE(guest.reset());
     EXPECT_TRUE(guest.generations.status().lost);
     expect_reborn(guest);

@@ -54,9 +54,9 @@ protected:
         return ready ? guest.preserve.run() : std::unexpected(ready.error());
     }
 
-    Result<Phases> detach()
+    Result<Phases> detach(bool by_fd = false)
     {
-        Result<void> ready = guest.preserve.prepare();
+        Result<void> ready = guest.detach.prepare(by_fd);
         return ready ? guest.detach.detach() : std::unexpected(ready.error());
     }
 };

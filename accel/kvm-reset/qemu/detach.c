@@ -10,8 +10,11 @@
 
 #include "qemu/osdep.h"
 #include "migration/blocker.h"
+#include "monitor/monitor.h"
 #include "qapi/error.h"
 #include "qapi/qapi-commands-kvm-reset.h"
+#include "qapi/qapi-commands-misc.h"
+#include "qemu/cutils.h"
 #include "qemu/error-report.h"
 #include "qemu/timer.h"
 #include "system/cpus.h"
@@ -63,6 +66,39 @@ static bool block_migration(Error **errp)
     return migrate_add_blocker_internal(&blocker, errp) == 0;
 }
 
+/* A descriptor set that has KVM's device in it would keep KVM in use. */
+static bool no_fdset_has_kvm(Error **errp)
+{
+    g_autoptr(FdsetInfoList) sets = qmp_query_fdsets(NULL);
+
+    for (FdsetInfoList *set = sets; set; set = set->next) {
+        int64_t id = set->value->fdset_id;
+
+        for (FdsetFdInfoList *item = set->value->fds; item; item = item->next) {
+            if (kvm_reset_is_device(item->value->fd)) {
+                error_setg(errp,
+                           "the descriptor set %" PRId64
+                           " keeps the KVM device "
+                           "open: take it away with remove-fd, say "
+                           "attach-by-fd, and give kvm-attach another one",
+                           id);
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+bool kvm_reset_qemu_may_detach(bool by_fd, Error **errp)
+{
+    if (kvm_reset_is_detached()) {
+        error_setg(errp, "the guest is detached from KVM already");
+        return false;
+    }
+    return kvm_reset_may_preserve(errp) && no_fdset_has_kvm(errp) &&
+           kvm_reset_may_detach(by_fd, errp);
+}
+
 /* The vCPUs' registers are also QEMU's, so that they can be looked at. */
 static bool take_away(KvmResetPause *pause, Error **errp)
 {
@@ -75,7 +111,8 @@ static bool take_away(KvmResetPause *pause, Error **errp)
     return detached;
 }
 
-KvmDetachTimes *qmp_kvm_detach(bool has_check, bool check, Error **errp)
+KvmDetachTimes *qmp_kvm_detach(bool has_check, bool check, bool has_by_fd,
+                               bool by_fd, Error **errp)
 {
     Error *err = NULL;
     KvmDetachTimes *answer;
@@ -89,7 +126,7 @@ KvmDetachTimes *qmp_kvm_detach(bool has_check, bool check, Error **errp)
     if (!kvm_reset_may_preserve(errp) || !block_migration(errp)) {
         return NULL;
     }
-    if (!kvm_reset_preserve_prepare(&err)) {
+    if (!no_fdset_has_kvm(&err) || !kvm_reset_detach_prepare(by_fd, &err)) {
         migrate_del_blocker(&blocker);
         kvm_reset_error_end(errp, err, "the guest keeps its VM");
         return NULL;
@@ -130,7 +167,37 @@ KvmDetachTimes *qmp_kvm_detach(bool has_check, bool check, Error **errp)
 
 /* --- Attaching ------------------------------------------------------------ */
 
-KvmAttachTimes *qmp_kvm_attach(Error **errp)
+/* The caller's, from whoever speaks to this monitor or from a set. */
+static int take_descriptor(const char *name, Error **errp)
+{
+    int fd;
+
+    if (!strstart(name, "/dev/fdset/", NULL)) {
+        return monitor_get_fd(monitor_cur(), name, errp);
+    }
+    fd = qemu_open(name, O_RDWR, errp);
+    if (fd >= 0) {
+        monitor_fdset_dup_fd_remove(fd);
+    }
+    return fd;
+}
+
+static void attach(const char *name, KvmResetPause *pause, Error **errp)
+{
+    int fd = name ? take_descriptor(name, errp) : -1;
+
+    if (name && fd < 0) {
+        return;
+    }
+    kvm_reset_preserving = true;
+    kvm_reset_attach(fd, pause, errp);
+    kvm_reset_preserving = false;
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
+KvmAttachTimes *qmp_kvm_attach(const char *fd, Error **errp)
 {
     Error *err = NULL;
     KvmAttachTimes *answer;
@@ -141,9 +208,7 @@ KvmAttachTimes *qmp_kvm_attach(Error **errp)
         error_setg(errp, "the guest is not detached from KVM");
         return NULL;
     }
-    kvm_reset_preserving = true;
-    kvm_reset_attach(&pause, &err);
-    kvm_reset_preserving = false;
+    attach(fd, &pause, &err);
     if (err) {
         kvm_reset_error_end(errp, err, "the guest stays detached");
         return NULL;

@@ -10,6 +10,7 @@
 #include "qapi/qapi-types-kvm-reset.h"
 #include "qom/object.h"
 #include "hw/boards.h"
+#include "monitor/monitor.h"
 #include "system/accel-blocker.h"
 #include "system/kvm.h"
 #include "system/system.h"
@@ -38,6 +39,21 @@ static void on_step(const char *name, const char *what, uint64_t ns)
     trace_kvm_reset_step(name, what, ns);
 }
 
+/*
+ * Also of a descriptor set, which does not count what is opened here: it is
+ * not closed by qemu_close(), or takes the place of another fd.
+ */
+static int open_path(const char *path)
+{
+    int fd = qemu_open(path, O_RDWR, NULL);
+
+    if (fd < 0) {
+        return -errno;
+    }
+    monitor_fdset_dup_fd_remove(fd);
+    return fd;
+}
+
 void kvm_reset_init(const char *device)
 {
     static const KvmResetTrace trace = {
@@ -47,7 +63,7 @@ void kvm_reset_init(const char *device)
         .step = on_step,
     };
 
-    kvm_reset_set_device(device);
+    kvm_reset_set_device(device, open_path);
     kvm_reset_set_trace(&trace);
     kvm_reset_exclude_with(accel_ioctl_inhibit_begin, accel_ioctl_inhibit_end);
 }

@@ -31,6 +31,9 @@ struct KvmResetDurations;
 void kvm_reset_qapi_durations(struct KvmResetDurations *to,
                               const KvmResetTimes *from);
 
+/* Whether kvm-detach would be refused: see kvm_reset_may_detach(). */
+bool kvm_reset_qemu_may_detach(bool by_fd, struct Error **errp);
+
 /* Without KVM for a while; in a QEMU that may have never had it. */
 bool kvm_reset_is_detached(void);
 

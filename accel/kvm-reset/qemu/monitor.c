@@ -107,6 +107,28 @@ static strList *hook_names(void)
     return names;
 }
 
+static char *text_of(Error *err)
+{
+    char *text = err ? g_strdup(error_get_pretty(err)) : NULL;
+
+    error_free(err);
+    return text;
+}
+
+/* Who is detached does not even open KVM: somebody may be replacing it. */
+static void tell_of_device(KvmResetInfo *info)
+{
+    Error *err = NULL;
+
+    info->detachable = kvm_reset_qemu_may_detach(false, &err);
+    info->detach_reason = text_of(err);
+    if (!info->detached) {
+        err = NULL;
+        kvm_reset_device_opens(&err);
+        info->device_error = text_of(err);
+    }
+}
+
 KvmResetInfo *qmp_query_kvm_reset(Error **errp)
 {
     KvmResetInfo *info = g_new0(KvmResetInfo, 1);
@@ -115,6 +137,7 @@ KvmResetInfo *qmp_query_kvm_reset(Error **errp)
 
     if (!kvm_enabled()) {
         info->reason = g_strdup("KVM is not in use");
+        info->detach_reason = g_strdup(info->reason);
         info->spare = g_new0(KvmResetSpare, 1);
         return info;
     }
@@ -122,6 +145,7 @@ KvmResetInfo *qmp_query_kvm_reset(Error **errp)
     info->restartable = status.restartable;
     info->detached = kvm_reset_detached();
     info->reason = as_glib(why_not);
+    tell_of_device(info);
     info->generation = status.generation;
     info->aborted = status.aborted;
     info->journal_entries = status.entries;
@@ -149,6 +173,12 @@ void hmp_info_kvm_reset(Monitor *mon, const QDict *qdict)
     monitor_printf(mon, "restartable: %s%s%s\n",
                    info->restartable ? "yes" : "no", info->reason ? ", " : "",
                    info->reason ?: "");
+    monitor_printf(mon, "detachable: %s%s%s\n", info->detachable ? "yes" : "no",
+                   info->detach_reason ? ", " : "", info->detach_reason ?: "");
+    if (info->device_error) {
+        monitor_printf(mon, "new VMs are made on the KVM fd in use: %s\n",
+                       info->device_error);
+    }
     monitor_printf(mon, "generation: %" PRIu64 " (%" PRIu64 " failed)\n",
                    info->generation, info->aborted);
     monitor_printf(mon, "journal: %" PRIu64 " entries, %" PRIu64 " bytes\n",

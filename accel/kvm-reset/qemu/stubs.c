@@ -57,6 +57,7 @@ KvmResetInfo *qmp_query_kvm_reset(Error **errp)
     KvmResetInfo *info = g_new0(KvmResetInfo, 1);
 
     info->reason = g_strdup("this target has no KVM");
+    info->detach_reason = g_strdup(info->reason);
     info->spare = g_new0(KvmResetSpare, 1);
     return info;
 }
@@ -72,13 +73,14 @@ bool kvm_reset_may_run(void)
     return true;
 }
 
-KvmDetachTimes *qmp_kvm_detach(bool has_check, bool check, Error **errp)
+KvmDetachTimes *qmp_kvm_detach(bool has_check, bool check, bool has_by_fd,
+                               bool by_fd, Error **errp)
 {
     error_setg(errp, "this target has no KVM");
     return NULL;
 }
 
-KvmAttachTimes *qmp_kvm_attach(Error **errp)
+KvmAttachTimes *qmp_kvm_attach(const char *fd, Error **errp)
 {
     error_setg(errp, "this target has no KVM");
     return NULL;
