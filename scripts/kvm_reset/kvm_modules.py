@@ -19,7 +19,8 @@ class ModuleError(Exception):
 def is_kvms(target: str) -> bool:
     """Whether that is what /proc says of a file of KVM's."""
     return target.startswith(('/dev/kvm', 'anon_inode:kvm-',
-                              'anon_inode:[kvm-'))
+                              'anon_inode:[kvm-')) or \
+        target.removesuffix(' (deleted)').endswith('/dev/kvm')    # a chroot's
 
 
 def holds_kvm(process: Path) -> bool:

@@ -12,6 +12,7 @@ import stat
 import struct
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Optional
@@ -23,6 +24,12 @@ from .qmp import Gone, Monitor, QmpError
 # For what QEMU answers at once, and for what takes it its time; seconds.
 PATIENCE = 10.0
 LONG_PATIENCE = 120.0
+
+KVM = '/dev/kvm'
+# What QEMU calls the descriptor that it is given.
+FD_NAME = 'kvm-module-swap'
+# In QEMU's words.
+CANNOT_OPEN = 'cannot open the KVM device'
 
 EPILOG = """\
 Nothing is done if a guest cannot be detached, or another process has KVM open;
@@ -61,17 +68,18 @@ class Guest:
         self.qmp: Optional[Monitor] = None
         self.concerned = True    # it has, or had, a KVM VM
         self.detached = False
+        self.by_fd = False       # it cannot open KVM itself
         self.pause = 0
 
     def __str__(self) -> str:
         return f'{self.name} ({self.pid})' if self.pid else self.path
 
     def ask(self, command: str, patience: float = PATIENCE,
-            **arguments: Any) -> Any:
+            fds: Sequence[int] = (), **arguments: Any) -> Any:
         assert self.qmp
         self.qmp.timeout = patience
         try:
-            return self.qmp.command(command, **arguments)
+            return self.qmp.command(command, fds, **arguments)
         except (Gone, QmpError) as error:
             raise Failure(f'{self}: {error}') from None
 
@@ -96,18 +104,48 @@ class Guest:
                           'is without kvm-reset, or an older one')
         info = self.ask('query-kvm-reset')
         self.detached = info['detached']
+        self.by_fd = 'device-error' in info
         if not self.detached:
-            self.ask('kvm-detach', LONG_PATIENCE, check=True)
+            self.ask_to_detach(check=True)
+
+    def ask_to_detach(self, **arguments: Any) -> Any:
+        if self.by_fd:
+            arguments['attach-by-fd'] = True
+        return self.ask('kvm-detach', LONG_PATIENCE, **arguments)
 
     def detach(self) -> None:
         if not self.detached:
-            times = self.ask('kvm-detach', LONG_PATIENCE)
+            times = self.ask_to_detach()
             self.detached = True
             say(f'{self}: detached in {milliseconds(times["total-ns"])}, '
                 f'{times["bytes"]} bytes of state')
 
+    def attach_by_fd(self) -> Any:
+        try:
+            fd = os.open(KVM, os.O_RDWR | os.O_CLOEXEC)
+        except OSError as error:
+            raise Failure(f'{self}: cannot open {KVM} for it: '
+                          f'{error.strerror}') from None
+        try:
+            self.ask('getfd', fds=[fd], fdname=FD_NAME)
+        finally:
+            os.close(fd)
+        return self.ask('kvm-attach', LONG_PATIENCE, fd=FD_NAME)
+
+    def ask_to_attach(self) -> Any:
+        if self.by_fd:
+            return self.attach_by_fd()
+        try:
+            return self.ask('kvm-attach', LONG_PATIENCE)
+        except Failure as failure:
+            # Whether it could was not asked of one that was detached before,
+            # and the device may have other rights now.
+            if CANNOT_OPEN not in str(failure):
+                raise
+        return self.attach_by_fd()
+
     def attach(self) -> None:
-        times = self.ask('kvm-attach', LONG_PATIENCE)
+        times = self.ask_to_attach()
         self.detached = False
         self.pause = times['pause-ns']
         say(f'{self}: attached in {milliseconds(times["total-ns"])}, '

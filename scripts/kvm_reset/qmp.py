@@ -5,6 +5,7 @@ ours."""
 import json
 import socket
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +69,13 @@ class Monitor:
         line, self.heard = self.heard.split(b'\n', 1)
         return json.loads(line)
 
-    def send(self, name: str, **arguments: Any) -> None:
-        """Without waiting for the answer."""
+    def send(self, name: str, fds: Sequence[int] = (),
+             **arguments: Any) -> None:
+        """Without waiting for the answer. @fds come along, for getfd."""
         text = json.dumps({'execute': name, 'arguments': arguments})
         try:
+            if fds:
+                socket.send_fds(self.channel, [b' '], list(fds))
             self.channel.sendall(text.encode() + b'\n')
         except OSError as error:
             raise Gone('QEMU ended') from error
@@ -88,8 +92,9 @@ class Monitor:
             else:
                 return answer['return']
 
-    def command(self, name: str, **arguments: Any) -> Any:
-        self.send(name, **arguments)
+    def command(self, name: str, fds: Sequence[int] = (),
+                **arguments: Any) -> Any:
+        self.send(name, fds, **arguments)
         try:
             return self.answer()
         except QmpError as error:

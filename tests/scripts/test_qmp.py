@@ -2,6 +2,7 @@
 """The client of QEMU's monitor, and a QEMU that says what a test wants."""
 
 import json
+import os
 import socket
 import sys
 import tempfile
@@ -55,6 +56,24 @@ class Qmp(unittest.TestCase):
         self.assertEqual(self.asked, [
             {'execute': 'qmp_capabilities', 'arguments': {}},
             {'execute': 'migrate', 'arguments': {'uri': 'x'}}])
+
+    def test_descriptors_come_before_the_command(self) -> None:
+        monitor = self.monitor()
+        ours, theirs = socket.socketpair()
+        self.addCleanup(ours.close)
+        self.addCleanup(theirs.close)
+        monitor.channel.close()
+        monitor.channel = ours
+        with tempfile.TemporaryFile() as file:
+            monitor.send('getfd', [file.fileno()], fdname='a')
+            data, fds, _, _ = socket.recv_fds(theirs, 4096, 4)
+            same = [os.path.sameopenfile(fd, file.fileno()) for fd in fds]
+            for fd in fds:
+                os.close(fd)
+        self.assertEqual(same, [True])
+        data += theirs.recv(4096)
+        self.assertEqual(json.loads(data), {'execute': 'getfd',
+                                            'arguments': {'fdname': 'a'}})
 
     def test_an_error_names_the_command(self) -> None:
         monitor = self.monitor(
