@@ -77,6 +77,14 @@ class Result(unittest.TestResult):
             self.say(event='end', name=str(test), outcome='failed',
                      reason=self._outcome[1], seconds=0)
 
+    def addSubTest(self, test: Any, subtest: Any, err: Any) -> None:
+        """Called for each part that failed, and for the others after them."""
+        super().addSubTest(test, subtest, err)
+        if err and self._outcome[0] != 'failed':
+            told = self.failures if issubclass(err[0], test.failureException) \
+                else self.errors
+            self.failed(told[-1][1], err[1])
+
     def addSkip(self, test: Any, reason: str) -> None:
         super().addSkip(test, reason)
         self._outcome = ('skipped', reason)

@@ -161,8 +161,10 @@ class Runner(unittest.TestCase):
         with mock.patch.dict(sys.modules, stubs), \
                 mock.patch.object(sys, 'path', path):
             import run    # pylint: disable=import-outside-toplevel
+            import worker    # pylint: disable=import-outside-toplevel
             from kvm_reset_test import KvmResetTest
         cls.run_py = run
+        cls.worker = worker
 
         class Two(KvmResetTest):
             def test_a(self) -> None:
@@ -213,6 +215,33 @@ class Runner(unittest.TestCase):
             self.assertEqual([(r.name, r.outcome) for r in told],
                              [('two.a', 'skipped'), ('two.b', 'skipped')])
             self.assertIn('no time was left', told[0].reason)
+
+    def test_a_part_of_a_test_that_fails_fails_the_test(self) -> None:
+        class Parts(unittest.TestCase):
+            def test_second(self) -> None:
+                for part in (1, 2, 3):
+                    with self.subTest(part):
+                        self.assertNotEqual(part, 2)
+
+            def test_error(self) -> None:
+                with self.subTest():
+                    raise OSError('no such guest')
+
+            def test_none(self) -> None:
+                with self.subTest():
+                    pass
+
+        out = io.StringIO()
+        with tempfile.TemporaryDirectory() as name:
+            unittest.TestLoader().loadTestsFromTestCase(Parts).run(
+                self.worker.Result(out, Path(name)))
+        ends = [json.loads(line) for line in out.getvalue().splitlines()
+                if '"end"' in line]
+        self.assertEqual([(end['name'].split('.')[1], end['outcome'])
+                          for end in ends],
+                         [('error', 'failed'), ('none', 'passed'),
+                          ('second', 'failed')])
+        self.assertIn('no such guest', ends[0]['reason'])
 
 
 if __name__ == '__main__':
