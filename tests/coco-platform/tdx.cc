@@ -64,7 +64,8 @@ int capabilities(kvm_tdx_cmd *cmd)
 
 /*
  * Each entry is one that the module can configure, and the guest's physical
- * addresses have 48 or 52 bits; 0 is all that an ordinary CPU says of that.
+ * addresses have 48 or 52 bits, or as many as this CPU says, which is none of
+ * a TDX host's: QEMU hands that on.
  */
 int check_cpuid(uint64_t at, uint32_t count)
 {
@@ -76,21 +77,25 @@ int check_cpuid(uint64_t at, uint32_t count)
     if (int ret = known.get_supported(); ret != 0) {
         return ret;
     }
-    uint32_t bits = ~0u;
+    auto guest_bits = [](const kvm_cpuid_entry2 &entry) {
+        return entry.eax >> 16 & 0xff;
+    };
+    bool told = false;
     for (const kvm_cpuid_entry2 &entry : entries) {
-        bool found = std::ranges::any_of(
+        auto host = std::ranges::find_if(
             known.entries(), [&entry](const kvm_cpuid_entry2 &other) {
                 return other.function == entry.function &&
                        other.index == entry.index;
             });
-        if (!found) {
+        if (host == known.entries().end()) {
             return -EINVAL;
         }
         if (entry.function == kAddressSizes) {
-            bits = entry.eax >> 16 & 0xff;
+            uint32_t bits = guest_bits(entry);
+            told = bits == 48 || bits == 52 || bits == guest_bits(*host);
         }
     }
-    return bits == 0 || bits == 48 || bits == 52 ? 0 : -EINVAL;
+    return told ? 0 : -EINVAL;
 }
 
 int init_vm(Vm *vm, kvm_tdx_cmd *cmd)

@@ -134,7 +134,7 @@ TEST(Tdx, InitVmTakesNoLeafThatItDoesNotKnow)
     TdxVm vm;
     ASSERT_TRUE(vm.good);
     EXPECT_EQ(-EINVAL, vm.init_with({.function = 1})) << "no 0x80000008";
-    EXPECT_EQ(-EINVAL, vm.init_with({.function = 0x80000008, .eax = 40 << 16}));
+    EXPECT_EQ(-EINVAL, vm.init_with({.function = 0x80000008, .eax = 44 << 16}));
     EXPECT_EQ(-EINVAL, vm.init_with({.function = 0x80ffffff}));
     EXPECT_EQ(0, vm.init());
 }
