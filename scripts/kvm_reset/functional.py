@@ -69,7 +69,8 @@ class Functional:
                                    *words)], PATIENCE if self.on else math.inf)
         # 1: a test failed, which its result says.
         self.status = self.status if status in (0, 1) else status
-        if path.exists():
+        # A runner that found nothing left to do has only shown that it lives.
+        if path.exists() and path.stat().st_size:
             for result in read(path):
                 self.results[result.name] = result
 
