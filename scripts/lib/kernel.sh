@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
 #
-# Debian's Linux (6.12, or 7.3 when asked for) and its busybox, for the appliance and for the small
-# guest, and headers, for the catalogue's test: downloaded and unpacked, never installed. Sourced after
-# common.sh.
+# Debian's Linux (6.12, or 7.3 when asked for) and its busybox, for the appliance
+# and for the small guest, and headers, for the catalogue's test: downloaded and
+# unpacked, never installed. Sourced after common.sh.
 
 # What KVM must be built with; 6.1 of Debian 12, for one, lacks most of it.
 KR_KERNEL_NEEDS="KVM_AMD KVM_XEN KVM_HYPERV KVM_SMM KVM_PRIVATE_MEM"
