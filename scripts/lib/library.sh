@@ -49,3 +49,24 @@ library_build() {
 library_targets() {
     ninja -C "$1" -t targets all | sed -nE "s#^($2): .*_LINKER\$#\1#p"
 }
+
+# library_tool NAME: a program for people, built if need be; $KR_TOOL is its path
+# then. It needs less than all of LIBRARY_PACKAGES.
+library_tool() {
+    local dir=$KR_BUILD/tools log=$KR_BUILD/tools.log
+    # libgtest-dev: the same meson project has the tests.
+    install_packages g++ pkgconf libglib2.0-dev meson/backports ninja-build \
+        ccache libgtest-dev
+    require_space "$KR_BUILD" 100
+    mkdir -p "$KR_BUILD"
+    # Two at once would write the same directory.
+    exec 8>"$KR_BUILD/tools.lock"
+    flock 8
+    [ -x "$dir/$1" ] || say "building $1"
+    (library_build "$dir" "$1") >"$log" 2>&1 ||
+        die "cannot build $1: $(grep -m 1 -E 'ERROR|error: |has no program' \
+            "$log"); see $log"
+    exec 8>&-
+    # shellcheck disable=SC2034  # the caller's
+    KR_TOOL=$dir/$1
+}

@@ -2,95 +2,33 @@
 """kvm-reset-measure: on real firmware against digests that another tool made
 and against a second implementation; on bad input against its manners."""
 
-import functools
 import hashlib
 import json
 import os
 import struct
 import subprocess
-import tempfile
 import unittest
 import uuid
 from pathlib import Path
 
 import launch_reference as reference
-
-TOP = Path(__file__).resolve().parents[2]
+from debian_firmware import AMDSEV, OVMF, firmware, need
+from owner_tool import BUILD, KERNEL, OwnerTool, build
 
 EPYC, ROME, MILAN = 0x800f12, 0x830f10, 0xa00f11
 
-KNOWN_OVMF = '7b456907dd0786d415999e801a1ac4637b8ed4d7cf5378cfc6edbe5e574dd773'
-KNOWN_AMDSEV = \
-    '3e4fd0b3fe3b2dbe481c3d9e99418a034174f26cbe1f55aa212b0f18c12d2d6f'
-
-
-# As much of a bzImage as QEMU looks at.
-KERNEL = bytes(0x202) + b'HdrS' + bytes(1000)
-
-PROGRAM = Path(os.environ.get('KVM_RESET_BUILD') or TOP / 'build',
-               'measure/kvm-reset-measure')
-
 
 def setUpModule() -> None:
-    """Builds it; what it says then is what the user would see."""
-    script = TOP / 'scripts/kvm-reset-measure'
-    done = subprocess.run([script, '--help'], capture_output=True, text=True)
-    if done.returncode or not done.stdout.startswith('usage: '):
-        raise RuntimeError(done.stderr.strip() or done.stdout)
+    build('kvm-reset-measure')
 
 
-@functools.cache
-def firmware(name: str) -> tuple[Path | None, str]:
-    """Where it is, or why it is not there."""
-    done = subprocess.run(
-        ['bash', '-c', 'set -euo pipefail; . "$1/scripts/lib/common.sh"; '
-         '. "$1/scripts/lib/firmware.sh"; firmware "$2"', 'test_measure.py',
-         str(TOP), name], capture_output=True, text=True)
-    if done.returncode:
-        return None, done.stderr.strip().splitlines()[-1]
-    return Path(done.stdout.strip()), ''
-
-
-def need(name: str, sha256: str = '') -> Path:
-    path, why = firmware(name)
-    if path is None:
-        raise unittest.SkipTest(f'no firmware {name}: {why}')
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if sha256 and found != sha256:
-        raise unittest.SkipTest(f'{path.name} is another version than the one '
-                                f'whose digest is known: {found}')
-    return path
-
-
-class Measure(unittest.TestCase):
-    def setUp(self) -> None:
-        scratch = tempfile.TemporaryDirectory(prefix='kvm-reset.')
-        self.addCleanup(scratch.cleanup)
-        self.scratch = Path(scratch.name)
-
-    def put(self, name: str, data: bytes) -> Path:
-        path = self.scratch / name
-        path.write_bytes(data)
-        return path
-
-    def run_it(self, *words: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [PROGRAM, *map(str, words)], capture_output=True, text=True)
+class Measure(OwnerTool):
+    name = 'kvm-reset-measure'
 
     def digest(self, tee: str, ovmf: Path, *words: object) -> str:
-        done = self.run_it('--tee', tee, '--ovmf', ovmf, *words)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual(done.stderr, '')
-        self.assertTrue(done.stdout.endswith('\n'))
-        return done.stdout[:-1]
-
-    def assert_dies(self, *words: object, says: str) -> None:
-        done = self.run_it(*words)
-        self.assertEqual((done.returncode, done.stdout), (1, ''))
-        lines = done.stderr.splitlines()
-        self.assertEqual(len(lines), 1, done.stderr)
-        self.assertTrue(lines[0].startswith('kvm-reset-measure: error: '))
-        self.assertIn(says, lines[0])
+        answer = self.says('--tee', tee, '--ovmf', ovmf, *words)
+        self.assertTrue(answer.endswith('\n'))
+        return answer[:-1]
 
 
 class KnownDigests(Measure):
@@ -98,7 +36,7 @@ class KnownDigests(Measure):
 
     def test_snp_of_debians_ovmf(self) -> None:
         self.assertEqual(
-            self.digest('snp', need('ovmf', KNOWN_OVMF), '--vcpus', 2,
+            self.digest('snp', need('ovmf', OVMF), '--vcpus', 2,
                         '--vcpu-type', 'EPYC-v4', '--guest-features', '0x1'),
             'a5b54e62ae971b58274dd24cc6c47b842662617036e7bd67d7326c07ac6363f3'
             '5399ef933330a5ea160cead90a00603f')
@@ -106,14 +44,14 @@ class KnownDigests(Measure):
     def test_sev_es_of_debians_ovmf(self) -> None:
         for features in ([], ['--guest-features', '0x1']):
             self.assertEqual(
-                self.digest('sev-es', need('ovmf', KNOWN_OVMF), '--vcpus', 2,
+                self.digest('sev-es', need('ovmf', OVMF), '--vcpus', 2,
                             '--vcpu-type', 'EPYC-v4', *features),
                 '5b1d28d8e8b3c2c9939d39bf18a7f05b16935279425c1c1e1ab19109acca'
                 '9ffd')
 
     def test_sev_of_debians_ovmf(self) -> None:
-        self.assertEqual(self.digest('sev', need('ovmf', KNOWN_OVMF)),
-                         KNOWN_OVMF)
+        self.assertEqual(self.digest('sev', need('ovmf', OVMF)),
+                         OVMF)
 
     def kernel(self) -> list[object]:
         # Its kernel is two bytes, which QEMU would not boot.
@@ -122,7 +60,7 @@ class KnownDigests(Measure):
 
     def test_snp_with_kernel_hashes(self) -> None:
         self.assertEqual(
-            self.digest('snp', need('amdsev', KNOWN_AMDSEV), '--vcpus', 4,
+            self.digest('snp', need('amdsev', AMDSEV), '--vcpus', 4,
                         '--vcpu-type', 'EPYC-v4', '--guest-features', '0x1',
                         *self.kernel()),
             '326a87bbb5cbcb7dda2fcaf33090d24ab0c932c566b72a4f48af0d18832e3e0a'
@@ -130,7 +68,7 @@ class KnownDigests(Measure):
 
     def test_sev_with_kernel_hashes(self) -> None:
         self.assertEqual(
-            self.digest('sev', need('amdsev', KNOWN_AMDSEV), '--vcpus', 4,
+            self.digest('sev', need('amdsev', AMDSEV), '--vcpus', 4,
                         '--vcpu-type', 'EPYC-v4', '--guest-features', '0x1',
                         *self.kernel()),
             'cf5c3c26755b65b869fa56690405003d89c38f4a9bff28ad9e40098a7b7c23'
@@ -471,7 +409,7 @@ class BadInput(Measure):
         image = self.put('image', bytes(4096))
         with open('/dev/full', 'w') as full:
             done = subprocess.run(
-                [PROGRAM, '--tee', 'sev', '--ovmf', image], stdout=full,
+                [BUILD / 'tools' / self.name, '--tee', 'sev', '--ovmf', image], stdout=full,
                 stderr=subprocess.PIPE, text=True)
         self.assertEqual(done.returncode, 1)
         self.assertIn('cannot write the answer', done.stderr)

@@ -6,9 +6,6 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <memory>
-#include <string>
-#include <vector>
 
 #include "cpu_signature.h"
 #include "launch_checks.h"
@@ -19,109 +16,6 @@ using namespace kvm_reset;
 
 namespace {
 
-struct CloseFile {
-    void operator()(FILE *file) const { fclose(file); }
-};
-using File = std::unique_ptr<FILE, CloseFile>;
-
-Result<File> open_file(const char *option, const std::string &path)
-{
-    File file(fopen(path.c_str(), "rbe"));
-    if (!file) {
-        return fail(errno, "cannot open --%s %s", option, path.c_str());
-    }
-    return file;
-}
-
-/* Hands @path to @take in pieces; stops early when it returns false. */
-template <class Take>
-Result<void> read_file(const char *option, const std::string &path, Take take)
-{
-    std::vector<uint8_t> buffer(1 << 16);
-    auto file = open_file(option, path);
-
-    if (!file) {
-        return std::unexpected(file.error());
-    }
-    while (size_t n = fread(buffer.data(), 1, buffer.size(), file->get())) {
-        if (!take(Bytes(buffer).first(n))) {
-            return {};
-        }
-    }
-    if (ferror(file->get())) {
-        return fail(errno, "cannot read --%s %s", option, path.c_str());
-    }
-    return {};
-}
-
-Result<std::vector<uint8_t>> read_firmware(const std::string &path)
-{
-    /* One byte more is enough to see that it is too large. */
-    constexpr size_t enough = (16 << 20) + 1;
-    std::vector<uint8_t> image;
-
-    auto done = read_file("ovmf", path, [&](Bytes piece) {
-        image.insert(image.end(), piece.begin(), piece.end());
-        return image.size() < enough;
-    });
-    if (!done) {
-        return std::unexpected(done.error());
-    }
-    return image;
-}
-
-Result<void> check_kernel_file(const std::string &path)
-{
-    std::vector<uint8_t> beginning;
-
-    auto done = read_file("kernel", path, [&](Bytes piece) {
-        beginning.insert(beginning.end(), piece.begin(), piece.end());
-        return beginning.size() < kernel_header_size;
-    });
-    if (done) {
-        done = check_kernel(beginning);
-        if (!done) {
-            done.error().what = "--kernel " + path + ": " + done.error().what;
-        }
-    }
-    return done;
-}
-
-Result<Digest> hash_file(const char *option, const std::string &path)
-{
-    Hash hash(HashKind::Sha256);
-
-    auto done = read_file(option, path, [&](Bytes piece) {
-        hash.update(piece);
-        return true;
-    });
-    if (!done) {
-        return std::unexpected(done.error());
-    }
-    return hash.digest();
-}
-
-Result<KernelHashes> hash_kernel(const MeasureOptions &options)
-{
-    KernelHashes hashes;
-
-    auto kernel = hash_file("kernel", *options.kernel);
-    if (!kernel) {
-        return std::unexpected(kernel.error());
-    }
-    hashes.kernel = *kernel;
-    hashes.initrd = Hash::of(HashKind::Sha256, {});
-    if (options.initrd) {
-        auto initrd = hash_file("initrd", *options.initrd);
-        if (!initrd) {
-            return std::unexpected(initrd.error());
-        }
-        hashes.initrd = *initrd;
-    }
-    hashes.cmdline = cmdline_hash(options.append.value_or(""));
-    return hashes;
-}
-
 void note(const char *text)
 {
     fprintf(stderr, "kvm-reset-measure: note: %s\n", text);
@@ -129,7 +23,7 @@ void note(const char *text)
 
 Result<Digest> measure(const MeasureOptions &options)
 {
-    auto firmware = read_firmware(options.ovmf);
+    auto firmware = read_whole({"--ovmf", options.ovmf}, most_firmware);
     if (!firmware) {
         return std::unexpected(firmware.error());
     }
@@ -143,17 +37,17 @@ Result<Digest> measure(const MeasureOptions &options)
         .tdx_pages = options.tdx_pages,
         .kernel = {},
     };
-    if (options.kernel && options.tee == Tee::Tdx) {
+    if (options.files.kernel && options.tee == Tee::Tdx) {
         note("MRTD does not cover --kernel, --initrd and --append: RTMR[1] and "
              "RTMR[2] do, once the firmware has started");
-    } else if (options.kernel) {
+    } else if (options.files.kernel) {
         if (options.launch_checks) {
-            auto good = check_kernel_file(*options.kernel);
+            auto good = check_kernel_file(options.files);
             if (!good) {
                 return std::unexpected(good.error());
             }
         }
-        auto hashes = hash_kernel(options);
+        auto hashes = hash_kernel(options.files);
         if (!hashes) {
             return std::unexpected(hashes.error());
         }
@@ -187,7 +81,8 @@ void print_json(const MeasureOptions &options, const Digest &digest)
                (unsigned long long)options.sev_features);
     }
     if (options.tee != Tee::Tdx) {
-        printf(", \"kernel_hashes\": %s", options.kernel ? "true" : "false");
+        printf(", \"kernel_hashes\": %s",
+               options.files.kernel ? "true" : "false");
     }
     puts("}");
 }

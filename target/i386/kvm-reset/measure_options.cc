@@ -7,11 +7,9 @@
 #include "measure_options.h"
 
 #include <cerrno>
-#include <charconv>
-#include <map>
 #include <string_view>
 
-#include "cpu_signature.h"
+#include "guest_options.h"
 #include "vmsa.h"
 
 namespace kvm_reset {
@@ -81,137 +79,30 @@ static constexpr std::string_view with_value[] = {
 static constexpr std::string_view without_value[] = {
     "legacy-vm-type", "no-launch-checks", "json", "help", "list-vcpu-types"};
 
-/* What was said, by name; of flags the value is empty. */
-using Said = std::map<std::string, std::string, std::less<>>;
-
-static bool is_one_of(std::string_view name,
-                      std::span<const std::string_view> names)
+static Result<uint32_t> read_signature(const OptionWords &said, Tee tee)
 {
-    for (std::string_view other : names) {
-        if (name == other) {
-            return true;
-        }
+    auto signature = signature_option(said);
+
+    if (!signature) {
+        return std::unexpected(signature.error());
     }
-    return false;
-}
-
-static Result<Said> read_words(std::span<char *const> arguments)
-{
-    Said said;
-
-    for (size_t i = 0; i < arguments.size(); i++) {
-        std::string_view word = arguments[i];
-        if (word == "-h") {
-            word = "--help";
-        }
-        const size_t equals = word.find('=');
-        const std::string name(
-            word.substr(0, equals).substr(std::min<size_t>(2, word.size())));
-        const bool takes_value = is_one_of(name, with_value);
-
-        if (!word.starts_with("--") ||
-            (!takes_value && !is_one_of(name, without_value))) {
-            return refuse(EINVAL,
-                          "there is no option '%s': --help says which are",
-                          arguments[i]);
-        }
-        if (said.contains(name)) {
-            return refuse(EINVAL, "--%s is given twice", name.c_str());
-        }
-        if (!takes_value) {
-            if (equals != word.npos) {
-                return refuse(EINVAL, "--%s takes no value", name.c_str());
-            }
-            said[name] = "";
-        } else if (equals != word.npos) {
-            said[name] = word.substr(equals + 1);
-        } else if (i + 1 < arguments.size()) {
-            said[name] = arguments[++i];
-        } else {
-            return refuse(EINVAL, "--%s needs a value", name.c_str());
-        }
-    }
-    return said;
-}
-
-static Result<uint64_t> number(const Said &said, const char *name,
-                               uint64_t most)
-{
-    const std::string &text = said.find(name)->second;
-    const bool hex = text.starts_with("0x") || text.starts_with("0X");
-    const char *begin = text.data() + (hex ? 2 : 0);
-    const char *end = text.data() + text.size();
-    uint64_t value = 0;
-    auto [stop, error] = std::from_chars(begin, end, value, hex ? 16 : 10);
-
-    if (begin == end || stop != end || error != std::errc() || value > most) {
-        return refuse(
-            EINVAL, "--%s '%s' is no number from 0 to %llu (or 0x%llx)", name,
-            text.c_str(), (unsigned long long)most, (unsigned long long)most);
-    }
-    return value;
-}
-
-static Result<uint32_t> signature_of_parts(const Said &said)
-{
-    unsigned parts[3];
-    unsigned i = 0;
-
-    for (const char *name : {"vcpu-family", "vcpu-model", "vcpu-stepping"}) {
-        if (!said.contains(name)) {
-            return refuse(EINVAL,
-                          "--vcpu-family, --vcpu-model and --vcpu-stepping go "
-                          "together, and --%s is missing",
-                          name);
-        }
-        auto part = number(said, name, 0xfff);
-        if (!part) {
-            return std::unexpected(part.error());
-        }
-        parts[i++] = *part;
-    }
-    return cpu_signature(parts[0], parts[1], parts[2]);
-}
-
-/* Of the ways to say which CPU it is, the one that was taken. */
-static Result<uint32_t> read_signature(const Said &said)
-{
-    const bool by_type = said.contains("vcpu-type");
-    const bool by_number = said.contains("vcpu-sig");
-    const bool by_parts = said.contains("vcpu-family") ||
-                          said.contains("vcpu-model") ||
-                          said.contains("vcpu-stepping");
-
-    if (by_type + by_number + by_parts != 1) {
+    if (!*signature) {
         return refuse(EINVAL,
                       "%s measures the CPU's signature: say --vcpu-type, or "
                       "--vcpu-sig, or --vcpu-family, --vcpu-model and "
-                      "--vcpu-stepping%s",
-                      said.find("tee")->second.c_str(),
-                      by_type + by_number + by_parts ? ", and not more than "
-                                                       "one of these"
-                                                     : "");
+                      "--vcpu-stepping",
+                      to_string(tee));
     }
-    if (by_type) {
-        return cpu_signature_of(said.find("vcpu-type")->second);
-    }
-    if (by_number) {
-        auto value = number(said, "vcpu-sig", UINT32_MAX);
-        if (!value) {
-            return std::unexpected(value.error());
-        }
-        return uint32_t(*value);
-    }
-    return signature_of_parts(said);
+    return **signature;
 }
 
-static Result<void> read_vcpus(const Said &said, MeasureOptions &options)
+static Result<void> read_vcpus(const OptionWords &said, MeasureOptions &options)
 {
-    if (!said.contains("vcpus")) {
+    if (!said.has("vcpus")) {
         return refuse(EINVAL, "%s measures each vCPU: say --vcpus N",
-                      said.find("tee")->second.c_str());
+                      to_string(options.tee));
     }
-    auto count = number(said, "vcpus", most_vcpus);
+    auto count = said.number("vcpus", most_vcpus);
     if (!count) {
         return std::unexpected(count.error());
     }
@@ -220,15 +111,15 @@ static Result<void> read_vcpus(const Said &said, MeasureOptions &options)
     }
     options.vcpus = *count;
 
-    auto signature = read_signature(said);
+    auto signature = read_signature(said, options.tee);
     if (!signature) {
         return std::unexpected(signature.error());
     }
     options.cpu_signature = *signature;
 
     options.sev_features = options.tee == Tee::Snp ? sev_feature_snp_active : 0;
-    if (said.contains("guest-features")) {
-        auto features = number(said, "guest-features", UINT64_MAX);
+    if (said.has("guest-features")) {
+        auto features = said.number("guest-features", UINT64_MAX);
         if (!features) {
             return std::unexpected(features.error());
         }
@@ -240,80 +131,55 @@ static Result<void> read_vcpus(const Said &said, MeasureOptions &options)
     return {};
 }
 
-static Result<void> read_kernel(const Said &said, MeasureOptions &options)
+static Result<TdxPages> read_tdx_pages(const OptionWords &said, Tee tee)
 {
-    const struct {
-        const char *name;
-        std::optional<std::string> &value;
-    } parts[] = {
-        {"kernel", options.kernel},
-        {"initrd", options.initrd},
-        {"append", options.append},
-    };
+    const std::string *value = said.find("tdx-pages");
 
-    for (const auto &part : parts) {
-        auto value = said.find(part.name);
-        if (value == said.end()) {
-            continue;
-        }
-        if (!said.contains("kernel")) {
-            return refuse(EINVAL, "--%s goes with --kernel, which is missing",
-                          part.name);
-        }
-        part.value = value->second;
-    }
-    return {};
-}
-
-static Result<TdxPages> read_tdx_pages(const Said &said, Tee tee)
-{
-    auto value = said.find("tdx-pages");
-
-    if (value == said.end()) {
+    if (!value) {
         return TdxPages::OnePass;
     }
     if (tee != Tee::Tdx) {
         return refuse(EINVAL, "--tdx-pages is for tdx, not for %s",
                       to_string(tee));
     }
-    if (value->second == "one-pass") {
+    if (*value == "one-pass") {
         return TdxPages::OnePass;
     }
-    if (value->second == "two-pass") {
+    if (*value == "two-pass") {
         return TdxPages::TwoPass;
     }
     return refuse(EINVAL, "--tdx-pages '%s' is neither one-pass nor two-pass",
-                  value->second.c_str());
+                  value->c_str());
 }
 
-static Result<Tee> read_tee(const Said &said)
+static Result<Tee> read_tee(const OptionWords &said)
 {
-    auto value = said.find("tee");
+    const std::string *value = said.find("tee");
 
-    if (value == said.end()) {
+    if (!value) {
         return refuse(EINVAL, "say --tee sev, sev-es, snp or tdx; --help says "
                               "the rest");
     }
     for (const auto &tee : tees) {
-        if (value->second == tee.name) {
+        if (*value == tee.name) {
             return tee.tee;
         }
     }
     return refuse(EINVAL, "--tee '%s' is none of sev, sev-es, snp and tdx",
-                  value->second.c_str());
+                  value->c_str());
 }
 
 Result<MeasureOptions> parse_measure_options(std::span<char *const> arguments)
 {
     MeasureOptions options;
 
-    auto said = read_words(arguments);
+    auto said = OptionWords::read(arguments, {with_value, without_value});
     if (!said) {
         return std::unexpected(said.error());
     }
-    options.json = said->contains("json");
-    options.help = said->contains("help");
-    options.list_vcpu_types = said->contains("list-vcpu-types");
+    options.json = said->has("json");
+    options.help = said->has("help");
+    options.list_vcpu_types = said->has("list-vcpu-types");
     if (options.help || options.list_vcpu_types) {
         return options;
     }
@@ -323,18 +189,18 @@ Result<MeasureOptions> parse_measure_options(std::span<char *const> arguments)
         return std::unexpected(tee.error());
     }
     options.tee = *tee;
-    if (!said->contains("ovmf")) {
+    if (!said->has("ovmf")) {
         return refuse(EINVAL, "say --ovmf FILE: the firmware is what is "
                               "measured");
     }
-    options.ovmf = (*said)["ovmf"];
-    options.launch_checks = !said->contains("no-launch-checks");
+    options.ovmf = *said->find("ovmf");
+    options.launch_checks = !said->has("no-launch-checks");
     auto tdx_pages = read_tdx_pages(*said, options.tee);
     if (!tdx_pages) {
         return std::unexpected(tdx_pages.error());
     }
     options.tdx_pages = *tdx_pages;
-    options.legacy_vm_type = said->contains("legacy-vm-type");
+    options.legacy_vm_type = said->has("legacy-vm-type");
     if (options.legacy_vm_type && options.tee == Tee::Snp) {
         return refuse(EINVAL, "--legacy-vm-type is nothing for snp, which has "
                               "no older way to start");
@@ -344,9 +210,11 @@ Result<MeasureOptions> parse_measure_options(std::span<char *const> arguments)
             return std::unexpected(good.error());
         }
     }
-    if (auto good = read_kernel(*said, options); !good) {
-        return std::unexpected(good.error());
+    auto files = kernel_options(*said);
+    if (!files) {
+        return std::unexpected(files.error());
     }
+    options.files = *files;
     return options;
 }
 

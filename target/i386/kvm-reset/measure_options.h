@@ -8,11 +8,11 @@
 #define KVM_RESET_MEASURE_OPTIONS_H
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 
 #include "error.h"
+#include "input_files.h"
 #include "measure.h"
 
 namespace kvm_reset {
@@ -26,7 +26,7 @@ struct MeasureOptions {
     bool legacy_vm_type = false;
     bool launch_checks = true;
     TdxPages tdx_pages = TdxPages::OnePass;
-    std::optional<std::string> kernel, initrd, append;
+    KernelFiles files;
     bool json = false;
     /* Instead of all that: */
     bool help = false;

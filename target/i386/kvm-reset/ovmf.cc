@@ -27,8 +27,6 @@ constexpr size_t behind_table = 32;
 constexpr size_t guid_size = 16;
 constexpr size_t trailer = sizeof(uint16_t) + guid_size;
 
-constexpr size_t largest_image = 16 << 20;
-
 /* What kernel hashes take (see kernel_hashes.h). */
 constexpr uint32_t hash_table_size = 176;
 
@@ -42,7 +40,7 @@ static Result<void> check_size(size_t size)
                       "4096: is it a whole firmware image?",
                       size);
     }
-    if (size > largest_image) {
+    if (size > most_firmware) {
         return refuse(EINVAL,
                       "the firmware has %zu bytes, and QEMU takes 16 MiB at "
                       "most: is it a firmware image?",

@@ -24,6 +24,9 @@ namespace kvm_reset {
 
 constexpr uint64_t four_gib = uint64_t(1) << 32;
 
+/* QEMU takes no larger one by -bios. */
+constexpr size_t most_firmware = 16 << 20;
+
 /* An image, which stays the caller's, and what its table names. */
 class Ovmf {
 public:
