@@ -80,9 +80,16 @@ static Result<Digest> sev_digest(const Guest &guest, const Ovmf &ovmf)
 /* Real ones have one page. */
 constexpr uint32_t largest_hash_section = 1 << 20;
 
-static Result<void> add_kernel_hashes(SnpDigest &digest, const Ovmf &ovmf,
-                                      const SevSection &section,
-                                      const KernelHashes &kernel)
+std::unexpected<Error> no_hash_section()
+{
+    return refuse(ENOENT, "the firmware's SEV metadata has no section for "
+                          "kernel hashes: take a firmware that has "
+                          "(Debian's is in ovmf-amdsev)");
+}
+
+Result<std::vector<uint8_t>> kernel_hash_pages(const Ovmf &ovmf,
+                                               const SevSection &section,
+                                               const KernelHashes &kernel)
 {
     auto area = hash_table_area(ovmf);
     if (!area) {
@@ -102,7 +109,19 @@ static Result<void> add_kernel_hashes(SnpDigest &digest, const Ovmf &ovmf,
     }
     std::vector<uint8_t> pages(section.size);
     std::ranges::copy(table, pages.begin() + offset);
-    return digest.add(SnpPage::Normal, section.address, pages);
+    return pages;
+}
+
+static Result<void> add_kernel_hashes(SnpDigest &digest, const Ovmf &ovmf,
+                                      const SevSection &section,
+                                      const KernelHashes &kernel)
+{
+    auto pages = kernel_hash_pages(ovmf, section, kernel);
+
+    if (!pages) {
+        return std::unexpected(pages.error());
+    }
+    return digest.add(SnpPage::Normal, section.address, *pages);
 }
 
 /* QEMU takes what it does not know for memory. */
@@ -140,9 +159,7 @@ static Result<void> add_sections(SnpDigest &digest, const Guest &guest,
         hashes_wanted = hashes_wanted && !hashes;
     }
     if (hashes_wanted) {
-        return refuse(ENOENT, "the firmware's SEV metadata has no section for "
-                              "kernel hashes: take a firmware that has "
-                              "(Debian's is in ovmf-amdsev)");
+        return no_hash_section();
     }
     return {};
 }

@@ -11,10 +11,12 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "error.h"
 #include "kernel_hashes.h"
 #include "launch_digest.h"
+#include "ovmf.h"
 
 namespace kvm_reset {
 
@@ -43,6 +45,17 @@ struct Guest {
  * ENOENT: the firmware lacks what this kind of guest needs.
  */
 Result<Digest> launch_digest(const Guest &guest);
+
+/*
+ * What is in OVMF's section for kernel hashes on SEV-SNP.  EINVAL: the table
+ * does not lie in it.
+ */
+Result<std::vector<uint8_t>> kernel_hash_pages(const Ovmf &ovmf,
+                                               const SevSection &section,
+                                               const KernelHashes &kernel);
+
+/* ENOENT: there is a kernel, and no such section. */
+std::unexpected<Error> no_hash_section();
 
 } /* namespace kvm_reset */
 
