@@ -72,7 +72,10 @@ class Launch:
         return [self.vcpus[vcpu] for vcpu in sorted(self.vcpus)]
 
 
-def snp(file: bytes) -> str:
+def snp(file: bytes, zero_kind: int = Snp.ZERO,
+        others: list[bytes] | None = None) -> str:
+    """@zero_kind is that of pages without data; @others are save areas of
+    vCPUs that the file does not have."""
     launch = Launch(file, SNP)
     chain = Snp()
     for page in launch.pages:
@@ -84,10 +87,11 @@ def snp(file: bytes) -> str:
         elif page.flags & UNMEASURED:
             chain.pages(UNMEASURED_PAGE, page.gpa, page.size)
         elif page.data is None:
-            chain.pages(Snp.ZERO, page.gpa, page.size)
+            chain.pages(zero_kind, page.gpa, page.size,
+                        bytes(page.size) if zero_kind == Snp.NORMAL else None)
         else:
             chain.pages(Snp.NORMAL, page.gpa, page.size, page.data)
-    for area in launch.areas():
+    for area in launch.areas() + (others or []):
         chain.pages(Snp.VMSA, 0xfffffffff000, PAGE, area)
     return chain.value.hex()
 

@@ -9,6 +9,7 @@
 #include <cerrno>
 
 #include "cpu_signature.h"
+#include "measure.h"
 
 namespace kvm_reset {
 
@@ -86,6 +87,32 @@ Result<KernelFiles> kernel_options(const OptionWords &said)
         part.value = *value;
     }
     return files;
+}
+
+/* The largest guest that KVM has, in MiB: 52 bits of address. */
+constexpr uint64_t most_mib = uint64_t(1) << 32;
+
+Result<void> model_options(const OptionWords &said, IgvmModel &model)
+{
+    if (said.has("vcpus")) {
+        auto vcpus = said.number("vcpus", most_vcpus, 1);
+        if (!vcpus) {
+            return std::unexpected(vcpus.error());
+        }
+        model.vcpus = *vcpus;
+    }
+    auto memory = said.number_or("memory", model.memory >> 20, most_mib, 1);
+    if (!memory) {
+        return std::unexpected(memory.error());
+    }
+    model.memory = *memory << 20;
+    model.reset_other_vcpus = said.has("reset-vcpus");
+    auto signature = signature_option(said);
+    if (!signature) {
+        return std::unexpected(signature.error());
+    }
+    model.cpu_signature = signature->value_or(0);
+    return {};
 }
 
 } /* namespace kvm_reset */

@@ -9,6 +9,7 @@
 
 #include <optional>
 
+#include "igvm_model.h"
 #include "input_files.h"
 #include "option_words.h"
 
@@ -23,6 +24,12 @@ Result<std::optional<uint32_t>> signature_option(const OptionWords &said);
 
 /* --kernel, --initrd and --append.  EINVAL: one of these without --kernel. */
 Result<KernelFiles> kernel_options(const OptionWords &said);
+
+/*
+ * --vcpus, --memory, --reset-vcpus and the signature: the guest that an IGVM
+ * file is tried for, but for its platform.
+ */
+Result<void> model_options(const OptionWords &said, IgvmModel &model);
 
 } /* namespace kvm_reset */
 

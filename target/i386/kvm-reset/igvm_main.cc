@@ -18,9 +18,6 @@ using igvm::Platform;
 
 namespace {
 
-/* Far more than a launch may take. */
-constexpr size_t most_file = 1 << 30;
-
 /* --- check ---------------------------------------------------------------- */
 
 Result<std::string> check_platform(const IgvmFile &file, IgvmModel model,
@@ -155,7 +152,7 @@ Result<void> write_file(const std::string &path, Bytes bytes)
 
 Result<std::string> look_at(const IgvmOptions &options)
 {
-    auto bytes = read_whole({"", options.file}, most_file);
+    auto bytes = read_whole({"", options.file}, most_igvm_file);
     if (!bytes) {
         return std::unexpected(bytes.error());
     }

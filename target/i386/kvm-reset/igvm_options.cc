@@ -60,9 +60,6 @@ Numbers are decimal, or hexadecimal after 0x. The exit status is 0, or 1 with
 one line on stderr that says why.
 )";
 
-/* The largest guest that KVM has, in MiB: 52 bits of address. */
-constexpr uint64_t most_mib = uint64_t(1) << 32;
-
 static constexpr std::string_view check_with_value[] = {
     "tee",      "vcpus",       "memory",     "vcpu-type",
     "vcpu-sig", "vcpu-family", "vcpu-model", "vcpu-stepping"};
@@ -77,29 +74,6 @@ static constexpr std::string_view wrap_without_value[] = {"no-parameters",
                                                           "help"};
 
 static constexpr std::string_view help_alone[] = {"help"};
-
-Result<void> model_options(const OptionWords &said, IgvmModel &model)
-{
-    if (said.has("vcpus")) {
-        auto vcpus = said.number("vcpus", most_vcpus, 1);
-        if (!vcpus) {
-            return std::unexpected(vcpus.error());
-        }
-        model.vcpus = *vcpus;
-    }
-    auto memory = said.number_or("memory", model.memory >> 20, most_mib, 1);
-    if (!memory) {
-        return std::unexpected(memory.error());
-    }
-    model.memory = *memory << 20;
-    model.reset_other_vcpus = said.has("reset-vcpus");
-    auto signature = signature_option(said);
-    if (!signature) {
-        return std::unexpected(signature.error());
-    }
-    model.cpu_signature = signature->value_or(0);
-    return {};
-}
 
 static Result<void> read_check(const OptionWords &said, IgvmOptions &options)
 {

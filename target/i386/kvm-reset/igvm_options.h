@@ -14,7 +14,6 @@
 #include "igvm_model.h"
 #include "igvm_wrap.h"
 #include "input_files.h"
-#include "option_words.h"
 
 namespace kvm_reset {
 
@@ -39,9 +38,6 @@ struct IgvmOptions {
 
 /* @arguments as main() has them, without the program's name. */
 Result<IgvmOptions> parse_igvm_options(std::span<char *const> arguments);
-
-/* --vcpus, --memory, --reset-vcpus and the CPU's signature, into @model. */
-Result<void> model_options(const OptionWords &said, IgvmModel &model);
 
 /* A text of several lines. */
 extern const char igvm_help[];

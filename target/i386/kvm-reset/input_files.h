@@ -30,6 +30,9 @@ struct InputFile {
 /* All of it, but not much more than @most bytes, which somebody will refuse. */
 Result<std::vector<uint8_t>> read_whole(const InputFile &file, size_t most);
 
+/* Far more than a launch may take. */
+constexpr size_t most_igvm_file = 1 << 30;
+
 /* What QEMU gets by -kernel, -initrd and -append. */
 struct KernelFiles {
     std::optional<std::string> kernel, initrd, append;

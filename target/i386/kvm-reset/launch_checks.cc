@@ -31,9 +31,9 @@ static Result<void> check_format(Bytes file)
     constexpr char igvm[] = "IGVM";
 
     if (file.size() >= 4 && !memcmp(file.data(), igvm, 4)) {
-        return refuse(EINVAL, "this is an IGVM file, which is measured by the "
-                              "rules that it contains: take the firmware that "
-                              "QEMU gets by -bios");
+        return refuse(EINVAL, "this is an IGVM file, and not firmware that "
+                              "QEMU gets by -bios: kvm-reset-measure takes it "
+                              "by --igvm");
     }
     return {};
 }

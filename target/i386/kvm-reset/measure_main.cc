@@ -69,18 +69,44 @@ Result<Digest> measure(const MeasureOptions &options)
     return digest;
 }
 
+/* @options gets what the file says of the vCPUs. */
+Result<Digest> measure_igvm(MeasureOptions &options)
+{
+    auto bytes = read_whole({"--igvm", options.igvm}, most_igvm_file);
+    if (!bytes) {
+        return std::unexpected(bytes.error());
+    }
+    Result<Digest> digest;
+    auto file = IgvmFile::parse(*bytes);
+    if (!file) {
+        digest = std::unexpected(file.error());
+    } else {
+        const IgvmX86Guest guest = igvm_guest_of(options.model, *file);
+        auto launch = igvm_launch(*file, guest);
+        digest = launch ? igvm_digest(*launch, guest, options.zero_pages)
+                        : std::unexpected(launch.error());
+        options.vcpus = guest.guest.vcpus;
+        options.sev_features = launch ? launch->sev_features : 0;
+    }
+    if (!digest) {
+        digest.error().what = options.igvm + ": " + digest.error().what;
+    }
+    return digest;
+}
+
 void print_json(const MeasureOptions &options, const Digest &digest)
 {
     printf("{\"tee\": \"%s\", \"digest\": \"%s\", \"algorithm\": \"%s\"",
            to_string(options.tee), digest.hex().c_str(),
            digest.size == 32 ? "sha256" : "sha384");
     if (options.tee == Tee::SevEs || options.tee == Tee::Snp) {
-        printf(", \"vcpus\": %u, \"vcpu_sig\": \"0x%x\", "
-               "\"guest_features\": \"0x%llx\"",
-               options.vcpus, options.cpu_signature,
+        printf(", \"vcpus\": %u, \"guest_features\": \"0x%llx\"", options.vcpus,
                (unsigned long long)options.sev_features);
+        if (options.igvm.empty()) {
+            printf(", \"vcpu_sig\": \"0x%x\"", options.cpu_signature);
+        }
     }
-    if (options.tee != Tee::Tdx) {
+    if (options.tee != Tee::Tdx && options.igvm.empty()) {
         printf(", \"kernel_hashes\": %s",
                options.files.kernel ? "true" : "false");
     }
@@ -100,7 +126,8 @@ Result<void> run(std::span<char *const> arguments)
             printf("%s 0x%x\n", name.c_str(), *cpu_signature_of(name));
         }
     } else {
-        auto digest = measure(*options);
+        auto digest = options->igvm.empty() ? measure(*options)
+                                            : measure_igvm(*options);
         if (!digest) {
             return std::unexpected(digest.error());
         }

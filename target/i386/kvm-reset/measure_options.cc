@@ -16,6 +16,7 @@ namespace kvm_reset {
 
 const char measure_help[] =
     R"(usage: kvm-reset-measure --tee sev|sev-es|snp|tdx --ovmf FILE [OPTION...]
+       kvm-reset-measure --tee sev|sev-es|snp|tdx --igvm FILE [OPTION...]
 
 Prints, in hex, the launch digest of a guest that QEMU starts on KVM:
 SEV and SEV-ES: the digest that LAUNCH_MEASURE signs; SEV-SNP: MEASUREMENT
@@ -23,8 +24,9 @@ of the attestation report; TDX: MRTD of the TD report.
 
   --tee KIND            sev, sev-es, snp or tdx
   --ovmf FILE           the firmware
+  --igvm FILE           or a file that has it and says how it is launched
 
-SEV-ES and SEV-SNP also measure the vCPUs:
+With --ovmf, SEV-ES and SEV-SNP also measure the vCPUs:
   --vcpus N             how many, from 1 to 4096
   --vcpu-type MODEL     of QEMU's -cpu, such as EPYC-v4
   --list-vcpu-types     prints what --vcpu-type takes, and the signatures
@@ -38,17 +40,30 @@ SEV-ES and SEV-SNP also measure the vCPUs:
                         legacy-vm-type=off, or a host before Linux 6.10:
                         the save areas lack the FPU's state then
 
-TDX:
+With --ovmf, TDX:
   --tdx-pages ORDER     one-pass: each page is added, then extended, as Linux
                         does (default); two-pass: all pages of a section are
                         added, then extended, as Ubuntu 24.04's QEMU 8.2 does
 
-With kernel-hashes=on (not tdx, which measures a kernel only later):
+With --ovmf and kernel-hashes=on (not tdx, which measures a kernel only later):
   --kernel FILE         QEMU's -kernel
   --initrd FILE         QEMU's -initrd
   --append TEXT         QEMU's -append
 
+With --ovmf:
   --no-launch-checks    a digest also for a guest that QEMU would not launch
+
+With --igvm, for which kvm-reset-igvm check says what is launched:
+  --vcpus N             of the guest; by default those that the file has
+                        contexts for, and at least one
+  --memory MIB          of the guest, which is not measured, but must have what
+                        the file fills; by default 2048
+  --reset-vcpus         sev-es, snp: vCPUs that the file has no context for are
+                        as after a reset, and their CPU is said as above
+  --zero-pages KIND     snp, pages without data: zero: measured by their place
+                        alone, as QEMU has them (default); normal: by their
+                        contents, as other tools have them
+
   --json                a JSON object with the digest and what it is of
   --help                this text
 
@@ -74,10 +89,19 @@ const char *to_string(Tee tee)
 static constexpr std::string_view with_value[] = {
     "tee",         "ovmf",       "vcpus",         "vcpu-type",      "vcpu-sig",
     "vcpu-family", "vcpu-model", "vcpu-stepping", "guest-features", "kernel",
-    "initrd",      "append",     "tdx-pages"};
+    "initrd",      "append",     "tdx-pages",     "igvm",           "memory",
+    "zero-pages"};
 
 static constexpr std::string_view without_value[] = {
-    "legacy-vm-type", "no-launch-checks", "json", "help", "list-vcpu-types"};
+    "legacy-vm-type", "no-launch-checks", "json",
+    "help",           "list-vcpu-types",  "reset-vcpus"};
+
+/* What an IGVM file says by itself, and what goes with one alone. */
+static constexpr std::string_view of_ovmf[] = {
+    "kernel",         "initrd",         "append",          "tdx-pages",
+    "guest-features", "legacy-vm-type", "no-launch-checks"};
+static constexpr std::string_view of_igvm[] = {"memory", "zero-pages",
+                                               "reset-vcpus"};
 
 static Result<uint32_t> read_signature(const OptionWords &said, Tee tee)
 {
@@ -169,6 +193,53 @@ static Result<Tee> read_tee(const OptionWords &said)
                   value->c_str());
 }
 
+static Result<void> check_kind(const OptionWords &said)
+{
+    if (said.has("ovmf") == said.has("igvm")) {
+        return refuse(EINVAL, "say --ovmf FILE, or --igvm FILE: %s",
+                      said.has("ovmf") ? "an IGVM file has the firmware in it"
+                                       : "the firmware is what is measured");
+    }
+    if (said.has("igvm")) {
+        for (std::string_view name : of_ovmf) {
+            if (said.has(name)) {
+                return refuse(EINVAL,
+                              "--%s goes with --ovmf: an IGVM file says by "
+                              "itself how it is launched",
+                              name.data());
+            }
+        }
+    } else {
+        for (std::string_view name : of_igvm) {
+            if (said.has(name)) {
+                return refuse(EINVAL, "--%s goes with --igvm, which is missing",
+                              name.data());
+            }
+        }
+    }
+    return {};
+}
+
+static Result<void> read_igvm(const OptionWords &said, MeasureOptions &options)
+{
+    options.igvm = *said.find("igvm");
+    options.model.platform = *platform_of_tee(to_string(options.tee));
+    if (const std::string *zero = said.find("zero-pages")) {
+        if (options.tee != Tee::Snp) {
+            return refuse(EINVAL, "--zero-pages is for snp, not for %s",
+                          to_string(options.tee));
+        }
+        if (*zero != "zero" && *zero != "normal") {
+            return refuse(EINVAL,
+                          "--zero-pages '%s' is neither zero nor normal",
+                          zero->c_str());
+        }
+        options.zero_pages = *zero == "zero" ? ZeroPages::Zero
+                                             : ZeroPages::Normal;
+    }
+    return model_options(said, options.model);
+}
+
 Result<MeasureOptions> parse_measure_options(std::span<char *const> arguments)
 {
     MeasureOptions options;
@@ -189,9 +260,14 @@ Result<MeasureOptions> parse_measure_options(std::span<char *const> arguments)
         return std::unexpected(tee.error());
     }
     options.tee = *tee;
-    if (!said->has("ovmf")) {
-        return refuse(EINVAL, "say --ovmf FILE: the firmware is what is "
-                              "measured");
+    if (auto good = check_kind(*said); !good) {
+        return std::unexpected(good.error());
+    }
+    if (said->has("igvm")) {
+        if (auto good = read_igvm(*said, options); !good) {
+            return std::unexpected(good.error());
+        }
+        return options;
     }
     options.ovmf = *said->find("ovmf");
     options.launch_checks = !said->has("no-launch-checks");

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "error.h"
+#include "igvm_model.h"
 #include "input_files.h"
 #include "measure.h"
 
@@ -27,6 +28,11 @@ struct MeasureOptions {
     bool launch_checks = true;
     TdxPages tdx_pages = TdxPages::OnePass;
     KernelFiles files;
+    /* Instead of firmware, vCPUs and kernel: */
+    std::string igvm;
+    IgvmModel model;
+    ZeroPages zero_pages = ZeroPages::Zero;
+    /* In any case: */
     bool json = false;
     /* Instead of all that: */
     bool help = false;
