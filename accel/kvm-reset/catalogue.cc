@@ -247,15 +247,27 @@ void see_everything(bool see)
     }
 }
 
-void see_vcpu_state(bool see)
+template <class Which> static void see_rows(bool see, Which which)
 {
     for (const Row &row : table) {
         uint32_t number = ioc_number(row.request);
-        if (row.defines_until_launch && passthrough[number] == row.request) {
+        if (which(row) && passthrough[number] == row.request) {
             __atomic_store_n(&kvm_reset_passthrough[number],
                              see ? 0 : row.request, __ATOMIC_RELAXED);
         }
     }
+}
+
+void see_vcpu_state(bool see)
+{
+    see_rows(see, [](const Row &row) { return row.defines_until_launch; });
+}
+
+void see_dirty_logs(bool see)
+{
+    see_rows(see, [](const Row &row) {
+        return row.when_detached == WhenDetached::Nothing;
+    });
 }
 
 } /* namespace kvm_reset */

@@ -268,6 +268,8 @@ namespace kvm_reset {
  * table is the process's own; any thread.
  */
 void see_vcpu_state(bool see);
+/* … or what names a memory slot to ask for its dirty pages. */
+void see_dirty_logs(bool see);
 
 /*
  * Empties the table, or puts it back as it was at first.  Not while a launch

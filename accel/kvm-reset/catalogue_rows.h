@@ -168,7 +168,8 @@ inline constexpr Row vm[] = {
     row<kvm_enc_region>(Vm, Remove, NAMED(KVM_MEMORY_ENCRYPT_UNREG_REGION))
         .family(EncryptedRegions)
         .key(&kvm_enc_region::addr, &kvm_enc_region::size),
-    row<kvm_clear_dirty_log>(Vm, Volatile, NAMED(KVM_CLEAR_DIRTY_LOG)),
+    row<kvm_clear_dirty_log>(Vm, Volatile, NAMED(KVM_CLEAR_DIRTY_LOG))
+        .when_detached(Nothing),
     row(Vm, Volatile, NAMED(KVM_RESET_DIRTY_RINGS)),
     row<kvm_memory_attributes>(Vm, Define, NAMED(KVM_SET_MEMORY_ATTRIBUTES))
         .key(&kvm_memory_attributes::address, &kvm_memory_attributes::size)

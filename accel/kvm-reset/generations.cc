@@ -86,8 +86,11 @@ void Generations::hold(OldVm old)
 
 Result<void> Generations::before_run()
 {
-    Result<void> done = move_skipped();
+    Result<void> done = recorder_.freeze().apply_layout();
 
+    if (done) {
+        done = move_skipped();
+    }
     if (done) {
         done = registry_.run(Phase::BeforeRun);
     }

@@ -9,8 +9,9 @@
  * memory.  The plan has what comes after all of those: the pages, the vCPUs
  * that are measured, the end; in the order in which it was done.
  *
- * The journal changes after the launch (a slot moves, a device comes), the
- * plan does not; that is why the two are apart and the plan goes last.
+ * The journal changes after the launch (a device comes), the plan does not;
+ * that is why the two are apart and the plan goes last.  Pages are launched
+ * into memory slots, so the plan has those, too, as they were then.
  */
 
 #ifndef KVM_RESET_LAUNCH_PLAN_H
@@ -18,12 +19,16 @@
 
 #include <algorithm>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "launch_step.h"
 
 namespace kvm_reset {
+
+struct Entry;
 
 enum class LaunchState : uint8_t {
     None,     /* an ordinary guest */
@@ -68,6 +73,14 @@ public:
     }
 
     /*
+     * The memory slots that there were at the end of the first launch, to
+     * launch on; see memory_layout.h.
+     */
+    using Layout = std::vector<std::shared_ptr<const Entry>>;
+    void set_layout(Layout layout) { layout_ = std::move(layout); }
+    const std::optional<Layout> &layout() const { return layout_; }
+
+    /*
      * What can be done without the owner: all, or up to the secret or the
      * end of the launch.
      */
@@ -88,6 +101,7 @@ private:
     bool waits_ = false;
     std::vector<PlannedStep> steps_;
     std::vector<uint64_t> vcpus_; /* the ObjectIds */
+    std::optional<Layout> layout_;
 };
 
 } /* namespace kvm_reset */

@@ -94,6 +94,11 @@ int Recorder::ioctl(int fd, uint32_t request, uintptr_t arg,
     if (is_detached(call) && effect_passes_through(effect)) {
         ret = detached_vm_.answer(*call.row, call.target, arg);
         lock.unlock();
+    } else if (effect_passes_through(effect) && layout_.waits() &&
+               call.row->when_detached == WhenDetached::Nothing) {
+        /* The slot that it names is not yet what userspace takes it to be. */
+        lock.unlock();
+        ret = -ENOENT;
     } else if (effect_passes_through(effect)) {
         lock.unlock();
         ret = kernel_.ioctl(fd, request, arg);
@@ -148,6 +153,8 @@ int Recorder::record(const Call &call, Effect effect)
     Announcer announcer(*this);
     int ret = is_detached(call)
                 ? detached_vm_.answer_recorded(row, effect, copy)
+            : layout_.concerns(row)
+                ? layout_.set(kernel_, call.fd, row, copy)
                 : kernel_.ioctl(call.fd, call.request, call.arg);
 
     if (ret < 0) {
@@ -344,6 +351,7 @@ void Recorder::end_vm()
     journal_.clear();
     vm_ = no_object;
     set_plan({});
+    set_layout({});
     first_measurement_.reset();
     blocker_.reset();
 }
@@ -396,7 +404,10 @@ void Recorder::drop_stale()
 
 Definition Recorder::definition() const
 {
-    return {journal_.snapshot(), vm_type_, plan_};
+    Definition definition{journal_.snapshot(), vm_type_, plan_};
+
+    lay_out(definition);
+    return definition;
 }
 
 Definition Recorder::current()

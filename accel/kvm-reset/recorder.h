@@ -29,6 +29,7 @@
 #include "detached_vm.h"
 #include "kernel.h"
 #include "launch_measurement.h"
+#include "memory_layout.h"
 
 namespace kvm_reset {
 
@@ -122,7 +123,9 @@ private:
     bool is_detached(const Call &call) const;
     int launch(const Call &call);
     int keep_step(const Call &call, const LaunchCommand &command);
+    void keep_layout(LaunchPlan &plan, int vm);
     void set_plan(LaunchPlan plan);
+    void set_layout(MemoryLayout layout);
     void begin_vm(const Call &call, Argument arg, int vm);
     void end_vm();
     ObjectId add_created(const Call &call, Argument arg, int ret);
@@ -142,6 +145,7 @@ private:
     ObjectId vm_ = no_object;
     uint64_t vm_type_ = 0;
     LaunchPlan plan_;
+    MemoryLayout layout_; /* of the VM in place */
     std::optional<LaunchMeasurement> first_measurement_;
     std::vector<uint32_t> defining_msrs_;
     std::optional<std::string> blocker_;
@@ -162,6 +166,15 @@ public:
 
     /* @plan is what was done to the VM now in place. */
     void set_plan(LaunchPlan plan);
+
+    /*
+     * A VM that was built from @definition is in place, with a launched
+     * guest's slots; userspace's wait until they are applied, when devices
+     * were reset.  Returns what the VM before had, to be put back with it.
+     */
+    MemoryLayout begin_layout(const Definition &definition);
+    Result<void> put_layout_back(MemoryLayout before);
+    Result<void> apply_layout();
 
     /*
      * Whether the guest is detached from KVM.  Interrupts that waited

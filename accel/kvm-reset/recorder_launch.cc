@@ -78,6 +78,7 @@ int Recorder::keep_step(const Call &call, const LaunchCommand &command)
         plan.add(call.target, std::move(*step));
         if (command.effect == LaunchEffect::Finish) {
             plan.set_vcpus(vcpus_of(journal_.snapshot()));
+            keep_layout(plan, call.fd);
         }
         journal_.touch();
     }
@@ -90,6 +91,20 @@ int Recorder::keep_step(const Call &call, const LaunchCommand &command)
     return ret;
 }
 
+/* A guest that waits for its owner finishes its launch more than once. */
+void Recorder::keep_layout(LaunchPlan &plan, int vm)
+{
+    if (plan.layout()) {
+        return;
+    }
+    Result<Slots> layout = launch_layout(kernel_, vm, journal_);
+    if (!layout) {
+        block_locked(layout.error().what);
+        return;
+    }
+    plan.set_layout(std::move(*layout));
+}
+
 void Recorder::set_plan(LaunchPlan plan)
 {
     bool was = plan_.state() == LaunchState::Begun;
@@ -99,6 +114,45 @@ void Recorder::set_plan(LaunchPlan plan)
     if (was != is) {
         see_vcpu_state(is);
     }
+}
+
+void Recorder::set_layout(MemoryLayout layout)
+{
+    bool was = layout_.waits();
+
+    layout_ = std::move(layout);
+    if (was != layout_.waits()) {
+        see_dirty_logs(!was);
+    }
+}
+
+MemoryLayout Recorder::Frozen::begin_layout(const Definition &definition)
+{
+    MemoryLayout before = recorder_->layout_.waiting(
+        recorder_->journal_.snapshot());
+    MemoryLayout layout;
+
+    layout.begin(definition);
+    recorder_->set_layout(std::move(layout));
+    return before;
+}
+
+Result<void> Recorder::Frozen::put_layout_back(MemoryLayout before)
+{
+    recorder_->set_layout(std::move(before));
+    return apply_layout();
+}
+
+Result<void> Recorder::Frozen::apply_layout()
+{
+    MemoryLayout layout = recorder_->layout_;
+    Snapshot journal = recorder_->journal_.snapshot();
+    const Object *vm = journal.object(recorder_->vm_);
+    Result<void> done = vm ? layout.apply(recorder_->kernel_, vm->fd, journal)
+                           : Result<void>();
+
+    recorder_->set_layout(std::move(layout));
+    return done;
 }
 
 LaunchPlan Recorder::plan() const

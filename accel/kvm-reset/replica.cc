@@ -13,87 +13,8 @@
 #include <utility>
 
 #include "kvm_device.h"
-#include "removal.h"
 
 namespace kvm_reset {
-
-std::string describe(const Entry &entry)
-{
-    const Row &row = *entry.row;
-    std::string text = entry.sub_command ? entry.sub_command->name() : row.name;
-
-    if (row.value_is_key) {
-        text += format(" %#llx", (unsigned long long)entry.arg.value());
-    }
-    for (Field field : row.key) {
-        if (field.width) {
-            field.offset += row.each_element ? fixed_size(row) : 0;
-            text += format(" %#llx", (unsigned long long)entry.arg.read(field));
-        }
-    }
-    return text;
-}
-
-/* The argument with the fds of @replica in place of userspace's. */
-static LiveArgument live_in(const Entry &entry, const Argument &arg,
-                            const Replica *replica)
-{
-    LiveArgument live = arg.live(entry.row->room);
-
-    for (size_t i = 0; i < entry.row->fds.size(); i++) {
-        const FdField &fd = entry.row->fds[i];
-        Field field = arg.in_live(
-            {.offset = fd.offset, .width = 4, .inside = fd.inside});
-        if (replica && entry.objects[i]) {
-            write_field(live.bytes, field,
-                        uint32_t(replica->fd(entry.objects[i])));
-        } else if (fd.role == FdRole::Held && entry.held) {
-            write_field(live.bytes, field, uint32_t(entry.held->get()));
-        }
-    }
-    return live;
-}
-
-static int call(Kernel &kernel, int fd, uint32_t request, LiveArgument &arg)
-{
-    int ret;
-
-    do {
-        ret = kernel.ioctl(fd, request, arg.pass());
-    } while (ret == -EINTR);
-    return ret;
-}
-
-Result<void> issue(Kernel &kernel, const Entry &entry, int fd,
-                   const Replica *objects)
-{
-    LiveArgument live = live_in(entry, entry.arg, objects);
-    int ret = call(kernel, fd, entry.row->request, live);
-
-    if (ret < 0) {
-        return fail(-ret, "%s", describe(entry).c_str());
-    }
-    if (entry.row->each_element && ret != 1) {
-        return fail(EINVAL, "%s was not taken", describe(entry).c_str());
-    }
-    return {};
-}
-
-Result<void> issue_removal(Kernel &kernel, const Entry &entry, int fd,
-                           const Replica *objects)
-{
-    std::optional<RemovalCall> removal = removal_of(entry);
-
-    if (!removal) {
-        return fail(ESTALE, "%s cannot be taken back", describe(entry).c_str());
-    }
-    LiveArgument live = live_in(entry, removal->arg, objects);
-    int ret = call(kernel, fd, removal->request, live);
-    if (ret < 0) {
-        return fail(-ret, "taking away %s", describe(entry).c_str());
-    }
-    return {};
-}
 
 int Replica::fd(ObjectId object) const
 {
@@ -123,7 +44,7 @@ int Replica::issue_create(const Entry &entry, LiveArgument &arg)
             placeholder.reset();
         }
     }
-    int ret = call(*kernel_, target, entry.row->request, arg);
+    int ret = issue_uninterrupted(*kernel_, target, entry.row->request, arg);
     if (ret >= 0 && entry.row->created_in_arg) {
         ret = int(read_field(arg.bytes, entry.row->created));
     }
@@ -135,7 +56,7 @@ int Replica::issue_create(const Entry &entry, LiveArgument &arg)
 
 Result<void> Replica::create(const Entry &entry)
 {
-    LiveArgument live = live_in(entry, entry.arg, this);
+    LiveArgument live = live_in(entry, entry.arg, fd_of());
     int made = issue_create(entry, live);
 
     if (made < 0) {
@@ -153,7 +74,7 @@ Result<void> Replica::replay(const Entry &entry)
                         describe(entry).c_str());
         }
     }
-    return issue(*kernel_, entry, fd(entry.target), this);
+    return issue(*kernel_, entry, fd(entry.target), fd_of());
 }
 
 Result<void> Replica::take_sub_command(const Entry &entry)
@@ -168,7 +89,7 @@ Result<void> Replica::take_sub_command(const Entry &entry)
 
 Result<void> Replica::take_away(const Entry &entry)
 {
-    return issue_removal(*kernel_, entry, fd(entry.target), this);
+    return issue_removal(*kernel_, entry, fd(entry.target), fd_of());
 }
 
 Result<void> Replica::open_system(const Snapshot &snapshot, int device)

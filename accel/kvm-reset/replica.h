@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "error.h"
+#include "issue.h"
 #include "journal.h"
 #include "kernel.h"
 
@@ -85,19 +86,6 @@ private:
     std::vector<EntryPtr> applied_; /* in replay order */
     std::vector<Answer> answers_;
 };
-
-/*
- * Issues @entry's ioctl, or the one that takes it away, on @fd.  @objects
- * gives the numbers of the objects that the argument names; nullptr: those
- * that userspace knows.  Fails if the kernel takes less than all.
- */
-Result<void> issue(Kernel &kernel, const Entry &entry, int fd,
-                   const Replica *objects);
-Result<void> issue_removal(Kernel &kernel, const Entry &entry, int fd,
-                           const Replica *objects);
-
-/* "KVM_CREATE_VCPU 3": the ioctl and what it is about. */
-std::string describe(const Entry &entry);
 
 } /* namespace kvm_reset */
 

@@ -113,6 +113,9 @@ Result<void> Transaction::swap(SwapWay way, std::set<int> skipped)
         swap_.reset(); /* it has undone itself */
         return done;
     }
+    if (definition_.plan.layout()) {
+        layout_before_ = frozen_->begin_layout(definition_);
+    }
     if (way == SwapWay::PutBack) {
         done = attach();
     }
@@ -181,6 +184,13 @@ std::string Transaction::undo()
             failed += "; and " + undone.error().what;
         }
         swap_.reset();
+    }
+    if (layout_before_) {
+        Result<void> done = frozen_->put_layout_back(
+            std::move(*layout_before_));
+        if (!done) {
+            failed += "; and " + done.error().what;
+        }
     }
     vm_.reset();
     thaw();

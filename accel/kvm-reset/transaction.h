@@ -95,6 +95,7 @@ private:
     std::vector<Answer> answers_;
     SwapWay way_ = SwapWay::Exchange;
     std::optional<Swap> swap_;
+    std::optional<MemoryLayout> layout_before_;
 };
 
 } /* namespace kvm_reset */

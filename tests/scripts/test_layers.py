@@ -21,12 +21,12 @@ LAYERS = {
                  ' catalogue_builder catalogue_foreign catalogue_rows classify'
                  ' argument',
     # The calls that are in force.
-    'journal': 'sub_command journal classified_call removal',
+    'journal': 'sub_command journal classified_call removal issue',
     # A VM that is built from them; the end of one.
     'rebuild': 'kvm_device replica vm_reaper',
     # How a confidential guest is launched, and on such a VM launched again.
     'launch': 'launch_command launch_measurement launch_step launch_plan'
-              ' definition prepared_vm',
+              ' definition memory_layout prepared_vm',
     # What a guest's state is, and how it is carried.
     'state': 'state_piece host_features registers guest_state survey_state'
              ' adopt_state',

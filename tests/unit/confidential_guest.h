@@ -24,8 +24,10 @@ struct Command {
 struct ConfidentialGuest : Guest {
     static constexpr uint64_t firmware_gpa = 0xfffc0000;
     static constexpr size_t firmware_size = 0x4000;
+    static constexpr uint64_t ram_size = 0x80000000;
 
     std::vector<int> vcpus;
+    int ram = -1, flash = -1; /* the memory of slots 1 and 2, if private */
     alignas(4096) uint8_t firmware[firmware_size];
     alignas(4096) uint8_t page[4096];
     Command last;
@@ -70,16 +72,33 @@ struct ConfidentialGuest : Guest {
         return ioctl(fd, KVM_SET_REGS, regs);
     }
 
-    void private_slot(uint32_t id, uint64_t gpa, uint64_t size)
+    /* Returns its memory. */
+    int private_slot(uint32_t id, uint64_t gpa, uint64_t size)
     {
         int memfd = guest_memfd();
-        ioctl(vm, KVM_SET_USER_MEMORY_REGION2,
-              kvm_userspace_memory_region2{.slot = id,
-                                           .flags = KVM_MEM_GUEST_MEMFD,
-                                           .guest_phys_addr = gpa,
-                                           .memory_size = size,
-                                           .guest_memfd = uint32_t(memfd)});
+        private_slot_of(memfd, id, gpa, size);
+        return memfd;
+    }
+
+    int private_slot_of(int memfd, uint32_t id, uint64_t gpa, uint64_t size,
+                        uint64_t offset = 0)
+    {
+        int ret = ioctl(
+            vm, KVM_SET_USER_MEMORY_REGION2,
+            kvm_userspace_memory_region2{.slot = id,
+                                         .flags = KVM_MEM_GUEST_MEMFD,
+                                         .guest_phys_addr = gpa,
+                                         .memory_size = size,
+                                         .guest_memfd_offset = offset,
+                                         .guest_memfd = uint32_t(memfd)});
         attributes(gpa, size, KVM_MEMORY_ATTRIBUTE_PRIVATE);
+        return ret;
+    }
+
+    int delete_slot(uint32_t id)
+    {
+        return ioctl(vm, KVM_SET_USER_MEMORY_REGION2,
+                     kvm_userspace_memory_region2{.slot = id});
     }
 
     std::vector<std::string> launched() const { return kernel.launched(vm); }
@@ -114,8 +133,8 @@ struct SnpGuest : ConfidentialGuest {
         uint64_t init2[6] = {1}, start[8] = {0x30000};
         command(vm, 22, init2);
         command(vm, 100, start);
-        private_slot(1, 0, 0x80000000);
-        private_slot(2, firmware_gpa, firmware_size);
+        ram = private_slot(1, 0, ram_size);
+        flash = private_slot(2, firmware_gpa, firmware_size);
         add_vcpus(count);
         for (int fd : vcpus) {
             regs(fd, 1);
@@ -238,8 +257,8 @@ struct TdxGuest : ConfidentialGuest {
         } init;
         command(vm, 0, &init);
         command(vm, 1, &init);
-        private_slot(1, 0, 0x80000000);
-        private_slot(2, firmware_gpa, firmware_size);
+        ram = private_slot(1, 0, ram_size);
+        flash = private_slot(2, firmware_gpa, firmware_size);
         add_vcpus(2);
     }
 

@@ -219,9 +219,10 @@ int FakeCoco::add_pages(const std::string &what, uint64_t &gpa, uint64_t unit,
         return -EINVAL;
     }
     while (left && pages++ < most_pages) {
-        if (!is_private(gpa * unit)) {
+        if (!is_private(gpa * unit) || !slots->has_private(gpa * unit)) {
             return -EINVAL;
         }
+        pages_.insert(gpa * unit);
         uint64_t contents = has_source ? digest(source, 4096) : 0;
         log.push_back(what + format(" at %#llx: %#llx",
                                     (unsigned long long)(gpa * unit),
@@ -291,6 +292,17 @@ int FakeCoco::set_attributes(uintptr_t arg)
 {
     ranges_.push_back({field(arg, 0), field(arg, 8), field(arg, 16)});
     return 0;
+}
+
+void FakeCoco::lose_pages(uint64_t gpa, uint64_t size)
+{
+    constexpr uint64_t td = 5;
+
+    for (auto page = pages_.lower_bound(gpa);
+         vm_type == td && page != pages_.end() && *page - gpa < size;) {
+        log.push_back(format("lost %#llx", (unsigned long long)*page));
+        page = pages_.erase(page);
+    }
 }
 
 bool FakeCoco::is_private(uint64_t gpa) const

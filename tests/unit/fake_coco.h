@@ -17,6 +17,8 @@
 #include <string>
 #include <vector>
 
+#include "fake_slots.h"
+
 class FakeCoco {
 public:
     /* KVM_MEMORY_ENCRYPT_OP on @role, "vm" or "vcpu N". */
@@ -25,6 +27,8 @@ public:
     int set_regs(const std::string &vcpu, uintptr_t arg);
     /* KVM_SET_MEMORY_ATTRIBUTES */
     int set_attributes(uintptr_t arg);
+    /* A private slot is deleted, and a TD loses what was launched into it. */
+    void lose_pages(uint64_t gpa, uint64_t size);
 
     /* Answers that are no failures: so often each, and then no more. */
     struct NotReady {
@@ -34,6 +38,7 @@ public:
         unsigned cpuid = 0;      /* CPUID pages: refused, and written over */
     };
     NotReady *not_ready = nullptr; /* of all VMs */
+    const FakeSlots *slots = nullptr;
     uint64_t vm_type = 0;
     uint8_t key = 0; /* what memory is encrypted with */
     bool has_asid = false;
@@ -68,6 +73,7 @@ private:
     bool es_ = false;
     std::map<std::string, uint64_t> regs_;
     std::set<std::string> locked_;
+    std::set<uint64_t> pages_; /* what was launched, by address */
     struct Range {
         uint64_t start, size, attributes;
     };

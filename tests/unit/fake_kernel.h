@@ -23,6 +23,7 @@
 
 #include "fake_clock.h"
 #include "fake_coco.h"
+#include "fake_slots.h"
 #include "fake_state.h"
 #include "kernel.h"
 
@@ -101,6 +102,8 @@ public:
     std::vector<IssuedIoctl> ioctls(int fd) const;
     std::vector<IssuedIoctl> ioctls(int fd, uint32_t request) const;
     std::set<std::pair<uint64_t, uint32_t>> irqfds(int fd) const;
+    /* The VM's memory slots, by number. */
+    std::map<uint32_t, FakeSlots::Slot> slots(int fd) const;
     /* Ever taken by any VM, or by none: how often. */
     size_t times(uint32_t request) const;
 

@@ -94,6 +94,8 @@ int FakeKernel::on_system(uint32_t request, uintptr_t arg)
         vms_.push_back(vm);
         vm->coco.vm_type = arg;
         vm->coco.not_ready = &not_ready;
+        vm->coco.slots = &vm->slots;
+        vm->slots.strict = arg != 0;
         vm->coco.key = uint8_t(serial_ % 255 + 1);
         return install(make("anon_inode:kvm-vm", vm, "vm"));
     }
@@ -149,7 +151,10 @@ int FakeKernel::on_vm(std::shared_ptr<Vm> vm, uint32_t request, uintptr_t arg)
 {
     switch (request) {
     case KVM_CHECK_EXTENSION:
-        return keeps_state;
+        return arg == KVM_CAP_NR_MEMSLOTS ? int(FakeSlots::count) : keeps_state;
+    case KVM_GET_DIRTY_LOG:
+    case KVM_CLEAR_DIRTY_LOG:
+        return vm->slots.logs_dirty_pages(field(arg, 0, 4)) ? 0 : -ENOENT;
     case KVM_CREATE_VCPU: {
         if (!vm->vcpus.insert(arg).second) {
             return -EEXIST;
@@ -249,23 +254,30 @@ int FakeKernel::assign_ioeventfd(Vm &vm, uintptr_t arg)
 
 int FakeKernel::set_slot(Vm &vm, uint32_t request, uintptr_t arg)
 {
-    uint32_t slot = field(arg, 0, 4);
+    kvm_userspace_memory_region2 region;
+    std::optional<FakeSlots::Slot> gone;
+    uint64_t serial = 0;
 
-    if (field(arg, 16, 8) == 0) {
-        return vm.slots.erase(slot) ? 0 : -EINVAL;
-    }
-    if (request == KVM_SET_USER_MEMORY_REGION2 &&
-        field(arg, 4, 4) & KVM_MEM_GUEST_MEMFD) {
-        FilePtr memfd = find(int(field(arg, 40, 4)));
+    memcpy(&region, reinterpret_cast<const void *>(arg),
+           request == KVM_SET_USER_MEMORY_REGION2
+               ? sizeof(region)
+               : sizeof(kvm_userspace_memory_region));
+    if (region.memory_size && region.flags & KVM_MEM_GUEST_MEMFD) {
+        FilePtr memfd = find(int(region.guest_memfd));
         if (!memfd) {
             return -EBADF;
         }
         if (memfd->vm.get() != &vm || !memfd->role.starts_with("memfd")) {
             return -EINVAL;
         }
+        serial = memfd->serial;
     }
-    vm.slots.insert(slot);
-    return 0;
+    int ret = vm.slots.set(region, serial, gone);
+    if (gone && gone->memfd) {
+        vm.coco.lose_pages(gone->region.guest_phys_addr,
+                           gone->region.memory_size);
+    }
+    return ret;
 }
 
 int FakeKernel::create_device(std::shared_ptr<Vm> vm, uintptr_t arg)
@@ -319,6 +331,13 @@ std::vector<std::string> FakeKernel::launched(int fd) const
     FilePtr file = find(fd);
 
     return file && file->vm ? file->vm->coco.log : std::vector<std::string>();
+}
+
+std::map<uint32_t, FakeSlots::Slot> FakeKernel::slots(int fd) const
+{
+    std::unique_lock lock(mutex_);
+
+    return find(fd)->vm->slots.all();
 }
 
 std::set<std::pair<uint64_t, uint32_t>> FakeKernel::irqfds(int fd) const

@@ -13,12 +13,13 @@
 
 #include "fake_coco.h"
 #include "fake_kernel.h"
+#include "fake_slots.h"
 
 struct FakeKernel::Vm {
     std::vector<IssuedIoctl> ioctls;
     std::map<std::string, uint64_t> made; /* roles, by first use */
     std::set<uint64_t> vcpus;
-    std::set<uint32_t> slots;
+    FakeSlots slots;
     std::set<std::pair<uint64_t, uint32_t>> irqfds;
     std::set<std::vector<uint64_t>> ioeventfds;
     std::set<uint64_t> vfio_files;

@@ -19,6 +19,8 @@ inline void expect_reborn(Guest &guest)
 {
     kvm_reset::Result<kvm_reset::Phases> done = guest.reset();
     ASSERT_TRUE(done) << done.error().what;
+    kvm_reset::Result<void> runs = guest.generations.before_run();
+    ASSERT_TRUE(runs) << runs.error().what;
     guest.generations.drain();
     EXPECT_EQ(guest.kernel.vms(), 1u);
 }
