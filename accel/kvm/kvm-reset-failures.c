@@ -145,7 +145,11 @@ void kvm_reset_failures_begin(int cause)
     }
     g_clear_pointer(&failure, g_free);
     qatomic_set(&resetting, true);
-    if (slots_differ) {
+}
+
+void kvm_reset_failures_mend_slots(void)
+{
+    if (resetting && slots_differ) {
         set_slots_again();
     }
 }

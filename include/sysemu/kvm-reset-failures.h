@@ -25,6 +25,15 @@ bool kvm_reset_is_asked_for(int cause);
 void kvm_reset_failures_begin(int cause);
 
 /**
+ * kvm_reset_failures_mend_slots - sets all memory slots again, if one could
+ * not be set at the reset before
+ *
+ * Between these two, before devices are reset.  It deletes them first, so the
+ * VM must be one that may lose what is in them.
+ */
+void kvm_reset_failures_mend_slots(void);
+
+/**
  * kvm_reset_report_failure - a KVM ioctl failed that QEMU cannot do without
  * @what: which one; @ret: what it returned, a negative errno
  *

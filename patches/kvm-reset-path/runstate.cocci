@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// The new VM comes after the vCPUs were read and before devices are reset.
+// The new VM comes after the vCPUs were read and before devices are reset. A
+// guest that keeps its old VM keeps the slots that were launched into.
 
 @@
 typedef ResetType, KvmResetOutcome;
