@@ -19,6 +19,8 @@ JOURNAL_BYTES = 2 << 20
 # 100 ns for each of 10,000 changes; and what counts as no CPU time at all.
 BURST_NS = 1e6
 IDLE_SPARE_US = 200
+# A guest that hands in an IGVM file waits for it.
+IGVM_MS = 50
 
 
 @dataclass
@@ -105,6 +107,26 @@ def counters(results: Results, name: str, title: str, unit: str,
     return lines
 
 
+def igvm(results: Results, what: str) -> list[Line]:
+    """How long a check takes, and of what that is how much."""
+    times = {}
+    for step in ('check', 'digest', 'CRC-32', 'read'):
+        name = f'igvm/{what}/{step}'
+        if name in results.runs:
+            if why := results.error(name):
+                return [Line(f'IGVM, {what}: {step}', 'ms', why_skipped=why)]
+            times[step] = results.nanoseconds(name) / 1e6
+    lines = [Line(f'IGVM, {what}: check', 'ms', value=times.pop('check'),
+                  target=IGVM_MS)]
+    if 'digest' in times:
+        lines.append(Line(f'IGVM, {what}: and its digest', 'ms',
+                          value=times.pop('digest')))
+    for step, took in times.items():
+        lines.append(Line(f'IGVM, {what}: check, of a {step} of its bytes',
+                          'times', value=lines[0].value / took))
+    return lines
+
+
 def judge(results: Results) -> list[Line]:
     lines = [
         pair(results, 'passthrough', 'not recorded', PASSTHROUGH_NS),
@@ -128,6 +150,9 @@ def judge(results: Results) -> list[Line]:
                       'spare: 10,000 changes', BURST_NS))
     lines += counters(results, 'spare/idle', 'spare: nothing changes', '',
                       {'us of CPU in a second': IDLE_SPARE_US})
+    for name in sorted(results.runs):
+        if name.startswith('igvm/') and name.endswith('/check'):
+            lines += igvm(results, name.split('/')[1])
     for name in sorted(results.runs):
         if name.startswith('rebirth/'):
             title = f'rebirth, {name.split(":")[1]} vCPUs'
