@@ -10,7 +10,7 @@
 #include <cerrno>
 #include <cinttypes>
 
-#include "little_endian.h"
+#include "igvm_areas.h"
 
 namespace kvm_reset {
 
@@ -35,64 +35,9 @@ const char *to_string(IgvmPages kind)
     return "unknown";
 }
 
-/* --- what the host fills in ----------------------------------------------- */
-
-template <class T> static std::vector<uint8_t> bytes_of(const T &value)
-{
-    const auto *from = reinterpret_cast<const uint8_t *>(&value);
-    return {from, from + sizeof value};
-}
-
-std::vector<uint8_t> igvm_memory_map(const IgvmGuest &guest)
-{
-    std::vector<uint8_t> map;
-
-    auto add = [&map](const MemoryRange &range) {
-        const MemoryMapEntry entry{.first_page = range.begin / page_size,
-                                   .pages = range.size / page_size,
-                                   .type = 0,
-                                   .flags = 0,
-                                   .reserved = 0};
-        const auto bytes = bytes_of(entry);
-        map.insert(map.end(), bytes.begin(), bytes.end());
-    };
-    for (const MemoryRange &range : guest.ram) {
-        add(range);
-    }
-    add({});
-    return map;
-}
-
-static std::optional<std::vector<uint8_t>> contents_of(Type parameter,
-                                                       const IgvmGuest &guest)
-{
-    auto given = guest.parameters.find(parameter);
-
-    if (given != guest.parameters.end()) {
-        return given->second;
-    }
-    switch (parameter) {
-    case Type::VpCount:
-        return bytes_of(guest.vcpus);
-    case Type::MemoryMap:
-        return igvm_memory_map(guest);
-    case Type::EnvironmentInfo:
-        return bytes_of(uint32_t(0)); /* memory is private at first */
-    default:
-        return std::nullopt;
-    }
-}
-
 /* --- the run -------------------------------------------------------------- */
 
 namespace {
-
-/* Parameters of other platforms may be in it, so a fault is told at last. */
-struct Area {
-    std::vector<uint8_t> bytes;
-    bool inserted = false;
-    std::optional<Error> fault;
-};
 
 struct Place {
     uint64_t begin, end;
@@ -102,7 +47,8 @@ struct Place {
 class Run {
 public:
     Run(const IgvmFile &file, const IgvmGuest &guest, uint32_t mask)
-        : file_(file), guest_(guest)
+        : file_(file), guest_(guest), memory_(guest.most_memory),
+          areas_(file, guest, memory_)
     {
         plan_.mask = mask;
     }
@@ -112,27 +58,24 @@ public:
 private:
     Result<void> execute(const IgvmHeader &header);
     Result<void> add_policy(const IgvmHeader &header);
-    Result<void> add_area(const IgvmHeader &header);
-    Result<void> fill_area(const IgvmHeader &header);
     Result<void> insert_area(const IgvmHeader &header);
     Result<void> add_pages(const IgvmHeader &header);
     Result<void> add_context(const IgvmHeader &header);
     Result<void> add_id_block(const IgvmHeader &header);
     Result<void> check_memory(const IgvmHeader &header);
 
-    Result<void> ask_for(const IgvmHeader &header, uint64_t bytes);
     Result<void> place(const IgvmHeader &header, uint64_t gpa, uint64_t size);
-    Result<Area *> find_area(const IgvmHeader &header, uint32_t index);
     void add_region(const IgvmRegion &region);
     Result<void> check_overlaps();
 
     const IgvmFile &file_;
     const IgvmGuest &guest_;
+    IgvmMemory memory_;
+    IgvmAreas areas_;
     IgvmPlan plan_;
-    std::map<uint32_t, Area> areas_;
     std::vector<Place> places_;
     std::vector<bool> started_; /* vCPUs that have a context */
-    uint64_t memory_ = 0, launched_ = 0;
+    uint64_t launched_ = 0;
 };
 
 Result<void> Run::add_policy(const IgvmHeader &header)
@@ -146,20 +89,6 @@ Result<void> Run::add_policy(const IgvmHeader &header)
 }
 
 /* --- memory --------------------------------------------------------------- */
-
-/* Memory beyond the guest's RAM is the host's. */
-Result<void> Run::ask_for(const IgvmHeader &header, uint64_t bytes)
-{
-    if (bytes > guest_.most_memory - memory_) {
-        return refuse(EFBIG,
-                      "the IGVM file's %s asks for 0x%" PRIx64
-                      " bytes, which with what came before is more than the "
-                      "0x%" PRIx64 " that a file may take beyond RAM",
-                      header.describe().c_str(), bytes, guest_.most_memory);
-    }
-    memory_ += bytes;
-    return {};
-}
 
 Result<void> Run::place(const IgvmHeader &header, uint64_t gpa, uint64_t size)
 {
@@ -190,7 +119,7 @@ Result<void> Run::place(const IgvmHeader &header, uint64_t gpa, uint64_t size)
                       header.describe().c_str(), size, guest_.most_launched);
     }
     if (firmware) {
-        if (auto good = ask_for(header, size); !good) {
+        if (auto good = memory_.ask_for(header, size); !good) {
             return good;
         }
     }
@@ -244,110 +173,21 @@ void Run::add_region(const IgvmRegion &region)
 
 /* --- areas ---------------------------------------------------------------- */
 
-Result<void> Run::add_area(const IgvmHeader &header)
-{
-    const auto wanted = header.read<ParameterArea>();
-
-    if (areas_.contains(wanted.index)) {
-        return refuse(EINVAL, "the IGVM file's %s is the second of number %u",
-                      header.describe().c_str(), wanted.index);
-    }
-    if (!wanted.size || wanted.size % page_size) {
-        return refuse(EINVAL,
-                      "the IGVM file's %s has 0x%" PRIx64
-                      " bytes, which are not whole pages",
-                      header.describe().c_str(), wanted.size);
-    }
-    if (auto good = ask_for(header, wanted.size); !good) {
-        return good;
-    }
-    Area area;
-    if (wanted.data != no_data) {
-        auto data = file_.data(header, wanted.data, wanted.size);
-        if (!data) {
-            return std::unexpected(data.error());
-        }
-        area.bytes.assign(data->begin(), data->end());
-    } else {
-        area.bytes.resize(wanted.size);
-    }
-    areas_[wanted.index] = std::move(area);
-    return {};
-}
-
-Result<Area *> Run::find_area(const IgvmHeader &header, uint32_t index)
-{
-    auto found = areas_.find(index);
-
-    if (found == areas_.end()) {
-        return refuse(EINVAL,
-                      "the IGVM file's %s is about area %u, which "
-                      "is not there before it",
-                      header.describe().c_str(), index);
-    }
-    if (found->second.inserted) {
-        return refuse(EINVAL,
-                      "the IGVM file's %s is about area %u, which was "
-                      "inserted before it",
-                      header.describe().c_str(), index);
-    }
-    return &found->second;
-}
-
-Result<void> Run::fill_area(const IgvmHeader &header)
-{
-    const auto wanted = header.read<Parameter>();
-
-    auto area = find_area(header, wanted.area);
-    if (!area) {
-        return std::unexpected(area.error());
-    }
-    std::vector<uint8_t> &bytes = (*area)->bytes;
-    if (wanted.offset > bytes.size()) {
-        return refuse(EINVAL,
-                      "the IGVM file's %s begins at 0x%x of its area, which "
-                      "has 0x%zx bytes",
-                      header.describe().c_str(), wanted.offset, bytes.size());
-    }
-    auto contents = contents_of(header.type, guest_);
-    std::optional<Error> &fault = (*area)->fault;
-    if (!contents) {
-        fault = fault.value_or(Error{
-            EINVAL, format("the IGVM file's %s asks for something that this "
-                           "guest does not have",
-                           header.describe().c_str())});
-    } else if (contents->size() > bytes.size() - wanted.offset) {
-        fault = fault.value_or(Error{
-            EINVAL,
-            format("the IGVM file's %s has room for 0x%zx bytes, and this "
-                   "guest's takes 0x%zx",
-                   header.describe().c_str(), bytes.size() - wanted.offset,
-                   contents->size())});
-    } else {
-        std::ranges::copy(*contents, bytes.begin() + wanted.offset);
-    }
-    return {};
-}
-
 Result<void> Run::insert_area(const IgvmHeader &header)
 {
-    const auto insert = header.read<ParameterInsert>();
+    const uint64_t gpa = header.read<ParameterInsert>().gpa;
 
-    auto area = find_area(header, insert.area);
-    if (!area) {
-        return std::unexpected(area.error());
+    auto bytes = areas_.take(header);
+    if (!bytes) {
+        return std::unexpected(bytes.error());
     }
-    if ((*area)->fault) {
-        return std::unexpected(*(*area)->fault);
-    }
-    const uint64_t size = (*area)->bytes.size();
-    if (auto good = place(header, insert.gpa, size); !good) {
+    const uint64_t size = bytes->size();
+    if (auto good = place(header, gpa, size); !good) {
         return good;
     }
-    (*area)->inserted = true;
-    plan_.areas.push_back(std::move((*area)->bytes));
+    plan_.areas.push_back(std::move(*bytes));
     plan_.regions.push_back(
-        {IgvmPages::Unmeasured, insert.gpa, size, plan_.areas.back()});
+        {IgvmPages::Unmeasured, gpa, size, plan_.areas.back()});
     return {};
 }
 
@@ -471,7 +311,7 @@ Result<void> Run::check_memory(const IgvmHeader &header)
 Result<void> Run::execute(const IgvmHeader &header)
 {
     if (is_parameter(header.type)) {
-        return fill_area(header);
+        return areas_.fill(header);
     }
     if (!(header.mask & plan_.mask)) {
         return {};
@@ -480,7 +320,7 @@ Result<void> Run::execute(const IgvmHeader &header)
     case Type::GuestPolicy:
         return add_policy(header);
     case Type::ParameterArea:
-        return add_area(header);
+        return areas_.add(header);
     case Type::ParameterInsert:
         return insert_area(header);
     case Type::PageData:

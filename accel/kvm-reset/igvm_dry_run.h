@@ -23,9 +23,6 @@ namespace kvm_reset {
 Result<IgvmPlan> dry_run(const IgvmFile &file, igvm::Platform platform,
                          const IgvmGuest &guest);
 
-/* The contents of the memory map: an entry for each range, and the last. */
-std::vector<uint8_t> igvm_memory_map(const IgvmGuest &guest);
-
 } /* namespace kvm_reset */
 
 #endif

@@ -15,7 +15,8 @@ LAYERS = {
     'kernel': 'error kernel system_kernel file_watch masked_thread'
               ' secret_memory code_address crc32 little_endian',
     # A guest's own firmware, as a file: what it asks for.
-    'igvm': 'igvm_format igvm_file igvm_plan igvm_dry_run igvm_writer',
+    'igvm': 'igvm_format igvm_file igvm_plan igvm_areas igvm_dry_run'
+            ' igvm_writer',
     # What each ioctl means.
     'catalogue': 'kvm_abi kvm_cap kvm_struct field_of catalogue'
                  ' catalogue_builder catalogue_foreign catalogue_rows classify'

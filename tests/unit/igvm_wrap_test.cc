@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "firmware_image.h"
+#include "igvm_areas.h"
 #include "igvm_image.h"
 #include "igvm_launch.h"
 #include "igvm_wrap.h"

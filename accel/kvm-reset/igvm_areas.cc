@@ -1,0 +1,179 @@
+/*
+ * The parameter areas of an IGVM file while it is executed
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "igvm_areas.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cinttypes>
+
+namespace kvm_reset {
+
+using namespace igvm;
+
+/* --- what the host fills in ----------------------------------------------- */
+
+template <class T> static std::vector<uint8_t> bytes_of(const T &value)
+{
+    const auto *from = reinterpret_cast<const uint8_t *>(&value);
+    return {from, from + sizeof value};
+}
+
+std::vector<uint8_t> igvm_memory_map(const IgvmGuest &guest)
+{
+    std::vector<uint8_t> map;
+
+    auto add = [&map](const MemoryRange &range) {
+        const MemoryMapEntry entry{.first_page = range.begin / page_size,
+                                   .pages = range.size / page_size,
+                                   .type = 0,
+                                   .flags = 0,
+                                   .reserved = 0};
+        const auto bytes = bytes_of(entry);
+        map.insert(map.end(), bytes.begin(), bytes.end());
+    };
+    for (const MemoryRange &range : guest.ram) {
+        add(range);
+    }
+    add({});
+    return map;
+}
+
+static std::optional<std::vector<uint8_t>> contents_of(Type parameter,
+                                                       const IgvmGuest &guest)
+{
+    auto given = guest.parameters.find(parameter);
+
+    if (given != guest.parameters.end()) {
+        return given->second;
+    }
+    switch (parameter) {
+    case Type::VpCount:
+        return bytes_of(guest.vcpus);
+    case Type::MemoryMap:
+        return igvm_memory_map(guest);
+    case Type::EnvironmentInfo:
+        return bytes_of(uint32_t(0)); /* memory is private at first */
+    default:
+        return std::nullopt;
+    }
+}
+
+/* --- areas ---------------------------------------------------------------- */
+
+Result<void> IgvmMemory::ask_for(const IgvmHeader &header, uint64_t bytes)
+{
+    if (bytes > most_ - asked_) {
+        return refuse(EFBIG,
+                      "the IGVM file's %s asks for 0x%" PRIx64
+                      " bytes, which with what came before is more than the "
+                      "0x%" PRIx64 " that a file may take beyond RAM",
+                      header.describe().c_str(), bytes, most_);
+    }
+    asked_ += bytes;
+    return {};
+}
+
+Result<void> IgvmAreas::add(const IgvmHeader &header)
+{
+    const auto wanted = header.read<ParameterArea>();
+
+    if (areas_.contains(wanted.index)) {
+        return refuse(EINVAL, "the IGVM file's %s is the second of number %u",
+                      header.describe().c_str(), wanted.index);
+    }
+    if (!wanted.size || wanted.size % page_size) {
+        return refuse(EINVAL,
+                      "the IGVM file's %s has 0x%" PRIx64
+                      " bytes, which are not whole pages",
+                      header.describe().c_str(), wanted.size);
+    }
+    if (auto good = memory_.ask_for(header, wanted.size); !good) {
+        return good;
+    }
+    Area area;
+    if (wanted.data != no_data) {
+        auto data = file_.data(header, wanted.data, wanted.size);
+        if (!data) {
+            return std::unexpected(data.error());
+        }
+        area.bytes.assign(data->begin(), data->end());
+    } else {
+        area.bytes.resize(wanted.size);
+    }
+    areas_[wanted.index] = std::move(area);
+    return {};
+}
+
+Result<IgvmAreas::Area *> IgvmAreas::find(const IgvmHeader &header,
+                                          uint32_t index)
+{
+    auto found = areas_.find(index);
+
+    if (found == areas_.end()) {
+        return refuse(EINVAL,
+                      "the IGVM file's %s is about area %u, which "
+                      "is not there before it",
+                      header.describe().c_str(), index);
+    }
+    if (found->second.inserted) {
+        return refuse(EINVAL,
+                      "the IGVM file's %s is about area %u, which was "
+                      "inserted before it",
+                      header.describe().c_str(), index);
+    }
+    return &found->second;
+}
+
+Result<void> IgvmAreas::fill(const IgvmHeader &header)
+{
+    const auto wanted = header.read<Parameter>();
+
+    auto area = find(header, wanted.area);
+    if (!area) {
+        return std::unexpected(area.error());
+    }
+    std::vector<uint8_t> &bytes = (*area)->bytes;
+    if (wanted.offset > bytes.size()) {
+        return refuse(EINVAL,
+                      "the IGVM file's %s begins at 0x%x of its area, which "
+                      "has 0x%zx bytes",
+                      header.describe().c_str(), wanted.offset, bytes.size());
+    }
+    auto contents = contents_of(header.type, guest_);
+    std::optional<Error> &fault = (*area)->fault;
+    if (!contents) {
+        fault = fault.value_or(Error{
+            EINVAL, format("the IGVM file's %s asks for something that this "
+                           "guest does not have",
+                           header.describe().c_str())});
+    } else if (contents->size() > bytes.size() - wanted.offset) {
+        fault = fault.value_or(Error{
+            EINVAL,
+            format("the IGVM file's %s has room for 0x%zx bytes, and this "
+                   "guest's takes 0x%zx",
+                   header.describe().c_str(), bytes.size() - wanted.offset,
+                   contents->size())});
+    } else {
+        std::ranges::copy(*contents, bytes.begin() + wanted.offset);
+    }
+    return {};
+}
+
+Result<std::vector<uint8_t>> IgvmAreas::take(const IgvmHeader &header)
+{
+    auto area = find(header, header.read<ParameterInsert>().area);
+    if (!area) {
+        return std::unexpected(area.error());
+    }
+    if ((*area)->fault) {
+        return std::unexpected(*(*area)->fault);
+    }
+    (*area)->inserted = true;
+    return std::move((*area)->bytes);
+}
+
+} /* namespace kvm_reset */
