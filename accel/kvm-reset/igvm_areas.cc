@@ -150,6 +150,13 @@ Result<void> IgvmAreas::fill(const IgvmHeader &header)
             EINVAL, format("the IGVM file's %s asks for something that this "
                            "guest does not have",
                            header.describe().c_str())});
+    } else if (contents->size() > guest_.most_memory - filled_) {
+        /* Nothing else limits it: an area may be filled again and again. */
+        return refuse(
+            EFBIG,
+            "the IGVM file's %s has 0x%zx bytes filled in, which "
+            "with what came before is more than the 0x%" PRIx64 " that are",
+            header.describe().c_str(), contents->size(), guest_.most_memory);
     } else if (contents->size() > bytes.size() - wanted.offset) {
         fault = fault.value_or(Error{
             EINVAL,
@@ -159,6 +166,7 @@ Result<void> IgvmAreas::fill(const IgvmHeader &header)
                    contents->size())});
     } else {
         std::ranges::copy(*contents, bytes.begin() + wanted.offset);
+        filled_ += contents->size();
     }
     return {};
 }

@@ -36,7 +36,7 @@ public:
     /* EINVAL: no whole pages, a number that is taken; EFBIG: too large. */
     Result<void> add(const IgvmHeader &header);
 
-    /* EINVAL: no such area, or no such place in it. */
+    /* EINVAL: no such area, or no such place in it; EFBIG: too much in all. */
     Result<void> fill(const IgvmHeader &header);
 
     /*
@@ -59,6 +59,7 @@ private:
     const IgvmGuest &guest_;
     IgvmMemory &memory_;
     std::map<uint32_t, Area> areas_;
+    uint64_t filled_ = 0;
 };
 
 /* The contents of the memory map: an entry for each range, and the last. */

@@ -43,7 +43,8 @@ struct IgvmGuest {
      * here.
      */
     std::map<igvm::Type, std::vector<uint8_t>> parameters;
-    /* Bytes that the file may ask for beyond the guest's RAM. */
+    /* Bytes that the file may ask for beyond the guest's RAM, and that it may
+     * have filled in. */
     uint64_t most_memory = 64 << 20;
     /* Bytes that it may have launched: the time is the host's. */
     uint64_t most_launched = 512 << 20;

@@ -28,6 +28,7 @@ IgvmX86Guest guest()
 {
     IgvmX86Guest guest;
     guest.guest.ram = {{0, memory}};
+    guest.guest.parameters[Type::Madt].resize(page_size);
     return guest;
 }
 
@@ -92,6 +93,20 @@ std::vector<uint8_t> most_pages()
     return writer.build();
 }
 
+/* As much memory as a file may ask for, and all of it filled in. */
+std::vector<uint8_t> most_parameters()
+{
+    const uint64_t most = IgvmGuest().most_memory;
+    IgvmWriter writer = writer_for_snp();
+
+    writer.add(ParameterArea{.size = most, .index = 0, .data = no_data});
+    for (uint64_t at = 0; at < most; at += page_size) {
+        writer.add(Type::Madt, Parameter{.area = 0, .offset = uint32_t(at)});
+    }
+    writer.add(ParameterInsert{.gpa = 0, .mask = 1, .area = 0});
+    return writer.build();
+}
+
 void check(benchmark::State &state, std::vector<uint8_t> (*make)())
 {
     const std::vector<uint8_t> bytes = make();
@@ -112,6 +127,9 @@ BENCHMARK_CAPTURE(check, pages, many_pages)
     ->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(check, headers, most_pages)
     ->Name("igvm/131072 headers/check")
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(check, parameters, most_parameters)
+    ->Name("igvm/64 MiB of parameters/check")
     ->Unit(benchmark::kMillisecond);
 
 /* SHA-384 of each page, for an ID block and whoever asks. */

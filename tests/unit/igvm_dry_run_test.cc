@@ -353,6 +353,20 @@ TEST(IgvmAreaTest, IsNotWrittenPastItsEnd)
     }
 }
 
+TEST(IgvmAreaTest, IsNotFilledAgainAndAgainWithoutAnEnd)
+{
+    IgvmGuest guest = igvm_guest();
+    guest.parameters[Type::Madt] = Blob(2048, 1);
+    guest.most_memory = 8192;
+    IgvmWriter writer = with_page().add(area(0));
+    for (int i = 0; i < 4; i++) {
+        writer.add(Type::Madt, Parameter{0, 0});
+    }
+    EXPECT_TRUE(run(writer, guest).plan);
+    expect_refused(run(writer.add(Type::VpCount, Parameter{0, 0}), guest).plan,
+                   EFBIG, "has 0x4 bytes filled in");
+}
+
 TEST(IgvmAreaTest, IsRefusedForWhatTheGuestLacksOnlyIfItIsInserted)
 {
     const Parameter slit{0, 0};
