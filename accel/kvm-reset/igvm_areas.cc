@@ -56,7 +56,8 @@ static std::optional<std::vector<uint8_t>> contents_of(Type parameter,
     case Type::MemoryMap:
         return igvm_memory_map(guest);
     case Type::EnvironmentInfo:
-        return bytes_of(uint32_t(0)); /* memory is private at first */
+        /* Memory that the file leaves alone is shared at first: as QEMU. */
+        return bytes_of(uint32_t(1));
     default:
         return std::nullopt;
     }

@@ -6,8 +6,8 @@
  * An IGVM file says how a guest is launched: which pages go where, what of
  * them is measured, how its vCPUs start. It has a fixed header, variable
  * headers in three sections (platforms, initialization, directives), and the
- * data that these point to. All numbers are little endian; docs/igvm.md says
- * what is made of them.
+ * data that these point to. All numbers are little endian. They are those of
+ * Microsoft's crate igvm_defs; docs/igvm.md says what is made of them.
  */
 
 #ifndef KVM_RESET_IGVM_FORMAT_H

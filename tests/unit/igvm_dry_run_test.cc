@@ -269,7 +269,7 @@ TEST(IgvmAreaTest, HasWhatTheFileAndTheHostPutIntoIt)
     ASSERT_EQ(region.data.size(), 4096u);
 
     Blob expected = page_of(9);
-    put_le(&expected[0], uint32_t(0));
+    put_le(&expected[0], uint32_t(1));
     put_le(&expected[0x10], uint32_t(3));
     const uint64_t map[] = {0, 4096, 0, 0x100000, 4096, 0, 0, 0, 0};
     memcpy(&expected[0x20], map, sizeof map);

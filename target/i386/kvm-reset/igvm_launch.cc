@@ -152,7 +152,12 @@ static Result<void> check_all_started(IgvmLaunch &launch,
 
 /* --- the ID block --------------------------------------------------------- */
 
-/* SEV-SNP firmware ABI, "ID block" and "ID authentication information". */
+/*
+ * AMD, SEV-SNP Firmware ABI (56860), SNP_LAUNCH_FINISH: the structures of the
+ * ID block and of the ID authentication information, where a signature has
+ * 512 bytes (R and S of 72 each, then zeros) and a key 1028 (curve, QX and QY).
+ * IGVM has the same numbers, and 4 reserved bytes in a key.
+ */
 namespace id_block {
 constexpr size_t digest = 0;
 constexpr size_t family = 48;
