@@ -165,7 +165,7 @@ class PreserveModules(KvmResetTest):
         guest.qmp('kvm-detach')
         os.rename('/dev/kvm', '/dev/kvm.away')
         try:
-            self.assertIn('cannot open the KVM device', self.swap(
+            self.assertIn('cannot open /dev/kvm for it', self.swap(
                 self.socket(0), '--attach', status=3))
         finally:
             os.rename('/dev/kvm.away', '/dev/kvm')
