@@ -224,9 +224,22 @@ void kvm_reset_exclude_with(void (*begin)(void), void (*end)(void))
     instance().generations.exclude_with(begin, end);
 }
 
-bool kvm_reset_rebirth(::Error **errp)
+bool kvm_reset_rebirth(bool *waits, ::Error **errp)
 {
-    return answer(reset(instance().generations), errp);
+    Result<Phases> done = reset(instance().generations);
+
+    *waits = !done && done.error().waits;
+    return answer(done, errp);
+}
+
+void kvm_reset_on_progress(void (*listener)(void))
+{
+    instance().generations.reaper().on_progress(listener);
+}
+
+void kvm_reset_make_room_when_full(bool may)
+{
+    instance().generations.make_room_when_full(may);
 }
 
 bool kvm_reset_preserve_prepare(::Error **errp)
@@ -340,6 +353,10 @@ void kvm_reset_status(KvmResetStatus *out, char **why_not, char **last_error,
         .last = times_of(status.last),
         .used_spare = status.last.spare,
         .retiring = status.retiring,
+        .held = status.held,
+        .private_left = status.private_left,
+        .progress = instance().generations.reaper().progress(),
+        .made_room = instance().generations.presence() == Presence::MadeRoom,
         .waited_ns = status.waited,
         .spare = to_string(spare.state),
         .spare_fds = spare.fds,

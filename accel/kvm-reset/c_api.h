@@ -82,6 +82,7 @@ void kvm_reset_exclude_with(void (*begin)(void), void (*end)(void));
 
 /**
  * kvm_reset_rebirth - gives the guest a new VM
+ * @waits: set to whether it waits for an old VM to go
  *
  * vCPUs are stopped.  On failure the guest is on its old VM, as it was, and it
  * may be asked again.  Under the big lock.
@@ -89,8 +90,26 @@ void kvm_reset_exclude_with(void (*begin)(void), void (*end)(void));
  * A confidential guest is launched again.  Where its memory is encrypted in
  * place (SEV, SEV-ES) the old VM must go before that; if the launch fails
  * then, the guest cannot go on: `lost` in its status says so.
+ *
+ * With @waits set, what fails is no failure, and *@errp says what is waited
+ * for.  The guest is not to run until it was asked again: when the listener of
+ * kvm_reset_on_progress() was called, and a moment later at the latest.  Then
+ * the guest may have no VM meanwhile: `made_room` in its status says so.
  */
-bool kvm_reset_rebirth(struct Error **errp);
+bool kvm_reset_rebirth(bool *waits, struct Error **errp);
+
+/**
+ * kvm_reset_on_progress - @listener is called when old VMs have less than
+ * before, on a thread of kvm-reset's: it may only leave a note.  Before the
+ * first reset.
+ */
+void kvm_reset_on_progress(void (*listener)(void));
+
+/**
+ * kvm_reset_make_room_when_full - whether a confidential guest's old VM goes
+ * first, if the host has not enough for a second one; it does not, at first
+ */
+void kvm_reset_make_room_when_full(bool may);
 
 /**
  * kvm_reset_before_run - runs the last hooks, when devices are reset
@@ -196,21 +215,25 @@ const char *kvm_reset_preserved(unsigned index);
 
 typedef struct KvmResetStatus {
     bool restartable;
-    uint64_t generation;  /* VMs before this one */
-    uint64_t aborted;     /* rebirths that failed */
-    uint64_t entries;     /* in the journal */
-    uint64_t bytes;       /* that the journal takes */
-    KvmResetTimes last;   /* of the last rebirth; and of the last old VM */
-    bool used_spare;      /* the last one had been prepared before */
-    uint64_t retiring;    /* old VMs that are not down yet */
-    uint64_t waited_ns;   /* resets, for old VMs to go: all together */
-    const char *spare;    /* "off", "preparing", "ready" or "failed" */
-    uint64_t spare_fds;   /* that the spare holds */
-    uint64_t spare_bytes; /* of this process's memory that it takes */
-    uint64_t spare_ns;    /* building the last one */
-    bool spare_launched;  /* it is launched already */
-    bool launching;       /* confidential, and not locked yet */
-    bool launched;        /* confidential, and locked */
+    uint64_t generation;   /* VMs before this one */
+    uint64_t aborted;      /* rebirths that failed */
+    uint64_t entries;      /* in the journal */
+    uint64_t bytes;        /* that the journal takes */
+    KvmResetTimes last;    /* of the last rebirth; and of the last old VM */
+    bool used_spare;       /* the last one had been prepared before */
+    uint64_t retiring;     /* old VMs that are not down yet */
+    uint64_t held;         /* … that are closed, but somebody else has them */
+    uint64_t private_left; /* bytes of private memory that they may have */
+    uint64_t progress;     /* how often the listener was called for them */
+    bool made_room;        /* the guest has no VM until it is reset */
+    uint64_t waited_ns;    /* resets, for old VMs to go: all together */
+    const char *spare;     /* "off", "preparing", "ready" or "failed" */
+    uint64_t spare_fds;    /* that the spare holds */
+    uint64_t spare_bytes;  /* of this process's memory that it takes */
+    uint64_t spare_ns;     /* building the last one */
+    bool spare_launched;   /* it is launched already */
+    bool launching;        /* confidential, and not locked yet */
+    bool launched;         /* confidential, and locked */
     bool lost; /* the last rebirth failed when the old VM was gone already:
                   the guest cannot go on, but may be reset again */
     uint64_t launch_steps; /* to take again; 0 for an ordinary guest */

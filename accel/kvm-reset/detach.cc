@@ -100,7 +100,7 @@ Detach::attempt_detaching(std::unique_ptr<Transaction> transaction)
     /* Who is told that the guest is detached may take KVM away. */
     uint64_t began = kernel.now();
     generations_.reaper().drain();
-    old.fds.clear();
+    old = {};
     transaction->timing().retire = kernel.now() - began;
     return transaction->timing();
 }

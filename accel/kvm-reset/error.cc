@@ -6,6 +6,7 @@
 
 #include "error.h"
 
+#include <cerrno>
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
@@ -54,6 +55,16 @@ std::unexpected<Error> refuse(int code, const char *fmt, ...)
     std::string text = vformat(fmt, ap);
     va_end(ap);
     return std::unexpected(Error{code, std::move(text)});
+}
+
+std::unexpected<Error> wait_for(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    std::string text = vformat(fmt, ap);
+    va_end(ap);
+    return std::unexpected(
+        Error{.code = EINPROGRESS, .what = std::move(text), .waits = true});
 }
 
 std::unexpected<Error> with_hint(std::unexpected<Error> error, std::string hint)

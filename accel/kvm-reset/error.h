@@ -16,6 +16,8 @@ struct Error {
     int code = 0;       /* a positive errno */
     std::string what;   /* what failed, on what, and why: a whole sentence */
     std::string hint{}; /* what to do, where that does not go without saying */
+    bool waits =
+        false; /* nothing failed: it can be done when an old VM is gone */
 };
 
 template <class T> using Result = std::expected<T, Error>;
@@ -33,6 +35,10 @@ fail(int code, const char *fmt, ...);
  */
 __attribute__((format(printf, 2, 3))) std::unexpected<Error>
 refuse(int code, const char *fmt, ...);
+
+/* An Error that says what is waited for. */
+__attribute__((format(printf, 1, 2))) std::unexpected<Error>
+wait_for(const char *fmt, ...);
 
 /* @error with what to do. */
 std::unexpected<Error> with_hint(std::unexpected<Error> error,

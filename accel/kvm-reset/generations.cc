@@ -28,9 +28,17 @@ void Generations::exclude_with(std::function<void()> begin,
 
 Result<void> Generations::can_begin() const
 {
-    if (detached_) {
+    if (detached()) {
         return refuse(EBUSY, "the guest is detached from KVM");
     }
+    if (presence_ == Presence::MadeRoom) {
+        return refuse(EBUSY, "the guest has no VM before it is reset");
+    }
+    return can_repeat();
+}
+
+Result<void> Generations::can_repeat() const
+{
     if (Result<void> may = restartable(recorder_.blocker()); !may) {
         return may;
     }
@@ -49,32 +57,49 @@ Result<void> Generations::may_begin()
     if (Result<void> can = can_begin(); !can) {
         return can;
     }
+    let_last_go();
+    return {};
+}
+
+Result<void> Generations::may_reset()
+{
+    if (presence_ != Presence::MadeRoom) {
+        return may_begin();
+    }
+    if (Result<void> can = can_repeat(); !can) {
+        return can;
+    }
+    let_last_go();
+    return {};
+}
+
+void Generations::let_last_go()
+{
     release_old_vm();
     skipped_eventfds_.clear();
-    return {};
 }
 
 /* There is none of a guest without a VM. */
 void Generations::renew_spare()
 {
-    if (!detached_) {
-        spare_.renew(vm_number_);
+    if (presence_ == Presence::Present) {
+        spare_.renew(vm_name_.number);
     }
 }
 
 Result<PreparedVm> Generations::build(const Snapshot &snapshot, int device)
 {
     Result<Replica> built = Replica::build(recorder_.kernel(), snapshot,
-                                           vm_number_, device);
+                                           vm_name_.number, device);
     if (!built) {
         return std::unexpected(built.error());
     }
     return PreparedVm(std::move(*built));
 }
 
-void Generations::settle(int vm_number, std::vector<Answer> answers)
+void Generations::settle(VmName vm, std::vector<Answer> answers)
 {
-    vm_number_ = vm_number;
+    vm_name_ = vm;
     answers_ = std::move(answers);
 }
 
@@ -140,7 +165,7 @@ void Generations::release_old_vm()
 
     lock.unlock();
     if (held) {
-        reaper_.retire(std::move(held->fds));
+        reaper_.retire(std::move(held->vm));
         renew_spare();
     }
 }
@@ -149,7 +174,7 @@ void Generations::drain()
 {
     release_old_vm();
     reaper_.drain();
-    if (!detached_) {
+    if (presence_ == Presence::Present) {
         spare_.settle();
     }
 }
@@ -183,13 +208,15 @@ void Generations::note_measurement(std::optional<LaunchMeasurement> measured)
     status_.measurement = std::move(measured);
 }
 
-Status Generations::status() const
+Status Generations::status()
 {
     std::unique_lock lock(mutex_);
     Status status = status_;
 
     status.retire = reaper_.last_duration();
     status.retiring = reaper_.waiting() + held_.has_value();
+    status.held = reaper_.held_by_others();
+    status.private_left = reaper_.private_left();
     status.waited = reaper_.waited();
     return status;
 }

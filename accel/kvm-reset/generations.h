@@ -22,33 +22,36 @@
 
 #include "error.h"
 #include "guest_state.h"
+#include "old_vm.h"
 #include "phases.h"
 #include "recorder.h"
 #include "registry.h"
 #include "spare.h"
-#include "swap.h"
 #include "vm_reaper.h"
 
 namespace kvm_reset {
 
 struct Status {
-    uint64_t generation = 0; /* transactions that gave the guest a VM */
-    uint64_t aborted = 0;    /* transactions that failed */
-    std::string last_error;  /* why the last one failed; empty: it did not */
-    Phases last;             /* of the last one that gave a VM */
-    uint64_t retire = 0;     /* taking the last retired VM down, ns */
-    size_t retiring = 0;     /* old VMs that are not down yet */
-    uint64_t waited = 0;     /* resets, for old VMs to go down: all together */
+    uint64_t generation = 0;   /* transactions that gave the guest a VM */
+    uint64_t aborted = 0;      /* transactions that failed */
+    std::string last_error;    /* why the last one failed; empty: it did not */
+    Phases last;               /* of the last one that gave a VM */
+    uint64_t retire = 0;       /* taking the last retired VM down, ns */
+    size_t retiring = 0;       /* old VMs that are not down yet */
+    size_t held = 0;           /* … that are closed, and others have them */
+    uint64_t private_left = 0; /* bytes that those may have which are not */
+    uint64_t waited = 0; /* resets, for old VMs to go down: all together */
     /* The launch of the VM in place, as computed before it was launched. */
     std::optional<LaunchMeasurement> measurement;
     bool lost = false; /* the last one failed after the old VM had to go: the
                           guest cannot go on, but may be reset again */
 };
 
-/* What a settled swap leaves of the VM before. */
-struct OldVm {
-    std::vector<Fd> fds;
-    std::vector<SkippedEntry> skipped{}; /* … with them */
+/* Whether the guest has a VM. */
+enum class Presence : uint8_t {
+    Present,
+    Detached, /* no, and its state is kept */
+    MadeRoom, /* no: a reset took it down, and asks for the next one */
 };
 
 /* The names of pieces of state, and their bytes. */
@@ -95,7 +98,7 @@ public:
     /* Waits until no old VM is left, and the spare is ready or has failed. */
     void drain();
 
-    Status status() const;
+    Status status();
 
     /*
      * Whether a launch that would be measured otherwise than the first one
@@ -113,8 +116,16 @@ public:
     /* What the last guest that was preserved, or detached, took along. */
     const Carried &carried() const { return carried_; }
 
-    /* Whether the guest is detached from KVM.  Any thread. */
-    bool detached() const { return detached_; }
+    /* Whether the guest has a VM, and why not.  Any thread. */
+    Presence presence() const { return presence_; }
+    bool detached() const { return presence_ == Presence::Detached; }
+
+    /*
+     * Whether the guest's old VM may be taken down to make room for the next
+     * one, where the host has not enough for two.  It may not, at first.
+     */
+    void make_room_when_full(bool may) { may_make_room_ = may; }
+    bool may_make_room() const { return may_make_room_; }
 
     /* Whether a replica is prepared ahead of need; not so at first. */
     void keep_spare(bool wanted, bool launched = false)
@@ -129,6 +140,11 @@ public:
     Result<void> can_begin() const;
     /* … and may be now, since nothing is left of the last one. */
     Result<void> may_begin();
+    /* … also without a VM, where room was made for it. */
+    Result<void> may_reset();
+    /* Whether a reset that waits may be tried once more, without progress. */
+    bool may_try_again() { return tries_++ < most_tries; }
+    void stop_trying() { tries_ = 0; }
 
     /* The spare, until renew_spare() says that the next one may begin. */
     std::optional<PreparedVm> take_spare() { return spare_.take(); }
@@ -136,10 +152,11 @@ public:
     /* @device: see Replica::build(). */
     Result<PreparedVm> build(const Snapshot &snapshot, int device = -1);
 
-    /* A VM that was created under that number is in place. */
-    void settle(int vm_number, std::vector<Answer> answers);
+    /* That VM is in place. */
+    void settle(VmName vm, std::vector<Answer> answers);
     void set_carried(Carried carried) { carried_ = std::move(carried); }
-    void set_detached(bool detached) { detached_ = detached; }
+    void set_presence(Presence presence) { presence_ = presence; }
+    VmName vm_name() const { return vm_name_; }
     /* Keeps it until release_old_vm(). */
     void hold(OldVm old);
 
@@ -149,6 +166,11 @@ public:
     void note_measurement(std::optional<LaunchMeasurement> measured);
 
 private:
+    /* A moment apart. */
+    static constexpr unsigned most_tries = 50;
+
+    Result<void> can_repeat() const;
+    void let_last_go();
     Result<void> move_skipped();
 
     Recorder &recorder_;
@@ -157,8 +179,10 @@ private:
     Spare spare_;
     std::function<void()> exclude_, admit_;
     std::atomic<bool> same_required_ = true;
-    std::atomic<bool> detached_ = false;
-    int vm_number_ = -1; /* the fd number that debugfs knows the VM by */
+    std::atomic<bool> may_make_room_ = false;
+    std::atomic<Presence> presence_ = Presence::Present;
+    unsigned tries_ = 0;
+    VmName vm_name_; /* of the VM in place; the first one has none */
     std::set<int> skipped_eventfds_;
     std::vector<Answer> answers_;
     Carried carried_;

@@ -58,6 +58,10 @@ public:
     /* dup3(from, onto, O_CLOEXEC) */
     virtual int dup_onto(int from, int onto) = 0;
     virtual int close(int fd) = 0;
+    /* Gives the pages of a file back; they read as zeros then. */
+    virtual int punch_hole(int fd, uint64_t offset, uint64_t length) = 0;
+    /* The inode that a path names, or 0: no file, or nobody may look. */
+    virtual uint64_t inode(const char *path) = 0;
 
     /*
      * What the kernel calls the file behind @fd ("anon_inode:kvm-vm", …), an

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <iterator>
 #include <ranges>
+#include <unistd.h>
 #include <utility>
 
 #include "kvm_device.h"
@@ -49,7 +50,7 @@ int Replica::issue_create(const Entry &entry, LiveArgument &arg)
         ret = int(read_field(arg.bytes, entry.row->created));
     }
     if (is_vm) {
-        vm_number_ = ret;
+        vm_name_ = {.thread = gettid(), .number = ret};
     }
     return ret;
 }

@@ -21,6 +21,15 @@
 
 namespace kvm_reset {
 
+/*
+ * How debugfs knows a VM: by the thread that created it, and under which fd
+ * number.
+ */
+struct VmName {
+    int thread = 0;
+    int number = -1;
+};
+
 class Replica {
 public:
     /*
@@ -31,6 +40,9 @@ public:
      */
     static Result<Replica> build(Kernel &kernel, const Snapshot &snapshot,
                                  int taken, int device = -1);
+
+    /* Nothing, where a replica is asked for. */
+    static Replica none(Kernel &kernel) { return Replica(kernel, -1); }
 
     /*
      * Brings the replica up to date with what changed since.  After a failure
@@ -55,8 +67,7 @@ public:
      */
     size_t footprint() const;
 
-    /* The number under which KVM created the VM. */
-    int vm_number() const { return vm_number_; }
+    VmName vm_name() const { return vm_name_; }
 
     /* Replays one entry that build() left out, or takes it away again. */
     Result<void> replay(const Entry &entry);
@@ -81,7 +92,7 @@ private:
     Kernel *kernel_;
     int taken_;
     uint64_t version_ = 0;
-    int vm_number_ = -1;
+    VmName vm_name_;
     std::map<ObjectId, Fd> fds_;
     std::vector<EntryPtr> applied_; /* in replay order */
     std::vector<Answer> answers_;

@@ -9,6 +9,7 @@
 #include <cerrno>
 
 #include "measuring.h"
+#include "old_vm.h"
 #include "transaction.h"
 
 namespace kvm_reset {
@@ -23,15 +24,21 @@ public:
 
 private:
     Result<Phases> attempt();
+    Result<Phases> exchange();
+    Result<Phases> make_room(Transaction &transaction, Error why);
+    Result<Phases> put_back();
+    Result<Phases> finish(Transaction &transaction, LaunchPlan plan);
     Result<void> prepare(Transaction &transaction);
     Result<void> launch(Transaction &transaction, const LaunchPlan &plan);
     Result<void> check(Transaction &transaction,
                        const Result<LaunchMeasurement> &now);
+    Result<void> give_up_old_vm(Transaction &transaction, OldVm old);
     Result<void> launch_in_place(Transaction &transaction,
                                  const LaunchPlan &plan);
 
     Generations &generations_;
     std::optional<LaunchMeasurement> measured_;
+    bool confidential_ = false;
     bool lost_ = false; /* there is no way back */
 };
 
@@ -39,28 +46,55 @@ Result<Phases> Reset::run()
 {
     Result<Phases> outcome = attempt();
 
+    if (!outcome && outcome.error().waits) {
+        return outcome;
+    }
     if (outcome) {
         generations_.note_measurement(measured_);
     }
+    generations_.stop_trying();
     generations_.note(outcome, lost_);
     return outcome;
 }
 
 Result<Phases> Reset::attempt()
 {
-    if (Result<void> may = generations_.may_begin(); !may) {
+    if (Result<void> may = generations_.may_reset(); !may) {
         return std::unexpected(may.error());
     }
+    /* Its memory, and its key, may be needed, and are slow to come back. */
+    confidential_ = generations_.recorder().plan().state() != LaunchState::None;
+    if (confidential_ && generations_.reaper().waiting()) {
+        return wait_for("the old VM is not down yet");
+    }
+    return generations_.presence() == Presence::MadeRoom ? put_back()
+                                                         : exchange();
+}
+
+/* What another VM would not have, while there are two. */
+static bool is_full(const Error &error)
+{
+    return error.code == ENOSPC || error.code == EBUSY || error.code == ENOMEM;
+}
+
+/* A VM for a VM. */
+Result<Phases> Reset::exchange()
+{
     Transaction transaction(generations_, Transaction::Kind::Resets);
     LaunchPlan plan;
     Result<void> done = transaction.quiesce();
 
-    if (done) {
-        done = prepare(transaction);
+    if (!done) {
+        return transaction.abort(std::move(done.error()));
     }
+    done = prepare(transaction);
     if (done) {
         plan = transaction.definition().plan.without_owner();
         done = launch(transaction, plan);
+    }
+    if (!done && confidential_ && is_full(done.error()) &&
+        generations_.may_make_room()) {
+        return make_room(transaction, std::move(done.error()));
     }
     if (done) {
         /* What is left on the old VM would go with it. */
@@ -74,17 +108,125 @@ Result<Phases> Reset::attempt()
     }
     OldVm old = transaction.settle();
     if (plan.in_place()) {
-        generations_.reaper().retire(std::move(old.fds));
-        done = launch_in_place(transaction, plan);
+        done = give_up_old_vm(transaction, std::move(old));
         if (!done) {
+            lost_ = true;
             generations_.renew_spare();
             return std::unexpected(done.error());
         }
-        old.fds.clear();
+        old = {};
+    }
+    Result<Phases> outcome = finish(transaction, std::move(plan));
+    if (outcome) {
+        generations_.hold(std::move(old));
+    }
+    return outcome;
+}
+
+/* The VM is in place: what is left of the launch. */
+Result<Phases> Reset::finish(Transaction &transaction, LaunchPlan plan)
+{
+    if (plan.in_place()) {
+        if (auto done = launch_in_place(transaction, plan); !done) {
+            generations_.renew_spare();
+            return std::unexpected(done.error());
+        }
     }
     transaction.frozen().set_plan(std::move(plan));
-    generations_.hold(std::move(old));
     return transaction.timing();
+}
+
+/*
+ * The host has not enough for two VMs, @why says what of.  The guest has asked
+ * for its end, so its VM may go before there is another one; but not for a
+ * launch that would be refused then.
+ */
+Result<Phases> Reset::make_room(Transaction &transaction, Error why)
+{
+    Result<void> done;
+
+    transaction.drop_vm();
+    if (!transaction.is_frozen()) {
+        done = transaction.freeze();
+    }
+    if (done) {
+        done = check(transaction, Measuring(transaction.definition()).wait());
+    }
+    if (done) {
+        done = transaction.swap(SwapWay::TakeAway);
+    }
+    if (!done) {
+        why.what += "; and its old VM could not make room: " +
+                    done.error().what;
+        return transaction.abort(std::move(why));
+    }
+    done = give_up_old_vm(transaction, transaction.settle());
+    generations_.recorder().observer().step("make-room", why.what, 0);
+    if (!done) {
+        why.what += "; " + done.error().what;
+    }
+    return wait_for("the host has not enough for a second VM, so the old one "
+                    "goes first: %s",
+                    why.what.c_str());
+}
+
+/*
+ * A VM for none.  If somebody else has what the old one had, nothing is left
+ * but to try again later.
+ */
+Result<Phases> Reset::put_back()
+{
+    Transaction transaction(generations_, Transaction::Kind::Resets);
+    LaunchPlan plan;
+    Result<void> done;
+
+    transaction.exclude();
+    {
+        Timer timer(generations_.recorder(), "prepare",
+                    transaction.timing().prepare);
+        done = transaction.freeze();
+        if (done) {
+            done = transaction.bring_up_to_date();
+        }
+    }
+    if (done) {
+        plan = transaction.definition().plan.without_owner();
+        done = launch(transaction, plan);
+    }
+    if (done) {
+        done = transaction.swap(SwapWay::PutBack);
+    }
+    if (!done) {
+        Error why = transaction.abort(std::move(done.error())).error();
+        if (is_full(why) && generations_.may_try_again()) {
+            return wait_for("%s", why.what.c_str());
+        }
+        lost_ = true;
+        why.what += "; the old VM had to make room for this one, so the guest "
+                    "has none";
+        return std::unexpected(std::move(why));
+    }
+    transaction.settle();
+    return finish(transaction, std::move(plan));
+}
+
+/*
+ * There is no way back.  What the old VM has encrypted and is of no region is
+ * not known to be out of its caches before it is down.
+ */
+Result<void> Reset::give_up_old_vm(Transaction &transaction, OldVm old)
+{
+    Result<size_t> regions = take_regions_away(generations_.recorder().kernel(),
+                                               transaction.definition(), old);
+
+    generations_.reaper().retire(std::move(old.vm));
+    if (!regions) {
+        return std::unexpected(regions.error());
+    }
+    if (!*regions && transaction.definition().plan.in_place()) {
+        generations_.reaper().drain();
+    }
+    return {};
 }
 
 Result<void> Reset::prepare(Transaction &transaction)
@@ -143,15 +285,14 @@ Result<void> Reset::check(Transaction &transaction,
 }
 
 /*
- * From here there is no way back: what the old VM has encrypted is written
- * over.  It must be gone by then, since what its vCPUs left in the caches
- * could reach the memory later than what is written now.
+ * What the old VM has encrypted is written over.  Its regions were taken away
+ * by then, since what its vCPUs left in the caches could reach the memory later
+ * than what is written now.
  */
 Result<void> Reset::launch_in_place(Transaction &transaction,
                                     const LaunchPlan &plan)
 {
     Timer timer(generations_.recorder(), "launch", transaction.timing().launch);
-    generations_.reaper().drain();
     Result<void> done = plan.take(generations_.recorder().kernel(),
                                   transaction.definition().fd_of(),
                                   generations_.answers());

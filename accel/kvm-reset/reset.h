@@ -21,6 +21,14 @@ namespace kvm_reset {
  * one VM at a time, so that such a guest's old VM goes first.  If the
  * launch fails then, status().lost says so.  A guest that was given a
  * secret is launched up to there; the rest is its owner's to do again.
+ *
+ * An error that waits is no failure: the guest's old VM is going, and the
+ * reset is to be asked for again when reaper().on_progress() tells of
+ * something, and a moment later at the latest.
+ *
+ * If the host has not enough for two VMs of a confidential guest, its old VM
+ * goes first.  Then the guest has none until the next reset, whatever becomes
+ * of it.
  */
 Result<Phases> reset(Generations &generations);
 

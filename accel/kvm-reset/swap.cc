@@ -59,6 +59,12 @@ Result<void> Swap::keep_old()
     return {};
 }
 
+bool Swap::keeps(const Object &object) const
+{
+    return way_ == SwapWay::TakeAway && !state_ &&
+           object.kind == FdClass::System;
+}
+
 bool Swap::stays(const Entry &entry) const
 {
     return skipped_eventfds_.contains(entry.files[0].fd);
@@ -185,6 +191,10 @@ static int replace(Kernel &kernel, int fd, int onto)
 Result<void> Swap::put_in_place()
 {
     for (const Object &object : snapshot_.objects) {
+        if (keeps(object)) {
+            placed_++;
+            continue;
+        }
         int fresh = nothing_ ? nothing_.get() : replica_.fd(object.id);
         int ret = replace(kernel_, fresh, object.fd);
         if (ret < 0) {

@@ -24,14 +24,9 @@
 #include "replica.h"
 #include "journal.h"
 #include "kernel.h"
+#include "old_vm.h"
 
 namespace kvm_reset {
-
-/* An exclusive thing that the old VM keeps; what it is named is borrowed. */
-struct SkippedEntry {
-    EntryPtr entry;
-    int old_fd; /* the old VM's, or its device's */
-};
 
 enum class SwapWay : uint8_t {
     Exchange, /* a VM for a VM */
@@ -45,7 +40,8 @@ public:
      * @skipped: eventfds whose exclusive things do not move, because the reset
      * of their devices takes them away.  @state: carried from one VM to the
      * other; borrowed, or nullptr.  The replica of one that takes away is only
-     * tried: it shows that the state can be put back.
+     * tried: it shows that the state can be put back.  Without state it keeps
+     * the KVM device, too, which perhaps nobody can open again.
      */
     Swap(Kernel &kernel, Snapshot snapshot, Replica replica,
          std::set<int> skipped = {}, GuestState *state = nullptr,
@@ -94,6 +90,7 @@ private:
     Result<void> map_new(const Object &object, int fd);
     Result<void> map_old(const Object &object, int fd);
     bool stays(const Entry &entry) const;
+    bool keeps(const Object &object) const;
 
     Kernel &kernel_;
     Snapshot snapshot_;

@@ -14,6 +14,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -93,6 +94,19 @@ public:
     }
 
     int close(int fd) override { return result(::close(fd)); }
+
+    int punch_hole(int fd, uint64_t offset, uint64_t length) override
+    {
+        return result(::fallocate(fd,
+                                  FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                  off_t(offset), off_t(length)));
+    }
+
+    uint64_t inode(const char *path) override
+    {
+        struct stat info;
+        return ::stat(path, &info) ? 0 : info.st_ino;
+    }
 
     std::string describe(int fd) override
     {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "arch.h"
+#include "old_vm.h"
 
 namespace kvm_reset {
 
@@ -98,11 +99,15 @@ Result<void> Transaction::swap(SwapWay way, std::set<int> skipped)
     Result<void> done;
 
     way_ = way;
-    vm_number_ = vm_->replica.vm_number();
-    answers_ = vm_->take_answers();
-    swap_.emplace(kernel_, definition_, std::move(vm_->replica),
-                  std::move(skipped), state_ ? &*state_ : nullptr, way);
-    vm_.reset();
+    Replica replica = Replica::none(kernel_);
+    if (vm_) {
+        vm_name_ = vm_->replica.vm_name();
+        answers_ = vm_->take_answers();
+        replica = std::move(vm_->replica);
+        vm_.reset();
+    }
+    swap_.emplace(kernel_, definition_, std::move(replica), std::move(skipped),
+                  state_ ? &*state_ : nullptr, way);
     {
         Timer timer(recorder_, "commit", phases_.commit);
         done = swap_->perform();
@@ -124,8 +129,12 @@ Result<void> Transaction::swap(SwapWay way, std::set<int> skipped)
 
 Result<void> Transaction::attach()
 {
-    Result<void> done = frozen_->deliver_pending(definition_);
+    Result<void> done;
 
+    /* A guest that begins anew is not told of what was for the last one. */
+    if (preserving_) {
+        done = frozen_->deliver_pending(definition_);
+    }
     if (done) {
         /* What is asked from now on goes to the VM that is in place. */
         frozen_->set_detached(false);
@@ -150,22 +159,26 @@ Result<void> Transaction::tell_of_new_vm()
 
 OldVm Transaction::settle()
 {
+    VmName old = generations_.vm_name();
+
     over_ = true;
     if (way_ != SwapWay::TakeAway) {
-        generations_.settle(vm_number_, std::move(answers_));
+        generations_.settle(vm_name_, std::move(answers_));
     }
     if (state_ && way_ != SwapWay::PutBack) {
         generations_.set_carried({state_->names(), state_->bytes()});
     }
     if (way_ == SwapWay::TakeAway) {
         frozen_->set_detached(true);
-        generations_.set_detached(true);
+        generations_.set_presence(preserving_ ? Presence::Detached
+                                              : Presence::MadeRoom);
     } else if (way_ == SwapWay::PutBack) {
         frozen_->forget_pending();
-        generations_.set_detached(false);
+        generations_.set_presence(Presence::Present);
     }
     std::vector<SkippedEntry> skipped = swap_->skipped();
-    return {.fds = swap_->finish(), .skipped = std::move(skipped)};
+    return {.vm = dead_vm(definition_, swap_->finish(), old),
+            .skipped = std::move(skipped)};
 }
 
 /* In reverse; returns what could not be undone. */

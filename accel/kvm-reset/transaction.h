@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "generations.h"
+#include "swap.h"
 
 namespace kvm_reset {
 
@@ -47,6 +48,8 @@ public:
     Result<void> freeze();
     /* Without a new VM it is built now; on @device: see Replica::build(). */
     Result<void> bring_up_to_date(int device = -1);
+    /* What was prepared is not taken. */
+    void drop_vm() { vm_.reset(); }
     /* @skipped: see Swap. */
     Result<void> swap(SwapWay way, std::set<int> skipped = {});
     /* Who drops what is returned waits for the old VM to be taken down. */
@@ -60,6 +63,7 @@ public:
     /* How long it has taken so far. */
     Phases &timing();
 
+    bool is_frozen() const { return frozen_.has_value(); }
     /* Once it is frozen. */
     const Definition &definition() const { return definition_; }
     Recorder::Frozen &frozen() { return *frozen_; }
@@ -91,7 +95,7 @@ private:
     std::optional<Recorder::Frozen> frozen_;
     Definition definition_;
     /* Of the new VM, for who comes after it. */
-    int vm_number_ = -1;
+    VmName vm_name_;
     std::vector<Answer> answers_;
     SwapWay way_ = SwapWay::Exchange;
     std::optional<Swap> swap_;

@@ -6,7 +6,19 @@
 
 #include "vm_reaper.h"
 
+#include <algorithm>
+
 namespace kvm_reset {
+
+static uint64_t private_bytes(const DeadVm &vm)
+{
+    uint64_t bytes = 0;
+
+    for (const PrivateMemory &memory : vm.memory) {
+        bytes += memory.size;
+    }
+    return bytes;
+}
 
 VmReaper::~VmReaper()
 {
@@ -20,24 +32,25 @@ VmReaper::~VmReaper()
     }
 }
 
-void VmReaper::retire(std::vector<Fd> fds)
+void VmReaper::retire(DeadVm vm)
 {
     std::unique_lock lock(mutex_);
+    bool alone = !thread_.joinable() &&
+                 !thread_.start("kvm-retire", [this] { work(); });
 
-    if (!thread_.joinable() &&
-        !thread_.start("kvm-retire", [this] { work(); })) {
-        queue_.push_back(std::move(fds));
-        close_first(lock);
-        return;
-    }
-    if (queue_.size() >= bound_) {
+    if (!alone && queue_.size() >= bound_) {
         uint64_t began = kernel_.now();
         kernel_.wait_until(changed_, lock,
                            [this] { return queue_.size() < bound_; });
         waited_ += kernel_.now() - began;
     }
-    queue_.push_back(std::move(fds));
-    changed_.notify_all();
+    private_left_ += private_bytes(vm);
+    queue_.push_back(std::move(vm));
+    if (alone) {
+        take_down_first(lock);
+    } else {
+        changed_.notify_all();
+    }
 }
 
 void VmReaper::drain()
@@ -62,16 +75,18 @@ void VmReaper::work()
             return;
         }
         auto hurried = [this] {
-            return stopping_ || hurried_ || queue_.size() >= bound_;
+            return stopping_ || hurried_ || queue_.size() >= bound_ ||
+                   !queue_.front().memory.empty();
         };
         kernel_.wait_until(changed_, lock, hurried, kernel_.now() + patience);
-        close_first(lock);
+        take_down_first(lock);
     }
 }
 
-void VmReaper::close_first(std::unique_lock<std::mutex> &lock)
+void VmReaper::take_down_first(std::unique_lock<std::mutex> &lock)
 {
-    std::vector<Fd> fds = std::move(queue_.front());
+    DeadVm vm = std::move(queue_.front());
+    Closed closed{.debugfs = vm.debugfs, .inode = 0};
 
     queue_.pop_front();
     busy_++;
@@ -79,19 +94,82 @@ void VmReaper::close_first(std::unique_lock<std::mutex> &lock)
 
     lock.unlock();
     uint64_t began = kernel_.now();
-    fds.clear();
+    if (!vm.debugfs.empty()) {
+        closed.inode = kernel_.inode(vm.debugfs.c_str());
+    }
+    for (const PrivateMemory &memory : vm.memory) {
+        give_back(memory);
+    }
+    vm.fds.clear();
     uint64_t took = kernel_.now() - began;
     lock.lock();
 
     last_duration_ = took;
+    if (closed.inode) {
+        closed_.push_back(std::move(closed));
+    }
     busy_--;
+    progress_++;
     changed_.notify_all();
+    if (listener_) {
+        lock.unlock();
+        listener_();
+        lock.lock();
+    }
+}
+
+/* What cannot be given back goes with the VM. */
+void VmReaper::give_back(const PrivateMemory &memory)
+{
+    for (uint64_t offset = 0; offset < memory.size; offset += piece) {
+        uint64_t length = std::min(piece, memory.size - offset);
+        kernel_.punch_hole(memory.fd, offset, length);
+        advance(length);
+    }
+}
+
+void VmReaper::advance(uint64_t bytes)
+{
+    {
+        std::unique_lock lock(mutex_);
+        private_left_ -= bytes;
+        progress_++;
+    }
+    if (listener_) {
+        listener_();
+    }
 }
 
 size_t VmReaper::waiting() const
 {
     std::unique_lock lock(mutex_);
     return queue_.size() + busy_;
+}
+
+uint64_t VmReaper::private_left() const
+{
+    std::unique_lock lock(mutex_);
+    return private_left_;
+}
+
+uint64_t VmReaper::progress() const
+{
+    std::unique_lock lock(mutex_);
+    return progress_;
+}
+
+/* Another VM may have a directory of that name by now. */
+bool VmReaper::lives(const Closed &vm) const
+{
+    return kernel_.inode(vm.debugfs.c_str()) == vm.inode;
+}
+
+size_t VmReaper::held_by_others()
+{
+    std::unique_lock lock(mutex_);
+
+    std::erase_if(closed_, [this](const Closed &vm) { return !lives(vm); });
+    return closed_.size();
 }
 
 uint64_t VmReaper::last_duration() const

@@ -16,13 +16,15 @@
 #include "system/runstate.h"
 
 static bool resetting;
+/* Between a reset that waits and the next one. */
+static bool kept;
 static char *failure;
 /* What KVM has of guest memory is not what QEMU takes it to have. */
 static bool slots_differ;
 
 static bool note(const char *what, int ret)
 {
-    if (!qatomic_read(&resetting)) {
+    if (!qatomic_read(&resetting) && !qatomic_read(&kept)) {
         return false;
     }
     if (ret < 0) {
@@ -152,6 +154,11 @@ void kvm_reset_failures_mend_slots(void)
     if (resetting && slots_differ) {
         set_slots_again();
     }
+}
+
+void kvm_reset_failures_keep(bool keep)
+{
+    qatomic_set(&kept, keep);
 }
 
 /*

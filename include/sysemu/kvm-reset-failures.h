@@ -60,6 +60,14 @@ void kvm_reset_report_vcpu_failure(void);
  */
 void kvm_reset_failures_end(void);
 
+/**
+ * kvm_reset_failures_keep - whether failures are noted after this reset, too
+ *
+ * For one that waits: the guest may have no VM meanwhile, so nothing that is
+ * asked of KVM works.  Main loop.
+ */
+void kvm_reset_failures_keep(bool keep);
+
 /* Why the guest cannot run after this reset; any thread.  @ret: an errno or 0 */
 void kvm_reset_set_failure(const char *what, int ret);
 

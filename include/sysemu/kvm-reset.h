@@ -104,7 +104,7 @@ typedef enum KvmResetOutcome {
     KVM_RESET_REBORN,
     /*
      * The guest needs a new VM and did not get it: it is stopped on its old
-     * one, unharmed.  Reset nothing.
+     * one, unharmed, or waits.  Reset nothing.
      */
     KVM_RESET_REFUSED,
 } KvmResetOutcome;
@@ -133,10 +133,19 @@ void kvm_reset_finish(void);
 bool kvm_reset_refused(void);
 
 /**
+ * kvm_reset_holds_vcpus - whether vCPUs do not run, though the guest does
+ *
+ * A reset waits for what the old VM has; resume_all_vcpus() is called when it
+ * does so no more.  Main loop.
+ */
+bool kvm_reset_holds_vcpus(void);
+
+/**
  * kvm_reset_command_available - whether a monitor has this command now
  * @allow_detached: it is marked as one that needs no KVM
  *
- * Of a detached guest no others are.  @errp may be NULL.  Any thread.
+ * Of a guest without a VM no others are, but that it can be reset if it is not
+ * detached.  @errp may be NULL.  Any thread.
  */
 bool kvm_reset_command_available(const char *name, bool allow_detached,
                                  struct Error **errp);

@@ -181,7 +181,8 @@ TEST_F(RealRebirthTest, TheCSurfaceGivesTheGuestANewVm)
         EXPECT_EQ(run->io.port, 0x99);
 
         ::Error *err = nullptr;
-        ASSERT_TRUE(kvm_reset_rebirth(&err)) << err->what;
+        bool waits;
+        ASSERT_TRUE(kvm_reset_rebirth(&waits, &err)) << err->what;
     }
     kvm_reset_drain();
 

@@ -24,7 +24,7 @@ LAYERS = {
     # The calls that are in force.
     'journal': 'sub_command journal classified_call removal issue',
     # A VM that is built from them; the end of one.
-    'rebuild': 'kvm_device replica vm_reaper',
+    'rebuild': 'kvm_device replica vm_reaper old_vm',
     # How a confidential guest is launched, and on such a VM launched again.
     'launch': 'launch_command launch_measurement launch_step launch_plan'
               ' definition memory_layout prepared_vm',

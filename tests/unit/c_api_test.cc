@@ -147,9 +147,10 @@ TEST(CApiTest, MmapMunmapAndCloseWorkOnAnyFile)
 TEST(CApiTest, WithoutAVmThereIsNothingToRestart)
 {
     Error *err = nullptr;
-    EXPECT_FALSE(kvm_reset_rebirth(&err));
+    bool waits;
+    EXPECT_FALSE(kvm_reset_rebirth(&waits, &err));
     EXPECT_EQ(take(err), "no VM was recorded: No such device (ENODEV)");
-    EXPECT_FALSE(kvm_reset_rebirth(nullptr));
+    EXPECT_FALSE(kvm_reset_rebirth(&waits, nullptr));
 
     KvmResetStatus status;
     char *why_not, *last_error;
@@ -279,7 +280,8 @@ TEST(CApiTest, WhatAnotherPartOfTheProgramBlocksStaysBlocked)
     EXPECT_FALSE(status.restartable);
     EXPECT_EQ(take(why_not), "a reason of its own");
     Error *err = nullptr;
-    EXPECT_FALSE(kvm_reset_rebirth(&err));
+    bool waits;
+    EXPECT_FALSE(kvm_reset_rebirth(&waits, &err));
     std::string why = take(err);
     EXPECT_NE(why.find("a reason of its own"), std::string::npos);
     EXPECT_NE(why.find("(EOPNOTSUPP)"), std::string::npos) << why;

@@ -82,6 +82,8 @@ public:
     int dup(int fd) override;
     int dup_onto(int from, int onto) override;
     int close(int fd) override;
+    int punch_hole(int fd, uint64_t offset, uint64_t length) override;
+    uint64_t inode(const char *path) override;
     std::string describe(int fd) override;
     int watch(int fd) override;
     bool watched(int fd) override;
@@ -168,6 +170,9 @@ public:
     /* Called before each of them, without a lock: may call anything. */
     std::function<void(int fd, uint32_t request)> before_ioctl;
     std::function<void(int fd)> before_close;
+    std::function<void(int fd, uint64_t offset, uint64_t length)> before_punch;
+    /* What paths there are, and their inodes. */
+    std::map<std::string, uint64_t> inodes;
 
 private:
     struct File;

@@ -160,6 +160,25 @@ int FakeKernel::close(int fd)
     return 0;
 }
 
+int FakeKernel::punch_hole(int fd, uint64_t offset, uint64_t length)
+{
+    if (before_punch) {
+        before_punch(fd, offset, length);
+    }
+    std::unique_lock lock(mutex_);
+    FilePtr file = find(fd);
+
+    return !file ? -EBADF : file->role.starts_with("memfd") ? 0 : -EOPNOTSUPP;
+}
+
+uint64_t FakeKernel::inode(const char *path)
+{
+    std::unique_lock lock(mutex_);
+    auto found = inodes.find(path);
+
+    return found == inodes.end() ? 0 : found->second;
+}
+
 std::string FakeKernel::describe(int fd)
 {
     std::unique_lock lock(mutex_);

@@ -261,6 +261,26 @@ TEST(PlanDigestTest, AnotherMeasurementIsRefusedAndTheGuestKeepsItsVm)
     }
 }
 
+TEST(PlanDigestTest, NoRoomIsMadeForALaunchThatWouldBeRefused)
+{
+    SnpGuest guest;
+    reset_vcpus(guest);
+    guest.launch();
+    spoil(guest.recorder);
+    Holdings before = Holdings::of(guest);
+    guest.kernel.asids = 1;
+    guest.generations.make_room_when_full(true);
+    Result<Phases> done = guest.reset();
+    ASSERT_FALSE(done);
+    EXPECT_FALSE(done.error().waits);
+    EXPECT_EQ(done.error().code, EBUSY);
+    EXPECT_TRUE(done.error().what.contains("could not make room"))
+        << done.error().what;
+    EXPECT_TRUE(done.error().what.contains("was measured as"))
+        << done.error().what;
+    EXPECT_EQ(Holdings::of(guest), before);
+}
+
 TEST(PlanDigestTest, APluggedVcpuIsMeasuredAnewAndNamed)
 {
     SevGuest guest(true);

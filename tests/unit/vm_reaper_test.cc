@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include "fake_kernel.h"
+#include "kvm_abi.h"
 #include "vm_reaper.h"
 
 using namespace kvm_reset;
@@ -24,15 +25,15 @@ class VmReaperTest : public ::testing::Test {
 protected:
     FakeKernel kernel;
 
-    std::vector<Fd> fds(std::initializer_list<int> numbers)
+    DeadVm fds(std::initializer_list<int> numbers)
     {
-        std::vector<Fd> all;
+        DeadVm vm;
         for (int number : numbers) {
-            all.emplace_back(kernel, number);
+            vm.fds.emplace_back(kernel, number);
         }
-        return all;
+        return vm;
     }
-    std::vector<Fd> an_fd() { return fds({kernel.eventfd()}); }
+    DeadVm an_fd() { return fds({kernel.eventfd()}); }
 };
 
 TEST_F(VmReaperTest, ItClosesOnAThreadOfItsOwnInOrder)
@@ -178,6 +179,123 @@ TEST_F(VmReaperTest, UnusedItHasNoThread)
     reaper.drain();
     EXPECT_EQ(reaper.waiting(), 0u);
     EXPECT_EQ(kernel.clock.waits(), 0u);
+}
+
+/* --- Private memory -------------------------------------------------------- */
+
+class PrivateMemoryTest : public VmReaperTest {
+protected:
+    struct Hole {
+        int fd;
+        uint64_t offset, length;
+        bool operator==(const Hole &) const = default;
+    };
+    std::vector<Hole> holes;
+    int vm = -1, memfd = -1;
+
+    void SetUp() override
+    {
+        int kvm = kernel.open_kvm();
+        vm = kernel.ioctl(kvm, kvm_reset::abi::KVM_CREATE_VM, 0);
+        kvm_reset::abi::kvm_create_guest_memfd create{.size = 1 << 20};
+        memfd = kernel.ioctl(vm, kvm_reset::abi::KVM_CREATE_GUEST_MEMFD,
+                             uintptr_t(&create));
+        kernel.close(kvm);
+        kernel.before_punch = [this](int fd, uint64_t offset, uint64_t length) {
+            holes.push_back({fd, offset, length});
+        };
+    }
+    DeadVm with_memory(uint64_t size)
+    {
+        DeadVm dead = fds({vm, memfd});
+        dead.memory.push_back({memfd, size});
+        return dead;
+    }
+};
+
+TEST_F(PrivateMemoryTest, ItIsGivenBackPieceByPieceBeforeTheVmIsClosed)
+{
+    constexpr uint64_t piece = VmReaper::piece;
+    bool closed = false, punched_after = false;
+    kernel.before_close = [&](int) { closed = true; };
+    std::vector<uint64_t> left;
+    VmReaper reaper(kernel);
+    reaper.on_progress([&] {
+        left.push_back(reaper.private_left());
+        punched_after |= closed && left.back();
+    });
+    reaper.retire(with_memory(2 * piece + 4096));
+    reaper.drain();
+    /* drain() may be told before the listener is. */
+    yield_until([&] { return reaper.progress() == 4; });
+    EXPECT_EQ(holes, (std::vector<Hole>{{memfd, 0, piece},
+                                        {memfd, piece, piece},
+                                        {memfd, 2 * piece, 4096}}));
+    EXPECT_FALSE(punched_after);
+    ASSERT_GE(left.size(), 3u);
+    left.resize(3);
+    EXPECT_EQ(left, (std::vector<uint64_t>{piece + 4096, 4096, 0}));
+}
+
+TEST_F(PrivateMemoryTest, ItDoesNotWaitForAMoment)
+{
+    kernel.clock.hold();
+    VmReaper reaper(kernel);
+    reaper.retire(with_memory(4096));
+    yield_until([&] { return kernel.fds().empty(); });
+    EXPECT_EQ(kernel.clock.now(), 0u);
+}
+
+TEST_F(PrivateMemoryTest, WhatCannotBeGivenBackGoesWithTheVm)
+{
+    DeadVm dead = fds({vm, memfd});
+    dead.memory.push_back({vm, 4096}); /* no guest_memfd */
+    VmReaper reaper(kernel);
+    reaper.retire(std::move(dead));
+    reaper.drain();
+    EXPECT_EQ(reaper.private_left(), 0u);
+    EXPECT_EQ(kernel.vms(), 0u);
+}
+
+/* --- VMs that somebody else has -------------------------------------------- */
+
+class HeldVmTest : public VmReaperTest {
+protected:
+    static constexpr const char *path = "/sys/kernel/debug/kvm/7-9";
+
+    size_t held_after(std::function<void()> closing)
+    {
+        VmReaper reaper(kernel);
+        DeadVm dead = an_fd();
+        dead.debugfs = path;
+        kernel.before_close = [&](int) { closing(); };
+        reaper.retire(std::move(dead));
+        reaper.drain();
+        return reaper.held_by_others();
+    }
+};
+
+TEST_F(HeldVmTest, OneThatIsGoneIsNotHeld)
+{
+    kernel.inodes[path] = 40;
+    EXPECT_EQ(held_after([&] { kernel.inodes.erase(path); }), 0u);
+}
+
+TEST_F(HeldVmTest, OneThatLivesOnIsHeld)
+{
+    kernel.inodes[path] = 40;
+    EXPECT_EQ(held_after([] {}), 1u);
+}
+
+TEST_F(HeldVmTest, AnotherVmOfThatNameIsNotTheOldOne)
+{
+    kernel.inodes[path] = 40;
+    EXPECT_EQ(held_after([&] { kernel.inodes[path] = 41; }), 0u);
+}
+
+TEST_F(HeldVmTest, NobodyKnowsWithoutDebugfs)
+{
+    EXPECT_EQ(held_after([] {}), 0u);
 }
 
 } /* namespace */

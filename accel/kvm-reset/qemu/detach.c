@@ -33,7 +33,17 @@ static int64_t stopped_at;
 bool kvm_reset_command_available(const char *name, bool allow_detached,
                                  Error **errp)
 {
-    if (allow_detached || !kvm_reset_is_detached()) {
+    if (allow_detached) {
+        return true;
+    }
+    if (kvm_reset_made_room() && strcmp(name, "system_reset")) {
+        error_setg(errp,
+                   "The guest has no VM until it is reset, so there is no '%s' "
+                   "before that",
+                   name);
+        return false;
+    }
+    if (!kvm_reset_is_detached()) {
         return true;
     }
     error_setg(errp,
@@ -48,8 +58,24 @@ bool kvm_reset_is_detached(void)
     return kvm_enabled() && kvm_reset_detached();
 }
 
+bool kvm_reset_made_room(void)
+{
+    KvmResetStatus status;
+
+    if (!kvm_enabled()) {
+        return false;
+    }
+    kvm_reset_status(&status, NULL, NULL, NULL);
+    return status.made_room;
+}
+
 bool kvm_reset_may_run(void)
 {
+    if (kvm_reset_made_room()) {
+        error_report("kvm-reset: the guest has no VM until it is reset, so it "
+                     "cannot run before that");
+        return false;
+    }
     if (kvm_reset_is_detached()) {
         error_report("kvm-reset: the guest is detached from KVM, so it cannot "
                      "run before kvm-attach");

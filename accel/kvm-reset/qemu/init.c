@@ -8,6 +8,7 @@
 #include "qapi/qapi-builtin-types.h"
 #include "qapi/qapi-types-common.h"
 #include "qapi/qapi-types-kvm-reset.h"
+#include "qapi/visitor.h"
 #include "qom/object.h"
 #include "hw/boards.h"
 #include "monitor/monitor.h"
@@ -66,6 +67,7 @@ void kvm_reset_init(const char *device)
     kvm_reset_set_device(device, open_path);
     kvm_reset_set_trace(&trace);
     kvm_reset_exclude_with(accel_ioctl_inhibit_begin, accel_ioctl_inhibit_end);
+    kvm_reset_waiting_init();
 }
 
 static int spare_wanted = KVM_RESET_SPARE_POLICY_AUTO;
@@ -126,11 +128,51 @@ static void set_measurement(Object *machine, int value, Error **errp)
     }
 }
 
+static int full_wanted = KVM_RESET_FULL_POLICY_BREAK;
+
+static int get_when_full(Object *machine, Error **errp)
+{
+    return full_wanted;
+}
+
+static void set_when_full(Object *machine, int value, Error **errp)
+{
+    full_wanted = value;
+    if (machine_ready && kvm_enabled()) {
+        kvm_reset_make_room_when_full(value == KVM_RESET_FULL_POLICY_BREAK);
+    }
+}
+
+static void get_margin(Object *machine, Visitor *v, const char *name,
+                       void *opaque, Error **errp)
+{
+    visit_type_size(v, name, &kvm_reset_margin, errp);
+}
+
+static void set_margin(Object *machine, Visitor *v, const char *name,
+                       void *opaque, Error **errp)
+{
+    visit_type_size(v, name, &kvm_reset_margin, errp);
+}
+
+static void get_interval(Object *machine, Visitor *v, const char *name,
+                         void *opaque, Error **errp)
+{
+    visit_type_uint32(v, name, &kvm_reset_guest_interval, errp);
+}
+
+static void set_interval(Object *machine, Visitor *v, const char *name,
+                         void *opaque, Error **errp)
+{
+    visit_type_uint32(v, name, &kvm_reset_guest_interval, errp);
+}
+
 static void on_machine_ready(Notifier *notifier, void *data)
 {
     machine_ready = true;
     keep_spare_if_wanted();
     set_measurement(NULL, measurement_wanted, NULL);
+    set_when_full(NULL, full_wanted, NULL);
 }
 
 void kvm_reset_add_machine_properties(struct ObjectClass *machine_class)
@@ -158,5 +200,24 @@ void kvm_reset_add_machine_properties(struct ObjectClass *machine_class)
         machine_class, "kvm-reset-measurement",
         "same: refuse to launch a confidential guest again if it would be "
         "measured otherwise than when it was launched first; any: do it");
+    object_class_property_add_enum(
+        machine_class, "kvm-reset-when-full", "KvmResetFullPolicy",
+        &KvmResetFullPolicy_lookup, get_when_full, set_when_full);
+    object_class_property_set_description(
+        machine_class, "kvm-reset-when-full",
+        "break: if the host has not enough for two VMs of a confidential guest "
+        "that is reset, the old one goes first; keep: the reset fails");
+    object_class_property_add(machine_class, "kvm-reset-margin", "size",
+                              get_margin, set_margin, NULL, NULL);
+    object_class_property_set_description(
+        machine_class, "kvm-reset-margin",
+        "A confidential guest that was reset runs when its old VM has no more "
+        "private memory than this");
+    object_class_property_add(machine_class, "kvm-reset-guest-interval",
+                              "uint32", get_interval, set_interval, NULL, NULL);
+    object_class_property_set_description(
+        machine_class, "kvm-reset-guest-interval",
+        "A confidential guest that asks for resets all the time gets one in so "
+        "many milliseconds; 0: no limit");
     qemu_add_machine_init_done_notifier(&machine_ready_notifier);
 }

@@ -37,6 +37,41 @@ bool kvm_reset_qemu_may_detach(bool by_fd, struct Error **errp);
 /* Without KVM for a while; in a QEMU that may have never had it. */
 bool kvm_reset_is_detached(void);
 
+/* The guest has no VM: a reset took it down, and waits for the next one. */
+bool kvm_reset_made_room(void);
+
+/* --- A reset that waits (waiting.c); main loop ----------------------------- */
+
+void kvm_reset_waiting_init(void);
+/*
+ * The guest waits, and the reset with this ShutdownCause is asked for again when
+ * no old VM is left and QEMU_CLOCK_REALTIME has come to @until.
+ */
+void kvm_reset_wait_for_reset(int cause, const char *why, int64_t until);
+/* After a reset: it waits until the old VM has no more than the margin. */
+void kvm_reset_wait_for_memory(void);
+/* A reset begins that does not wait. */
+void kvm_reset_wait_no_more(void);
+/* NULL if it does not wait; the caller's. */
+struct KvmResetWait;
+struct KvmResetWait *kvm_reset_qapi_wait(void);
+
+/* kvm-reset-margin: bytes */
+#define KVM_RESET_DEFAULT_MARGIN (64 * 1024 * 1024)
+extern uint64_t kvm_reset_margin;
+
+/* --- A guest that asks without end (limit.c); main loop -------------------- */
+
+/* kvm-reset-guest-interval: ms; 0: there is no limit */
+#define KVM_RESET_DEFAULT_INTERVAL 10000
+extern uint32_t kvm_reset_guest_interval;
+
+bool kvm_reset_is_the_guests(int cause);
+/* When the guest may have its next reset, by QEMU_CLOCK_REALTIME. */
+int64_t kvm_reset_turn(void);
+void kvm_reset_take_turn(void);
+unsigned kvm_reset_turns_left(void);
+
 /* Into QEMU's own bitmaps, before something goes that knows of them. */
 void kvm_reset_collect_dirty_pages(void);
 

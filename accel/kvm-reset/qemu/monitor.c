@@ -96,6 +96,19 @@ static KvmResetLaunch *launch_of(const KvmResetStatus *status)
     return launch;
 }
 
+static KvmResetLimit *limit_of(const KvmResetStatus *status)
+{
+    KvmResetLimit *limit;
+
+    if (!status->launched || !kvm_reset_guest_interval) {
+        return NULL;
+    }
+    limit = g_new0(KvmResetLimit, 1);
+    limit->interval_ms = kvm_reset_guest_interval;
+    limit->left = kvm_reset_turns_left();
+    return limit;
+}
+
 static strList *hook_names(void)
 {
     strList *names = NULL, **tail = &names;
@@ -151,6 +164,11 @@ KvmResetInfo *qmp_query_kvm_reset(Error **errp)
     info->journal_entries = status.entries;
     info->journal_bytes = status.bytes;
     info->retiring = status.retiring;
+    info->held_vms = status.held;
+    info->private_left = status.private_left;
+    info->vm_present = !info->detached && !status.made_room;
+    info->waiting = kvm_reset_qapi_wait();
+    info->limit = limit_of(&status);
     info->waited_ns = status.waited_ns;
     info->last_error = as_glib(last_error);
     info->failure = g_strdup(kvm_reset_failure());
@@ -193,6 +211,27 @@ void hmp_info_kvm_reset(Monitor *mon, const QDict *qdict)
                    "old VMs: %" PRIu64 " not down yet; resets have waited "
                    "%.3f ms for them\n",
                    info->retiring, info->waited_ns / 1e6);
+    if (info->private_left || info->held_vms) {
+        monitor_printf(mon,
+                       "old VMs: %" PRIu64 " bytes of private memory left; "
+                       "others hold %" PRIu64 "\n",
+                       info->private_left, info->held_vms);
+    }
+    if (!info->vm_present && !info->detached) {
+        monitor_printf(mon, "no VM until it is reset\n");
+    }
+    if (info->waiting) {
+        monitor_printf(mon, "waits since %.1f s, %s: %s\n",
+                       info->waiting->duration_ns / 1e9,
+                       info->waiting->reset_done ? "to run" : "to be reset",
+                       info->waiting->reason);
+    }
+    if (info->limit) {
+        monitor_printf(mon,
+                       "resets that the guest may have now: %" PRIu32
+                       ", and one more every %" PRIu32 " ms\n",
+                       info->limit->left, info->limit->interval_ms);
+    }
     monitor_printf(mon, "hooks:");
     for (strList *hook = info->hooks; hook; hook = hook->next) {
         monitor_printf(mon, " %s", hook->value);

@@ -8,6 +8,7 @@
 #include "qapi/error.h"
 #include "qapi/qapi-events-kvm-reset.h"
 #include "qemu/error-report.h"
+#include "qemu/timer.h"
 #include "hw/core/cpu.h"
 #include "system/cpus.h"
 #include "system/kvm.h"
@@ -19,6 +20,8 @@
 bool kvm_reset_wanted;
 
 static bool refused;
+/* A guest's turn that its reset, which waits, has taken already. */
+static bool turn_taken;
 
 bool kvm_reset_possible(void)
 {
@@ -51,11 +54,32 @@ bool kvm_reset_refused(void)
     return refused;
 }
 
+static KvmResetOutcome wait_for_reset(int cause, const char *why, int64_t until)
+{
+    refused = true;
+    kvm_reset_wait_for_reset(cause, why, until);
+    return KVM_RESET_REFUSED;
+}
+
+/* Whether a guest has to wait for its turn. */
+static bool too_fast(int cause)
+{
+    if (!kvm_reset_is_the_guests(cause) || turn_taken) {
+        return false;
+    }
+    if (qemu_clock_get_ns(QEMU_CLOCK_REALTIME) < kvm_reset_turn()) {
+        return true;
+    }
+    kvm_reset_take_turn();
+    turn_taken = true;
+    return false;
+}
+
 KvmResetOutcome kvm_reset_begin(int cause)
 {
     g_autoptr(Error) err = NULL;
     KvmResetStatus status;
-    bool needed, possible;
+    bool needed, possible, waits;
     const char *why;
 
     refused = false;
@@ -80,17 +104,31 @@ KvmResetOutcome kvm_reset_begin(int cause)
         error_report("kvm-reset: the guest's launch is not finished");
         return KVM_RESET_REFUSED;
     }
+    if (!status.made_room) {
+        kvm_reset_wait_no_more();
+    }
     if (status.launching || !(needed || status.launched || kvm_reset_wanted)) {
         return KVM_RESET_KEPT;
     }
 
+    if (status.launched && too_fast(cause)) {
+        return wait_for_reset(cause, "the guest asks for resets too fast",
+                              kvm_reset_turn());
+    }
     possible = status.restartable;
-    if (kvm_reset_rebirth(&err)) {
+    if (kvm_reset_rebirth(&waits, &err)) {
+        turn_taken = false;
+        kvm_reset_wait_no_more();
         send_event(KVM_REBIRTH_OUTCOME_COMPLETED, NULL);
         return KVM_RESET_REBORN;
     }
 
     why = error_get_pretty(err);
+    if (waits) {
+        return wait_for_reset(cause, why, 0);
+    }
+    turn_taken = false;
+    kvm_reset_wait_no_more();
     kvm_reset_status(&status, NULL, NULL, NULL);
     send_event(!possible     ? KVM_REBIRTH_OUTCOME_REFUSED
                : status.lost ? KVM_REBIRTH_OUTCOME_LOST
@@ -159,4 +197,5 @@ void kvm_reset_finish(void)
                     "it did when it was started");
         vm_stop(RUN_STATE_PAUSED);
     }
+    kvm_reset_wait_for_memory();
 }

@@ -30,6 +30,11 @@ bool kvm_reset_refused(void)
     return false;
 }
 
+bool kvm_reset_holds_vcpus(void)
+{
+    return false;
+}
+
 void kvm_reset_finish(void)
 {
     g_assert_not_reached();
