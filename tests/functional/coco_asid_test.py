@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A reset while there is no ASID for a second VM: whoever has the last one,
-the guest keeps its VM, and a later reset succeeds once one is free.
+the guest keeps its VM, if that is wanted (kvm-reset-when-full=keep), and a later
+reset succeeds once one is free. coco_cost_test.py has what happens otherwise.
 
 The platform knows one process, so "another guest" is a SEV_INIT that says
 EBUSY, as it would."""
@@ -18,7 +19,8 @@ class Asid(Coco):
     """What both kinds have in common."""
 
     def has_no_room(self, **settings: Any) -> Guest:
-        guest = self.boot(smp='1', **settings)
+        guest = self.boot(smp='1', machine=',kvm-reset-when-full=keep',
+                          **settings)
         old = guest.running_vm()
         guest.console.skip()
         guest.drop_events()

@@ -70,7 +70,9 @@ class CocoFault(FaultTest):
         try:
             self.guest = self.start(
                 f'guest{self.guests}', firmware=True, rebirth=False, smp='2',
-                machine='q35,confidential-guest-support=cg' + self.MACHINE,
+                machine='q35,confidential-guest-support=cg,'
+                        'kvm-reset-when-full=keep,kvm-reset-guest-interval=0'
+                        + self.MACHINE,
                 cpu=self.CPU,
                 args=['-object', self.OBJECT, '-bios', str(self.firmware)])
         finally:
