@@ -143,6 +143,18 @@ TEST(FullHostTest, InterruptsOfTheOldGuestAreForgotten)
     EXPECT_TRUE(guest.ioctls(KVM_IRQ_LINE).empty());
 }
 
+/* As with -run-with user=: the fd that is open must do. */
+TEST(FullHostTest, TheDeviceIsKeptThatNobodyCanOpenAgain)
+{
+    OnFullHost<SnpGuest> guest;
+    guest.kernel.device_fails = EACCES;
+    guest.make_room();
+    EXPECT_EQ(guest.kernel.describe(guest.kvm), "/dev/kvm");
+    EXPECT_EQ(guest.kernel.describe(guest.vm), "anon_inode:[eventfd]");
+    Result<Phases> done = guest.reset();
+    ASSERT_TRUE(done) << done.error().what;
+}
+
 TEST(FullHostTest, NothingElseIsDoneWithAGuestThatHasNoVm)
 {
     OnFullHost<SnpGuest> guest;
