@@ -128,6 +128,7 @@ TEST(FullHostTest, WhatDefinesTheGuestIsRecordedWithoutAVm)
     EXPECT_EQ(guest.slot(7, 0x1000, 0x90000000), 0);
     EXPECT_LT(guest.ioctl(guest.vcpus[0], KVM_RUN), 0);
     ASSERT_TRUE(guest.reset());
+    ASSERT_TRUE(guest.generations.before_run());
     EXPECT_EQ(guest.kernel.irqfds(guest.vm).size(), 1u);
     EXPECT_EQ(guest.ioctls(KVM_SET_USER_MEMORY_REGION).size(), 1u);
 }

@@ -19,6 +19,7 @@ constexpr uint32_t ram = 1, flash = 2, bar = 5, top = FakeSlots::count - 1;
 
 void reset(ConfidentialGuest &guest)
 {
+    guest.generations.drain();
     Result<Phases> done = guest.reset();
     ASSERT_TRUE(done) << done.error().what;
 }
