@@ -70,6 +70,7 @@ class Vfio(KvmResetTest):
         guest.settle()
         ran = [vm for vm in process.vms_of(guest.pid) if vm.exits]
         self.assertLessEqual(len(ran), 2, ran)
+        self.assertEqual(guest.info()['held-vms'], len(ran) - 1)
 
     @proves('vfio', 'irqfd', 'msi-routes')
     def test_a_real_network_card_is_the_guests_again(self) -> None:
