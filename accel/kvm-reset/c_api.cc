@@ -226,7 +226,7 @@ void kvm_reset_exclude_with(void (*begin)(void), void (*end)(void))
 
 bool kvm_reset_rebirth(bool *waits, ::Error **errp)
 {
-    Result<Phases> done = reset(instance().generations);
+    Result<Durations> done = reset(instance().generations);
 
     *waits = !done && done.error().waits;
     return answer(done, errp);
@@ -252,25 +252,25 @@ void kvm_reset_preserve_end(void)
     instance().generations.release_old_vm();
 }
 
-static KvmResetTimes times_of(const Phases &phases)
+static KvmResetCoreDurations durations_of(const Durations &from)
 {
-    return {.prepare = phases.prepare,
-            .quiesce = phases.quiesce,
-            .state = phases.state,
-            .commit = phases.commit,
-            .launch = phases.launch,
-            .hooks = phases.hooks,
-            .retire = phases.retire,
-            .total = phases.total};
+    return {.prepare = from.prepare,
+            .quiesce = from.quiesce,
+            .state = from.state,
+            .commit = from.commit,
+            .launch = from.launch,
+            .hooks = from.hooks,
+            .retire = from.retire,
+            .total = from.total};
 }
 
-static bool answer(const Result<Phases> &done, KvmResetPause *pause,
+static bool answer(const Result<Durations> &done, KvmResetPause *pause,
                    ::Error **errp)
 {
     if (!answer(done, errp)) {
         return false;
     }
-    *pause = {.times = times_of(*done),
+    *pause = {.durations = durations_of(*done),
               .used_spare = done->spare,
               .bytes = instance().generations.carried().bytes};
     return true;
@@ -350,7 +350,7 @@ void kvm_reset_status(KvmResetStatus *out, char **why_not, char **last_error,
         .aborted = status.aborted,
         .entries = recorder.entries(),
         .bytes = recorder.footprint(),
-        .last = times_of(status.last),
+        .last = durations_of(status.last),
         .used_spare = status.last.spare,
         .retiring = status.retiring,
         .held = status.held,

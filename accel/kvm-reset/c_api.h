@@ -116,8 +116,8 @@ void kvm_reset_make_room_when_full(bool may);
  */
 bool kvm_reset_before_run(struct Error **errp);
 
-/* KvmResetTimes - how long the steps took, in nanoseconds; 0: there was none */
-typedef struct KvmResetTimes {
+/* KvmResetCoreDurations - how long the steps took, in nanoseconds; 0: there was none */
+typedef struct KvmResetCoreDurations {
     uint64_t prepare; /* building the VM, or bringing it up to date */
     uint64_t quiesce; /* hooks before anything is touched */
     uint64_t state;   /* reading the guest's state and putting it */
@@ -126,11 +126,11 @@ typedef struct KvmResetTimes {
     uint64_t hooks;   /* hooks on the new VM */
     uint64_t retire;  /* closing the old VM */
     uint64_t total;   /* what the guest waited for */
-} KvmResetTimes;
+} KvmResetCoreDurations;
 
 /* KvmResetPause - a rebirth that preserved the guest */
 typedef struct KvmResetPause {
-    KvmResetTimes times;
+    KvmResetCoreDurations durations;
     bool used_spare;
     uint64_t bytes; /* of state */
 } KvmResetPause;
@@ -215,11 +215,12 @@ const char *kvm_reset_preserved(unsigned index);
 
 typedef struct KvmResetStatus {
     bool restartable;
-    uint64_t generation;   /* VMs before this one */
-    uint64_t aborted;      /* rebirths that failed */
-    uint64_t entries;      /* in the journal */
-    uint64_t bytes;        /* that the journal takes */
-    KvmResetTimes last;    /* of the last rebirth; and of the last old VM */
+    uint64_t generation; /* VMs before this one */
+    uint64_t aborted;    /* rebirths that failed */
+    uint64_t entries;    /* in the journal */
+    uint64_t bytes;      /* that the journal takes */
+    KvmResetCoreDurations
+        last;              /* of the last rebirth; and of the last old VM */
     bool used_spare;       /* the last one had been prepared before */
     uint64_t retiring;     /* old VMs that are not down yet */
     uint64_t held;         /* … that are closed, but somebody else has them */

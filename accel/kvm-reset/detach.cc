@@ -67,9 +67,9 @@ Result<void> Detach::prepare(bool by_fd)
     return preserve_.prepare();
 }
 
-Result<Phases> Detach::detach()
+Result<Durations> Detach::detach()
 {
-    Result<Phases> outcome = attempt_detaching(preserve_.take());
+    Result<Durations> outcome = attempt_detaching(preserve_.take());
 
     if (!outcome) {
         generations_.note_failure(outcome.error());
@@ -77,7 +77,7 @@ Result<Phases> Detach::detach()
     return outcome;
 }
 
-Result<Phases>
+Result<Durations>
 Detach::attempt_detaching(std::unique_ptr<Transaction> transaction)
 {
     if (!transaction) {
@@ -105,12 +105,12 @@ Detach::attempt_detaching(std::unique_ptr<Transaction> transaction)
     return transaction->timing();
 }
 
-Result<Phases> Detach::attach(int device)
+Result<Durations> Detach::attach(int device)
 {
     if (!generations_.detached()) {
         return refuse(EINVAL, "the guest is not detached from KVM");
     }
-    Result<Phases> outcome = attempt_attaching(device);
+    Result<Durations> outcome = attempt_attaching(device);
 
     if (outcome) {
         away_.reset();
@@ -178,7 +178,7 @@ static Result<Fd> device_to_attach(Kernel &kernel, int given)
     return duplicate_kvm_device(kernel, given);
 }
 
-Result<Phases> Detach::attempt_attaching(int given)
+Result<Durations> Detach::attempt_attaching(int given)
 {
     Result<Fd> device = device_to_attach(generations_.recorder().kernel(),
                                          given);

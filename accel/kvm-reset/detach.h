@@ -39,18 +39,19 @@ public:
      * then, and nothing of KVM's is open or mapped any more.  On failure the
      * guest is on its VM as if nothing had been asked.
      */
-    Result<Phases> detach();
+    Result<Durations> detach();
     /*
      * Opens the KVM device, which may be another one's, and gives the guest a
      * VM with the state that it had; or takes @device, an fd of it, which
      * stays the caller's.  On failure the guest stays detached, and it may be
      * tried again; ENOTSUP: this KVM lacks what the guest needs.
      */
-    Result<Phases> attach(int device = -1);
+    Result<Durations> attach(int device = -1);
 
 private:
-    Result<Phases> attempt_detaching(std::unique_ptr<Transaction> transaction);
-    Result<Phases> attempt_attaching(int device);
+    Result<Durations>
+    attempt_detaching(std::unique_ptr<Transaction> transaction);
+    Result<Durations> attempt_attaching(int device);
     Result<void> check_features(int device, const Snapshot &snapshot);
     Result<void> build(Transaction &transaction, int device);
 

@@ -179,7 +179,7 @@ void Generations::drain()
     }
 }
 
-void Generations::note(const Result<Phases> &outcome, bool lost)
+void Generations::note(const Result<Durations> &outcome, bool lost)
 {
     std::unique_lock lock(mutex_);
     status_.lost = !outcome && (status_.lost || lost);

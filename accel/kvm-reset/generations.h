@@ -23,7 +23,7 @@
 #include "error.h"
 #include "guest_state.h"
 #include "old_vm.h"
-#include "phases.h"
+#include "durations.h"
 #include "recorder.h"
 #include "registry.h"
 #include "spare.h"
@@ -35,7 +35,7 @@ struct Status {
     uint64_t generation = 0;   /* transactions that gave the guest a VM */
     uint64_t aborted = 0;      /* transactions that failed */
     std::string last_error;    /* why the last one failed; empty: it did not */
-    Phases last;               /* of the last one that gave a VM */
+    Durations last;            /* of the last one that gave a VM */
     uint64_t retire = 0;       /* taking the last retired VM down, ns */
     size_t retiring = 0;       /* old VMs that are not down yet */
     size_t held = 0;           /* … that are closed, and others have them */
@@ -161,7 +161,7 @@ public:
     void hold(OldVm old);
 
     /* What became of one; @lost: see Status. */
-    void note(const Result<Phases> &outcome, bool lost = false);
+    void note(const Result<Durations> &outcome, bool lost = false);
     void note_failure(const Error &why);
     void note_measurement(std::optional<LaunchMeasurement> measured);
 

@@ -50,8 +50,8 @@ Result<void> stop_and_follow(Transaction &transaction)
     return done ? transaction.bring_up_to_date() : done;
 }
 
-static Result<Phases> attempt(Generations &generations,
-                              std::unique_ptr<Transaction> transaction)
+static Result<Durations> attempt(Generations &generations,
+                                 std::unique_ptr<Transaction> transaction)
 {
     if (!transaction) {
         return fail(EINVAL, "nothing was prepared");
@@ -67,9 +67,9 @@ static Result<Phases> attempt(Generations &generations,
     return transaction->timing();
 }
 
-Result<Phases> Preserve::run()
+Result<Durations> Preserve::run()
 {
-    Result<Phases> outcome = attempt(generations_, take());
+    Result<Durations> outcome = attempt(generations_, take());
 
     generations_.note(outcome);
     return outcome;

@@ -30,7 +30,7 @@ public:
     explicit Preserve(Generations &generations) : generations_(generations) {}
 
     Result<void> prepare();
-    Result<Phases> run();
+    Result<Durations> run();
     /* Instead: it was only to be seen whether it can be done. */
     void cancel() { prepared_.reset(); }
 

@@ -20,14 +20,14 @@ class Reset {
 public:
     explicit Reset(Generations &generations) : generations_(generations) {}
 
-    Result<Phases> run();
+    Result<Durations> run();
 
 private:
-    Result<Phases> attempt();
-    Result<Phases> exchange();
-    Result<Phases> make_room(Transaction &transaction, Error why);
-    Result<Phases> put_back();
-    Result<Phases> finish(Transaction &transaction, LaunchPlan plan);
+    Result<Durations> attempt();
+    Result<Durations> exchange();
+    Result<Durations> make_room(Transaction &transaction, Error why);
+    Result<Durations> put_back();
+    Result<Durations> finish(Transaction &transaction, LaunchPlan plan);
     Result<void> prepare(Transaction &transaction);
     Result<void> launch(Transaction &transaction, const LaunchPlan &plan);
     Result<void> check(Transaction &transaction,
@@ -42,9 +42,9 @@ private:
     bool lost_ = false; /* there is no way back */
 };
 
-Result<Phases> Reset::run()
+Result<Durations> Reset::run()
 {
-    Result<Phases> outcome = attempt();
+    Result<Durations> outcome = attempt();
 
     if (!outcome && outcome.error().waits) {
         return outcome;
@@ -57,7 +57,7 @@ Result<Phases> Reset::run()
     return outcome;
 }
 
-Result<Phases> Reset::attempt()
+Result<Durations> Reset::attempt()
 {
     if (Result<void> may = generations_.may_reset(); !may) {
         return std::unexpected(may.error());
@@ -78,7 +78,7 @@ static bool is_full(const Error &error)
 }
 
 /* A VM for a VM. */
-Result<Phases> Reset::exchange()
+Result<Durations> Reset::exchange()
 {
     Transaction transaction(generations_, Transaction::Kind::Resets);
     LaunchPlan plan;
@@ -116,7 +116,7 @@ Result<Phases> Reset::exchange()
         }
         old = {};
     }
-    Result<Phases> outcome = finish(transaction, std::move(plan));
+    Result<Durations> outcome = finish(transaction, std::move(plan));
     if (outcome) {
         generations_.hold(std::move(old));
     }
@@ -124,7 +124,7 @@ Result<Phases> Reset::exchange()
 }
 
 /* The VM is in place: what is left of the launch. */
-Result<Phases> Reset::finish(Transaction &transaction, LaunchPlan plan)
+Result<Durations> Reset::finish(Transaction &transaction, LaunchPlan plan)
 {
     if (plan.in_place()) {
         if (auto done = launch_in_place(transaction, plan); !done) {
@@ -141,7 +141,7 @@ Result<Phases> Reset::finish(Transaction &transaction, LaunchPlan plan)
  * for its end, so its VM may go before there is another one; but not for a
  * launch that would be refused then.
  */
-Result<Phases> Reset::make_room(Transaction &transaction, Error why)
+Result<Durations> Reset::make_room(Transaction &transaction, Error why)
 {
     Result<void> done;
 
@@ -174,7 +174,7 @@ Result<Phases> Reset::make_room(Transaction &transaction, Error why)
  * A VM for none.  If somebody else has what the old one had, nothing is left
  * but to try again later.
  */
-Result<Phases> Reset::put_back()
+Result<Durations> Reset::put_back()
 {
     Transaction transaction(generations_, Transaction::Kind::Resets);
     LaunchPlan plan;
@@ -307,7 +307,7 @@ Result<void> Reset::launch_in_place(Transaction &transaction,
 
 } /* namespace */
 
-Result<Phases> reset(Generations &generations)
+Result<Durations> reset(Generations &generations)
 {
     return Reset(generations).run();
 }

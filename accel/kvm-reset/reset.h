@@ -30,7 +30,7 @@ namespace kvm_reset {
  * goes first.  Then the guest has none until the next reset, whatever becomes
  * of it.
  */
-Result<Phases> reset(Generations &generations);
+Result<Durations> reset(Generations &generations);
 
 } /* namespace kvm_reset */
 

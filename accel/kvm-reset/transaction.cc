@@ -29,7 +29,7 @@ Result<void> Transaction::follow_or_build(const Snapshot &snapshot, int device)
     }
     /* There was none, or KVM cannot undo what is gone. */
     vm_.reset();
-    phases_.spare = false;
+    durations_.spare = false;
     Result<PreparedVm> built = generations_.build(snapshot, device);
     if (!built) {
         return std::unexpected(built.error());
@@ -50,7 +50,7 @@ Result<void> Transaction::survey(const Definition &definition)
 Result<void> Transaction::prepare()
 {
     vm_ = generations_.take_spare();
-    phases_.spare = vm_.has_value();
+    durations_.spare = vm_.has_value();
     if (vm_ && !state_) {
         return {};
     }
@@ -66,7 +66,7 @@ Result<void> Transaction::quiesce()
     began_ = kernel_.now();
     asked_hooks_ = true;
     {
-        Timer timer(recorder_, "quiesce", phases_.quiesce);
+        Timer timer(recorder_, "quiesce", durations_.quiesce);
         done = generations_.registry().run(Phase::Quiesce, preserving_);
     }
     quiesced_ = done.has_value();
@@ -109,11 +109,11 @@ Result<void> Transaction::swap(SwapWay way, std::set<int> skipped)
     swap_.emplace(kernel_, definition_, std::move(replica), std::move(skipped),
                   state_ ? &*state_ : nullptr, way);
     {
-        Timer timer(recorder_, "commit", phases_.commit);
+        Timer timer(recorder_, "commit", durations_.commit);
         done = swap_->perform();
     }
-    phases_.state = swap_->carrying();
-    phases_.commit -= phases_.state;
+    durations_.state = swap_->carrying();
+    durations_.commit -= durations_.state;
     if (!done) {
         swap_.reset(); /* it has undone itself */
         return done;
@@ -150,7 +150,7 @@ Result<void> Transaction::tell_of_new_vm()
 
     frozen_.reset();
     {
-        Timer timer(recorder_, "hooks", phases_.hooks);
+        Timer timer(recorder_, "hooks", durations_.hooks);
         done = generations_.registry().run(Phase::NewVm, preserving_);
     }
     frozen_ = recorder_.freeze();
@@ -226,10 +226,10 @@ std::unexpected<Error> Transaction::abort(Error why)
     return std::unexpected(std::move(why));
 }
 
-Phases &Transaction::timing()
+Durations &Transaction::timing()
 {
-    phases_.total = began_ ? kernel_.now() - began_ : 0;
-    return phases_;
+    durations_.total = began_ ? kernel_.now() - began_ : 0;
+    return durations_;
 }
 
 } /* namespace kvm_reset */

@@ -61,7 +61,7 @@ public:
     std::unexpected<Error> abort(Error why);
 
     /* How long it has taken so far. */
-    Phases &timing();
+    Durations &timing();
 
     bool is_frozen() const { return frozen_.has_value(); }
     /* Once it is frozen. */
@@ -83,7 +83,7 @@ private:
     Recorder &recorder_;
     Kernel &kernel_;
     const bool preserving_;
-    Phases phases_;
+    Durations durations_;
     uint64_t began_ = 0;
     std::optional<Generations::Exclusion> others_wait_;
     bool asked_hooks_ = false; /* … and must tell them of an abort */

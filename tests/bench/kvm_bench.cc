@@ -208,7 +208,7 @@ void rebirths(benchmark::State &state)
     std::vector<uint64_t> prepare, commit, total, retire;
 
     for (auto _ : state) {
-        Result<Phases> done = reset(guest.generations);
+        Result<Durations> done = reset(guest.generations);
         if (!done) {
             state.SkipWithError(done.error().what.c_str());
             return;

@@ -280,17 +280,17 @@ uint32_t KvmGuest::report(Vcpu &vcpu, const Code &code)
 
 void KvmGuest::reborn()
 {
-    Result<Phases> done = reset();
+    Result<Durations> done = reset();
     ASSERT_TRUE(done) << done.error().what;
 }
 
-Result<Phases> KvmGuest::move()
+Result<Durations> KvmGuest::move()
 {
     Result<void> ready = preserve.prepare();
     if (!ready) {
         return std::unexpected(ready.error());
     }
-    Result<Phases> done = preserve.run();
+    Result<Durations> done = preserve.run();
     generations.release_old_vm();
     return done;
 }

@@ -47,6 +47,11 @@ public:
     int dup(int fd) override;
     int dup_onto(int from, int onto) override;
     int close(int fd) override { return real_->close(fd); }
+    int punch_hole(int fd, uint64_t offset, uint64_t length) override
+    {
+        return real_->punch_hole(fd, offset, length);
+    }
+    uint64_t inode(const char *path) override { return real_->inode(path); }
     std::string describe(int fd) override { return real_->describe(fd); }
     int watch(int fd) override { return real_->watch(fd); }
     bool watched(int fd) override { return real_->watched(fd); }
@@ -148,13 +153,13 @@ public:
     /* Runs @code, which must reach its end: what it reported there. */
     uint32_t report(Vcpu &vcpu, const Code &code);
 
-    kvm_reset::Result<kvm_reset::Phases> reset()
+    kvm_reset::Result<kvm_reset::Durations> reset()
     {
         return kvm_reset::reset(generations);
     }
     void reborn();
     /* Gives the guest a new VM with all its state; the old one goes. */
-    kvm_reset::Result<kvm_reset::Phases> move();
+    kvm_reset::Result<kvm_reset::Durations> move();
 
     uint8_t *memory(size_t offset) { return memory_->at(offset); }
 

@@ -191,7 +191,7 @@ protected:
 TEST_F(NestedPreserveTest, AGuestsGuestGoesOnFromOneVmToTheNext)
 {
     for (unsigned count = 2; count < 50; count++) {
-        Result<Phases> done = subject.guest.move();
+        Result<Durations> done = subject.guest.move();
         ASSERT_TRUE(done) << done.error().what;
         ASSERT_TRUE(subject.in_l2());
         ASSERT_EQ(subject.next_count(), count);

@@ -272,7 +272,7 @@ TEST_P(PreservedPiece, IsThereAgainAndMissedWhenItIsLeftOut)
     if (std::string why = say(whole, telling); !why.empty()) {
         GTEST_SKIP() << why;
     }
-    Result<Phases> done = whole.guest.move();
+    Result<Durations> done = whole.guest.move();
     ASSERT_TRUE(done) << done.error().what;
     EXPECT_TRUE(whole.says(piece, telling.parts));
     const auto &names = whole.guest.generations.carried().names;
@@ -339,7 +339,7 @@ TEST_F(PreserveRealTest, AProgramGoesOnFromOneVmToTheNext)
     start_counting(guest);
     for (unsigned i = 2; i < 100; i++) {
         ASSERT_EQ(next_count(guest, guest.vcpus[0]), i);
-        Result<Phases> done = subject.guest.move();
+        Result<Durations> done = subject.guest.move();
         ASSERT_TRUE(done) << done.error().what;
     }
     EXPECT_EQ(guest.generations.status().generation, 98u);
@@ -358,7 +358,7 @@ TEST_F(PreserveRealTest, EverySingleFailingCallLeavesTheProgramGoingOn)
         SCOPED_TRACE(nth);
         ASSERT_EQ(next_count(guest, guest.vcpus[0]), count++);
         guest.kernel.fail(nth, ENOMEM);
-        Result<Phases> done = subject.guest.move();
+        Result<Durations> done = subject.guest.move();
         bool reached = guest.kernel.failed();
         guest.kernel.fail(0, 0);
         aborted += !done;
@@ -389,7 +389,7 @@ TEST_F(PreserveRealTest, AnInterruptThatComesMeanwhileIsNotLost)
                 irq.ring();
             }
         };
-        Result<Phases> done = guest.preserve.run();
+        Result<Durations> done = guest.preserve.run();
         guest.kernel.before_ioctl = nullptr;
         ASSERT_TRUE(done) << done.error().what;
         yield_until([&] { return guest.raised(5) || HasFailure(); });

@@ -74,7 +74,7 @@ TEST_F(RealRebirthTest, EverySingleFailingCallLeavesTheOldVmWhole)
         SCOPED_TRACE(format("call %u", nth));
         size_t fds = open_fds();
         whole.guest.kernel.fail(nth, codes[nth % std::size(codes)]);
-        Result<Phases> done = whole.guest.reset();
+        Result<Durations> done = whole.guest.reset();
         bool reached = whole.guest.kernel.failed();
         whole.guest.kernel.fail(0, 0);
         if (!done) {

@@ -315,11 +315,11 @@ protected:
         return guest.generations.spare().state == SpareState::Preparing;
     }
 
-    Result<Phases> reborn()
+    Result<Durations> reborn()
     {
         gate.close([this] { kick(); });
         let_enter();
-        Result<Phases> done = guest.reset();
+        Result<Durations> done = guest.reset();
         if (done) {
             EXPECT_TRUE(guest.generations.before_run());
         }
@@ -400,7 +400,7 @@ TEST_F(SoakTest, RebirthsAtRandomMomentsLoseAndLeakNothing)
             guest.generations.keep_spare(random() % 4);
         }
         fails = random() % 8 == 0;
-        Result<Phases> done = reborn();
+        Result<Durations> done = reborn();
         ASSERT_EQ(bool(done), !fails) << done.error().what;
         (done ? completed : failed)++;
         with_spare += done && done->spare;

@@ -38,7 +38,7 @@ LAYERS = {
     'record': 'pending_interrupts detached_vm recorder recorder_call'
               ' recorder_launch',
     # The guest gets another VM.
-    'transaction': 'registry swap spare phases generations transaction',
+    'transaction': 'registry swap spare durations generations transaction',
     # What asks for one.
     'request': 'reset preserve detach',
     'api': 'c_api catalogue_dump',

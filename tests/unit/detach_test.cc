@@ -97,7 +97,7 @@ TEST_F(DetachTest, AllOfItIsThereAgain)
     auto fds = guest.kernel.fds();
     auto irqfds = guest.kernel.irqfds(guest.vm);
     ASSERT_TRUE(detach());
-    Result<Phases> done = guest.detach.attach();
+    Result<Durations> done = guest.detach.attach();
     ASSERT_TRUE(done) << done.error().what;
     EXPECT_FALSE(guest.generations.detached());
     EXPECT_TRUE(is(before));
@@ -128,7 +128,7 @@ TEST_F(DetachTest, ADetachThatFailsLeavesTheGuestOnItsVm)
     for (unsigned nth = 1;; nth++) {
         SCOPED_TRACE(nth);
         guest.kernel.fail(nth, nth % 2 ? ENOMEM : EINVAL);
-        Result<Phases> done = detach();
+        Result<Durations> done = detach();
         bool reached = guest.kernel.failed();
         guest.kernel.fail_nothing();
         if (done) {
@@ -161,7 +161,7 @@ TEST_F(DetachTest, AnAttachThatFailsLeavesItDetachedAndCanBeTriedAgain)
     for (unsigned nth = 1;; nth++) {
         SCOPED_TRACE(nth);
         guest.kernel.fail(nth, nth % 2 ? ENOMEM : EINVAL);
-        Result<Phases> done = guest.detach.attach();
+        Result<Durations> done = guest.detach.attach();
         bool reached = guest.kernel.failed();
         guest.kernel.fail_nothing();
         if (done) {
@@ -208,8 +208,8 @@ TEST_F(DetachTest, AFailureIsToldAndCountedAndASpareIsReadyAgain)
         uint64_t aborted = guest.generations.status().aborted;
         ASSERT_TRUE(guest.preserve.prepare());
         guest.kernel.fail(1, ENOMEM);
-        Result<Phases> done = moves ? guest.preserve.run()
-                                    : guest.detach.detach();
+        Result<Durations> done = moves ? guest.preserve.run()
+                                       : guest.detach.detach();
         guest.kernel.fail_nothing();
         ASSERT_FALSE(done);
         EXPECT_EQ(phases, (std::vector<std::string>{"quiesce", "undo quiesce",
@@ -320,7 +320,7 @@ TEST_F(DetachTest, AKvmThatLacksACapabilityIsRefusedAndItIsNamed)
     auto state = guest.kernel.state(guest.vm);
     ASSERT_TRUE(detach());
     guest.kernel.lacks_caps = {157};
-    Result<Phases> done = guest.detach.attach();
+    Result<Durations> done = guest.detach.attach();
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().code, ENOTSUP);
     EXPECT_NE(done.error().what.find("KVM_CAP_NESTED_STATE"), std::string::npos)
@@ -349,7 +349,7 @@ TEST_F(DetachTest, AFeatureThatTheGuestKnowsOfIsMissedAndNamed)
     guest.kernel.supported_cpuid = {{{0x80000001, 2}, 4}};
     ASSERT_TRUE(detach());
     guest.kernel.supported_cpuid = {};
-    Result<Phases> done = guest.detach.attach();
+    Result<Durations> done = guest.detach.attach();
     ASSERT_FALSE(done);
     EXPECT_NE(done.error().what.find("CPUID 0x80000001.0 ECX bit 2 (SVM)"),
               std::string::npos)
@@ -362,7 +362,7 @@ TEST_F(DetachTest, ARegisterThatKvmNoLongerHasIsNamedIfItSaysSomething)
 {
     ASSERT_TRUE(detach());
     guest.kernel.lacks_registers = {0x174};
-    Result<Phases> done = guest.detach.attach();
+    Result<Durations> done = guest.detach.attach();
     ASSERT_FALSE(done);
     EXPECT_NE(done.error().what.find("register 0x174"), std::string::npos)
         << done.error().what;
@@ -373,7 +373,7 @@ TEST_F(DetachTest, ARegisterThatKvmNoLongerHasIsNamedIfItSaysSomething)
 TEST_F(DetachTest, AGuestWithAGuestMemfdIsRefusedBeforeAnythingIsTouched)
 {
     guest.guest_memfd();
-    Result<Phases> done = detach();
+    Result<Durations> done = detach();
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().code, ENOTSUP);
     EXPECT_FALSE(guest.generations.detached());

@@ -50,7 +50,7 @@ bool fail_one(unsigned nth, int code, unsigned &aborted)
     Holdings before = Holdings::of(guest);
 
     guest.kernel.fail(nth, code);
-    Result<Phases> done = guest.reset();
+    Result<Durations> done = guest.reset();
     bool reached = guest.kernel.failed();
     guest.kernel.fail_nothing();
 
@@ -72,7 +72,7 @@ bool fail_one(unsigned nth, int code, unsigned &aborted)
     EXPECT_EQ(guest.slot(11, 0x1000, 0x40000000), 0);
     EXPECT_EQ(guest.ioctl(vcpus[1], KVM_RUN), 0);
 
-    Result<Phases> next = guest.reset();
+    Result<Durations> next = guest.reset();
     EXPECT_TRUE(next) << next.error().what;
     guest.generations.drain();
     expect_one_vm_under_the_same_numbers(guest, before);
@@ -127,7 +127,7 @@ bool fail_one_with_a_spare(unsigned nth, int code, Fates &fates)
     EXPECT_EQ(guest.generations.spare().state, SpareState::Ready);
 
     guest.kernel.fail(nth, code);
-    Result<Phases> done = guest.reset();
+    Result<Durations> done = guest.reset();
     guest.generations.drain();
     bool reached = guest.kernel.failed();
     guest.kernel.fail_nothing();
@@ -157,7 +157,7 @@ bool fail_one_with_a_spare(unsigned nth, int code, Fates &fates)
     EXPECT_EQ(guest.ioctl(vcpus[1], KVM_RUN), 0);
     guest.generations.drain();
     EXPECT_EQ(guest.generations.spare().state, SpareState::Ready);
-    Result<Phases> next = guest.reset();
+    Result<Durations> next = guest.reset();
     EXPECT_TRUE(next) << next.error().what;
     EXPECT_TRUE(!next || next->spare);
     guest.generations.keep_spare(false);
@@ -202,7 +202,7 @@ TEST(FdLimitTest, WhereverTheFdsRunOutTheOldVmStaysInPlace)
             guest.generations.drain();
 
             guest.kernel.fd_limit = guest.kernel.fds().rbegin()->first + more;
-            Result<Phases> done = guest.reset();
+            Result<Durations> done = guest.reset();
             guest.generations.drain();
             guest.kernel.fd_limit = 1 << 20;
             guest.generations.keep_spare(false);
@@ -238,7 +238,7 @@ TEST(BusyNumberTest, OneThatStaysBusyIsGivenUpAndNothingIsLost)
         Holdings before = Holdings::of(guest);
 
         guest.kernel.busy_numbers = {number};
-        Result<Phases> done = guest.reset();
+        Result<Durations> done = guest.reset();
         ASSERT_FALSE(done);
         EXPECT_EQ(done.error().code, EBUSY) << done.error().what;
         EXPECT_FALSE(done.error().what.contains("not whole"));
@@ -260,7 +260,7 @@ TEST(WayBackTest, EveryFailureOfTheWayBackIsSaid)
                                 guest.kernel.fail(nth, ENOMEM);
                                 return fail(EIO, "no");
                             }});
-        Result<Phases> done = guest.reset();
+        Result<Durations> done = guest.reset();
         ASSERT_FALSE(done);
         EXPECT_EQ(done.error().code, EIO);
         if (!guest.kernel.failed()) {

@@ -84,7 +84,7 @@ struct Guest {
         vm = ioctl(kvm, KVM_CREATE_VM, vm_type);
     }
 
-    kvm_reset::Result<kvm_reset::Phases> reset()
+    kvm_reset::Result<kvm_reset::Durations> reset()
     {
         return kvm_reset::reset(generations);
     }

@@ -36,7 +36,7 @@ TEST(KvmDeviceTest, OneThatDoesNotOpenAnyMoreMakesVmsOnTheFdInUse)
         guest.kernel.device_fails = code;
         for (unsigned i = 0; i < 3; i++) {
             uint64_t vm = guest.kernel.file_at(guest.vm);
-            Result<Phases> done = guest.reset();
+            Result<Durations> done = guest.reset();
             ASSERT_TRUE(done) << done.error().what;
             guest.generations.drain();
             Holdings after = Holdings::of(guest);
@@ -72,7 +72,7 @@ TEST(KvmDeviceTest, IfNeitherWorksBothAreSaidAndTheOldVmStays)
     Holdings before = Holdings::of(guest);
     guest.kernel.device_fails = EACCES;
     guest.kernel.fail(FakeKernel::Call::Dup, 1, EMFILE);
-    Result<Phases> done = guest.reset();
+    Result<Durations> done = guest.reset();
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().code, EMFILE);
     EXPECT_TRUE(done.error().what.contains("/dev/kvm")) << done.error().what;
@@ -91,7 +91,7 @@ TEST(KvmDeviceTest, ASpareIsMadeOnTheFdInUseToo)
         guest.generations.drain();
         SpareStatus spare = guest.generations.spare();
         ASSERT_EQ(spare.state, SpareState::Ready) << spare.error;
-        Result<Phases> done = guest.reset();
+        Result<Durations> done = guest.reset();
         ASSERT_TRUE(done) << done.error().what;
         EXPECT_TRUE(done->spare);
     }
@@ -138,7 +138,7 @@ protected:
 TEST_F(ReopeningTest, ARunningGuestMovesOnTheFdInUse)
 {
     guest.kernel.device_fails = EACCES;
-    Result<Phases> done = move();
+    Result<Durations> done = move();
     ASSERT_TRUE(done) << done.error().what;
     EXPECT_TRUE(is(state));
 }
@@ -148,7 +148,7 @@ TEST_F(ReopeningTest, WhoCouldNotComeBackIsNotDetached)
     Holdings before = Holdings::of(guest);
     for (int code : why_not) {
         guest.kernel.device_fails = code;
-        Result<Phases> done = detach();
+        Result<Durations> done = detach();
         ASSERT_FALSE(done) << strerrorname_np(code);
         EXPECT_EQ(done.error().code, code);
         EXPECT_TRUE(done.error().what.contains("attach-by-fd"))
@@ -181,7 +181,7 @@ TEST_F(ReopeningTest, WhoIsGivenADescriptorComesBackOnIt)
 {
     guest.kernel.device_fails = EACCES;
     ASSERT_TRUE(detach(true));
-    Result<Phases> done = guest.detach.attach();
+    Result<Durations> done = guest.detach.attach();
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().code, EACCES);
     EXPECT_TRUE(done.error().what.contains("descriptor")) << done.error().what;
@@ -205,7 +205,7 @@ TEST_F(ReopeningTest, ADescriptorOfSomethingElseIsRefused)
 {
     ASSERT_TRUE(detach(true));
     auto fds = guest.kernel.fds();
-    Result<Phases> done = guest.detach.attach(eventfd);
+    Result<Durations> done = guest.detach.attach(eventfd);
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().what,
               "the descriptor that was given is not KVM's device");
@@ -226,7 +226,7 @@ TEST_F(ReopeningTest, WhateverFailsWithADescriptorLeavesItDetached)
     for (unsigned nth = 1;; nth++) {
         SCOPED_TRACE(nth);
         guest.kernel.fail(nth, nth % 2 ? ENOMEM : EINVAL);
-        Result<Phases> done = guest.detach.attach(fd);
+        Result<Durations> done = guest.detach.attach(fd);
         bool reached = guest.kernel.failed();
         guest.kernel.fail_nothing();
         if (done && !reached) {

@@ -28,7 +28,7 @@ TEST(LaunchTest, ATdDoesNotWaitForEver)
     Holdings before = Holdings::of(guest);
     guest.kernel.not_ready.no_entropy = 100'000;
     uint64_t began = guest.kernel.now();
-    Result<Phases> done = guest.reset();
+    Result<Durations> done = guest.reset();
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().code, EAGAIN);
     EXPECT_TRUE(done.error().what.contains("no entropy")) << done.error().what;
@@ -56,7 +56,7 @@ TEST(LaunchTest, ASignalBeforeTheFirstPageIsNoFailure)
     EXPECT_EQ(guest.kernel.not_ready.signals, 0u);
 
     guest.kernel.not_ready.signals = 100'000;
-    Result<Phases> done = guest.reset();
+    Result<Durations> done = guest.reset();
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().code, EIO);
     EXPECT_TRUE(done.error().what.contains("a signal")) << done.error().what;
@@ -68,7 +68,7 @@ TEST(LaunchTest, ACpuidPageThatIsRefusedStaysAsItWas)
     Launched<SnpGuest> guest;
     Log first = guest.launched();
     guest.kernel.not_ready.cpuid = 1;
-    Result<Phases> done = guest.reset();
+    Result<Durations> done = guest.reset();
     ASSERT_FALSE(done);
     EXPECT_TRUE(done.error().what.contains("firmware error 0x16"))
         << done.error().what;

@@ -25,7 +25,7 @@ template <class T> struct OnFullHost : Launched<T> {
     /* Takes the old VM down, and does not ask for the next one yet. */
     void make_room()
     {
-        Result<Phases> done = T::reset();
+        Result<Durations> done = T::reset();
         ASSERT_FALSE(done);
         ASSERT_TRUE(done.error().waits) << done.error().what;
         T::generations.drain();
@@ -33,9 +33,9 @@ template <class T> struct OnFullHost : Launched<T> {
     }
 
     /* As who asks again whenever something has gone. */
-    Result<Phases> reset_in_the_end()
+    Result<Durations> reset_in_the_end()
     {
-        Result<Phases> done = T::reset();
+        Result<Durations> done = T::reset();
         for (int i = 0; !done && done.error().waits && i < 1000; i++) {
             T::generations.drain();
             done = T::reset();
@@ -52,7 +52,7 @@ template <class Guest> void expect_room_is_made(Guest &&guest)
     for (uint64_t i = 1; i <= 3; i++) {
         guest.make_room();
         EXPECT_EQ(guest.kernel.vms(), 0u);
-        Result<Phases> done = guest.reset();
+        Result<Durations> done = guest.reset();
         ASSERT_TRUE(done) << done.error().what;
         guest.generations.drain();
         EXPECT_EQ(guest.generations.presence(), Presence::Present);
@@ -86,7 +86,7 @@ TEST(FullHostTest, AnSevEsGuestsOldVmGoesFirst)
 TEST(FullHostTest, ItIsSaidWhatThereIsNotEnoughOf)
 {
     OnFullHost<SnpGuest> guest;
-    Result<Phases> done = guest.reset();
+    Result<Durations> done = guest.reset();
     ASSERT_FALSE(done);
     EXPECT_TRUE(done.error().what.contains("KVM_SEV_INIT2"))
         << done.error().what;
@@ -100,7 +100,7 @@ TEST(FullHostTest, AnOrdinaryGuestsVmIsNotTakenDownFirst)
     Guest guest;
     guest.generations.make_room_when_full(true);
     guest.kernel.fail(KVM_CREATE_VM, 1, ENOMEM);
-    Result<Phases> done = guest.reset();
+    Result<Durations> done = guest.reset();
     ASSERT_FALSE(done);
     EXPECT_FALSE(done.error().waits);
     EXPECT_EQ(guest.kernel.vms(), 1u);
@@ -113,7 +113,7 @@ TEST(FullHostTest, AnotherFailureLeavesTheGuestOnItsVm)
     guest.generations.make_room_when_full(true);
     Holdings before = Holdings::of(guest);
     guest.kernel.fail(KVM_CREATE_VM, 1, EIO);
-    Result<Phases> done = guest.reset();
+    Result<Durations> done = guest.reset();
     ASSERT_FALSE(done);
     EXPECT_FALSE(done.error().waits);
     EXPECT_EQ(Holdings::of(guest), before);
@@ -152,7 +152,7 @@ TEST(FullHostTest, TheDeviceIsKeptThatNobodyCanOpenAgain)
     guest.make_room();
     EXPECT_EQ(guest.kernel.describe(guest.kvm), "/dev/kvm");
     EXPECT_EQ(guest.kernel.describe(guest.vm), "anon_inode:[eventfd]");
-    Result<Phases> done = guest.reset();
+    Result<Durations> done = guest.reset();
     ASSERT_TRUE(done) << done.error().what;
 }
 
@@ -176,7 +176,7 @@ TEST(FullHostTest, IfAnotherGuestTakesTheKeyItIsTriedForAWhile)
     guest.make_room();
     guest.kernel.asids = 0;
     for (int i = 0; i < 3; i++) {
-        Result<Phases> done = guest.reset();
+        Result<Durations> done = guest.reset();
         ASSERT_FALSE(done);
         EXPECT_TRUE(done.error().waits) << done.error().what;
     }
@@ -192,7 +192,7 @@ TEST(FullHostTest, AndThenTheGuestIsLostUntilItIsResetAgain)
     guest.make_room();
     guest.kernel.asids = 0;
     for (int i = 0; i < 2; i++) {
-        Result<Phases> done = guest.reset_in_the_end();
+        Result<Durations> done = guest.reset_in_the_end();
         ASSERT_FALSE(done);
         EXPECT_FALSE(done.error().waits);
         EXPECT_TRUE(done.error().what.contains("the guest has none"))
@@ -215,7 +215,7 @@ template <class Guest> void sweep()
         Guest guest;
         Log first = guest.launched();
         guest.kernel.fail(nth, EIO);
-        Result<Phases> done = guest.reset_in_the_end();
+        Result<Durations> done = guest.reset_in_the_end();
         reached = guest.kernel.failed();
         guest.kernel.fail_nothing();
         lost += guest.generations.status().lost;
@@ -259,7 +259,7 @@ TEST(OldVmTest, AConfidentialGuestsNextResetWaitsForIt)
         yield_until([&] { return may_close.load(); });
     };
     guest.generations.release_old_vm();
-    Result<Phases> done = guest.reset();
+    Result<Durations> done = guest.reset();
     ASSERT_FALSE(done);
     EXPECT_TRUE(done.error().waits);
     EXPECT_EQ(guest.kernel.vms(), 2u);
@@ -331,7 +331,7 @@ TEST(OldVmTest, RegionsThatStayLoseTheGuestUntilItIsResetAgain)
 {
     RegisteredGuest guest;
     guest.kernel.fail(KVM_MEMORY_ENCRYPT_UNREG_REGION, 2, EINVAL);
-    Result<Phases> done = guest.reset();
+    Result<Durations> done = guest.reset();
     ASSERT_FALSE(done);
     EXPECT_TRUE(guest.generations.status().lost);
     EXPECT_TRUE(done.error().what.contains("KVM_MEMORY_ENCRYPT_REG_REGION"))

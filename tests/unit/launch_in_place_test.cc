@@ -47,7 +47,7 @@ TEST(LaunchTest, AfterAFailureWithoutAWayBackTheGuestMayBeResetAgain)
     Launched<SevGuest> guest(true);
     Log first = guest.launched();
     guest.kernel.fail(FakeKernel::Call::WriteMemory, 1, EFAULT);
-    Result<Phases> done = guest.reset();
+    Result<Durations> done = guest.reset();
     ASSERT_FALSE(done);
     EXPECT_TRUE(guest.generations.status().lost);
     EXPECT_TRUE(done.error().what.contains("KVM_SEV_LAUNCH_UPDATE_DATA"));
@@ -69,7 +69,7 @@ static bool fail_in_place(unsigned nth, int code)
     Log first = guest.launched();
     Holdings before = Holdings::of(guest);
     guest.kernel.fail(nth, code);
-    Result<Phases> done = guest.reset();
+    Result<Durations> done = guest.reset();
     bool reached = guest.kernel.failed();
     guest.kernel.fail_nothing();
     if (!done && !guest.generations.status().lost) {

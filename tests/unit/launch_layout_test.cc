@@ -20,7 +20,7 @@ constexpr uint32_t ram = 1, flash = 2, bar = 5, top = FakeSlots::count - 1;
 void reset(ConfidentialGuest &guest)
 {
     guest.generations.drain();
-    Result<Phases> done = guest.reset();
+    Result<Durations> done = guest.reset();
     ASSERT_TRUE(done) << done.error().what;
 }
 
@@ -298,7 +298,7 @@ TEST(LaunchLayoutTest, ALaunchedSpareNeedNotFollowSlots)
             EXPECT_TRUE(guest.generations.spare().launched);
             EXPECT_EQ(guest.generations.spare().built, built);
             EXPECT_EQ(guest.kernel.times(KVM_SET_USER_MEMORY_REGION2), set + 1);
-            Result<Phases> done = guest.reset();
+            Result<Durations> done = guest.reset();
             ASSERT_TRUE(done) << done.error().what;
             EXPECT_TRUE(done->spare);
             EXPECT_EQ(done->launch, 0u);

@@ -151,7 +151,7 @@ TEST(LaunchTest, ASlotThatMovedSinceIsThereBeforeThePages)
 TEST(LaunchTest, ASecondResetBeforeTheFirstLaunchEndsIsRefused)
 {
     SnpGuest guest;
-    Result<Phases> done = guest.reset();
+    Result<Durations> done = guest.reset();
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().code, EBUSY);
     EXPECT_TRUE(done.error().what.contains("not finished"))

@@ -17,7 +17,7 @@ TEST(LaunchTest, WithoutAFreeKeyTheGuestKeepsItsVm)
     Launched<SnpGuest> guest;
     Holdings before = Holdings::of(guest);
     guest.kernel.asids = 1;
-    Result<Phases> done = guest.reset();
+    Result<Durations> done = guest.reset();
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().code, EBUSY);
     EXPECT_TRUE(done.error().what.contains("KVM_SEV_INIT2"))
@@ -39,7 +39,7 @@ template <class T> void sweep(int code)
         Log first = guest.launched();
         Holdings before = Holdings::of(guest);
         guest.kernel.fail(nth, code);
-        Result<Phases> done = guest.reset();
+        Result<Durations> done = guest.reset();
         bool reached = guest.kernel.failed();
         guest.kernel.fail_nothing();
         if (!done) {
@@ -79,7 +79,7 @@ TEST(LaunchTest, TheSpareIsNotLaunchedBeforeItIsWanted)
     guest.generations.keep_spare(true);
     guest.generations.drain();
     ASSERT_EQ(guest.generations.spare().state, SpareState::Ready);
-    Result<Phases> done = guest.reset();
+    Result<Durations> done = guest.reset();
     ASSERT_TRUE(done) << done.error().what;
     EXPECT_TRUE(done->spare);
     EXPECT_EQ(guest.launched(), first);
@@ -96,7 +96,7 @@ TEST(LaunchTest, ASpareThatIsLaunchedAheadNeedsTheSwapAlone)
         guest.slot(5 + i, 0x1000, 0x90000000 + i * 0x1000);
         guest.generations.drain();
         ASSERT_TRUE(guest.generations.spare().launched);
-        Result<Phases> done = guest.reset();
+        Result<Durations> done = guest.reset();
         ASSERT_TRUE(done) << done.error().what;
         EXPECT_TRUE(done->spare);
         EXPECT_EQ(done->launch, 0u);
@@ -116,7 +116,7 @@ TEST(LaunchTest, ASpareThatWasThereFirstIsLaunchedWhenTheGuestIs)
     guest.generations.drain();
     EXPECT_TRUE(guest.generations.spare().launched);
     Log first = guest.launched();
-    Result<Phases> done = guest.reset();
+    Result<Durations> done = guest.reset();
     ASSERT_TRUE(done) << done.error().what;
     EXPECT_EQ(guest.launched(), first);
 }
@@ -141,7 +141,7 @@ TEST(LaunchTest, WithoutAFreeKeyForASpareTheResetIsTriedWithoutIt)
     guest.generations.drain();
     EXPECT_EQ(guest.generations.spare().state, SpareState::Failed);
     guest.kernel.asids = 2;
-    Result<Phases> done = guest.reset();
+    Result<Durations> done = guest.reset();
     EXPECT_TRUE(done) << done.error().what;
 }
 

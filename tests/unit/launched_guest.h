@@ -18,7 +18,7 @@ using Log = std::vector<std::string>;
 inline void expect_reborn(Guest &guest)
 {
     guest.generations.drain();
-    kvm_reset::Result<kvm_reset::Phases> done = guest.reset();
+    kvm_reset::Result<kvm_reset::Durations> done = guest.reset();
     ASSERT_TRUE(done) << done.error().what;
     kvm_reset::Result<void> runs = guest.generations.before_run();
     ASSERT_TRUE(runs) << runs.error().what;

@@ -242,7 +242,7 @@ TEST(PlanDigestTest, AnotherMeasurementIsRefusedAndTheGuestKeepsItsVm)
         Holdings before = Holdings::of(*guest);
         std::vector<uint8_t> memory(guest->firmware,
                                     guest->firmware + sizeof(guest->firmware));
-        Result<Phases> done = guest->reset();
+        Result<Durations> done = guest->reset();
         ASSERT_FALSE(done);
         EXPECT_EQ(done.error().code, EBADMSG);
         EXPECT_TRUE(done.error().what.contains(
@@ -270,7 +270,7 @@ TEST(PlanDigestTest, NoRoomIsMadeForALaunchThatWouldBeRefused)
     Holdings before = Holdings::of(guest);
     guest.kernel.asids = 1;
     guest.generations.make_room_when_full(true);
-    Result<Phases> done = guest.reset();
+    Result<Durations> done = guest.reset();
     ASSERT_FALSE(done);
     EXPECT_FALSE(done.error().waits);
     EXPECT_EQ(done.error().code, EBUSY);
@@ -291,7 +291,7 @@ TEST(PlanDigestTest, APluggedVcpuIsMeasuredAnewAndNamed)
     guest.generations.keep_spare(true);
     guest.generations.drain();
     guest.add_vcpu();
-    Result<Phases> done = guest.reset();
+    Result<Durations> done = guest.reset();
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().code, EBADMSG);
     EXPECT_TRUE(done.error().what.contains("KVM_CREATE_VCPU 0x2"))
@@ -309,7 +309,7 @@ TEST(PlanDigestTest, APluggedVcpuThatIsNotMeasuredIsNoReason)
     guest.launch();
     ASSERT_TRUE(guest.recorder.first_measurement());
     guest.add_vcpu();
-    Result<Phases> done = guest.reset();
+    Result<Durations> done = guest.reset();
     ASSERT_TRUE(done) << done.error().what;
     EXPECT_EQ(guest.generations.status().measurement,
               guest.recorder.first_measurement());

@@ -85,7 +85,7 @@ TEST_F(PreserveTest, EveryPieceOfEveryVcpuIsThereAgain)
     fill();
     auto before = guest.kernel.state(guest.vm);
     uint64_t old = guest.kernel.file_at(guest.vm);
-    Result<Phases> done = move();
+    Result<Durations> done = move();
     ASSERT_TRUE(done) << done.error().what;
     EXPECT_NE(guest.kernel.file_at(guest.vm), old);
     EXPECT_TRUE(is(before));
@@ -102,7 +102,7 @@ TEST_F(PreserveTest, WhatIsLeftOutIsMissing)
         fill();
         auto before = guest.kernel.state(guest.vm);
         StateWithout lacking(piece.name);
-        Result<Phases> done = move();
+        Result<Durations> done = move();
         ASSERT_TRUE(done) << done.error().what;
         EXPECT_FALSE(guest.kernel.state(guest.vm) == before);
     }
@@ -128,7 +128,7 @@ TEST_F(PreserveTest, AnyCallThatFailsLeavesTheGuestWhereItWas)
     for (unsigned nth = 1;; nth++) {
         SCOPED_TRACE(nth);
         guest.kernel.fail(nth, nth % 2 ? ENOMEM : EINVAL);
-        Result<Phases> done = move();
+        Result<Durations> done = move();
         bool reached = guest.kernel.failed();
         guest.kernel.fail_nothing();
         if (done) {
@@ -200,7 +200,7 @@ TEST_F(PreserveTest, ARegisterThatKvmDoesNotTakeIsNamed)
 {
     fill();
     guest.kernel.fail(KVM_SET_MSRS, 1, EINVAL);
-    Result<Phases> done = move();
+    Result<Durations> done = move();
     ASSERT_FALSE(done);
     EXPECT_NE(done.error().what.find("FEATURE_CONTROL"), std::string::npos)
         << done.error().what;
@@ -294,7 +294,7 @@ TEST_F(PreserveTest, ASpareIsUsedAndTheNextOneFollows)
     guest.generations.keep_spare(true);
     guest.generations.drain();
     for (int i = 0; i < 3; i++) {
-        Result<Phases> done = move();
+        Result<Durations> done = move();
         ASSERT_TRUE(done) << done.error().what;
         EXPECT_TRUE(done->spare);
         guest.generations.drain();

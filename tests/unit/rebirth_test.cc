@@ -129,7 +129,7 @@ TEST_F(RebirthTest, AMoveThatFailsIsUndoneInReverse)
     };
     /* Taken: 3 irqfds, 2 files; given: 3 irqfds, 1 file; the 2nd fails. */
     guest.kernel.fail(KVM_SET_DEVICE_ATTR, 4, EBUSY);
-    Result<Phases> done = guest.reset();
+    Result<Durations> done = guest.reset();
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().code, EBUSY);
     EXPECT_NE(done.error().what.find("KVM_SET_DEVICE_ATTR"), std::string::npos)
@@ -173,7 +173,7 @@ TEST_F(RebirthTest, WhatCannotBePutBackIsSaid)
             guest.kernel.fail_always(KVM_IRQFD, ENOMEM);
         }
     };
-    Result<Phases> done = guest.reset();
+    Result<Durations> done = guest.reset();
     ASSERT_FALSE(done);
     EXPECT_NE(done.error().what.find("the old VM is not whole"),
               std::string::npos)
@@ -233,7 +233,7 @@ TEST_F(RebirthTest, AHookThatFailsBeforeAnythingIsTouchedTouchesNothing)
     add_hook("b", all_phases, &fails);
     Holdings before = Holdings::of(guest);
     unsigned calls = guest.kernel.calls();
-    Result<Phases> done = guest.reset();
+    Result<Durations> done = guest.reset();
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().code, EIO);
     EXPECT_EQ(guest.kernel.calls(), calls);
@@ -251,7 +251,7 @@ TEST_F(RebirthTest, AHookThatFailsOnTheNewVmBringsTheOldOneBack)
     add_hook("b", all_phases, &fails);
     for (int i = 0; i < 2; i++) {
         log.clear();
-        Result<Phases> done = guest.reset();
+        Result<Durations> done = guest.reset();
         ASSERT_FALSE(done);
         EXPECT_NE(done.error().what.find("hook 'b' failed"), std::string::npos);
         EXPECT_EQ(Holdings::of(guest), before);
@@ -291,7 +291,7 @@ TEST_F(RebirthTest, AFailureToAbortIsSaidToo)
     Phase aborted = Phase::Aborted, quiesce = Phase::Quiesce;
     add_hook("a", {Phase::Aborted}, &aborted);
     add_hook("b", {Phase::Quiesce}, &quiesce);
-    Result<Phases> done = guest.reset();
+    Result<Durations> done = guest.reset();
     ASSERT_FALSE(done);
     EXPECT_NE(done.error().what.find("hook 'b'"), std::string::npos);
     EXPECT_NE(done.error().what.find("hook 'a'"), std::string::npos);
@@ -330,7 +330,7 @@ TEST_F(RebirthTest, WhatBlocksWhileTheImageIsBuiltStopsTheRebirth)
             guest.recorder.ioctl(guest.vm, unknown_ioctl, uintptr_t(arg));
         }
     };
-    Result<Phases> done = guest.reset();
+    Result<Durations> done = guest.reset();
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().code, ENOTSUP);
     EXPECT_EQ(Holdings::of(guest), before);
@@ -341,7 +341,7 @@ TEST_F(RebirthTest, WhatBlocksWhileTheImageIsBuiltStopsTheRebirth)
 TEST_F(RebirthTest, WithoutAVmItSaysSo)
 {
     guest.recorder.close(guest.vm);
-    Result<Phases> done = guest.reset();
+    Result<Durations> done = guest.reset();
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().code, ENODEV);
 }
@@ -384,7 +384,7 @@ TEST_F(RebirthTest, AnElementThatTheNewVmDoesNotTakeFailsIt)
     guest.ioctl(vcpu, KVM_SET_MSRS,
                 kvm_msrs_of<1>{.entries = {{.index = 0x10a}}});
     guest.kernel.takes_msrs = 0;
-    Result<Phases> done = guest.reset();
+    Result<Durations> done = guest.reset();
     ASSERT_FALSE(done);
     EXPECT_NE(done.error().what.find("KVM_SET_MSRS 0x10a"), std::string::npos)
         << done.error().what;

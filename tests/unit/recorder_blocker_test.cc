@@ -30,7 +30,7 @@ TEST_F(RecorderTest, AnUnknownIoctlBlocksWithItsNumberAndItsCaller)
     EXPECT_EQ(guest.listener.blocked().size(), 1u);
 
     Holdings before = Holdings::of(guest);
-    kvm_reset::Result<kvm_reset::Phases> done = guest.reset();
+    kvm_reset::Result<kvm_reset::Durations> done = guest.reset();
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().code, ENOTSUP);
     EXPECT_NE(done.error().what.find("0x4010aefe"), std::string::npos);

@@ -17,7 +17,7 @@ protected:
 
     void reborn()
     {
-        kvm_reset::Result<kvm_reset::Phases> done = guest.reset();
+        kvm_reset::Result<kvm_reset::Durations> done = guest.reset();
         ASSERT_TRUE(done) << done.error().what;
         guest.generations.drain();
     }

@@ -151,7 +151,7 @@ public:
                                                               request);
         ASSERT_FALSE(before.empty());
         uint64_t old = guest.kernel.file_at(guest.vm);
-        Result<Phases> done = guest.reset();
+        Result<Durations> done = guest.reset();
         ASSERT_TRUE(done) << done.error().what;
         EXPECT_NE(guest.kernel.file_at(guest.vm), old);
         EXPECT_EQ(guest.kernel.ioctls(on(where), request), before);
@@ -646,7 +646,7 @@ TEST(RowsTest, AGuestWithABitOfEverythingIsToldTheSame)
     std::vector<std::string> before = in_any_order();
     ASSERT_GT(before.size(), 20u);
     for (int i = 0; i < 3; i++) {
-        Result<Phases> done = guest.reset();
+        Result<Durations> done = guest.reset();
         ASSERT_TRUE(done) << done.error().what;
         EXPECT_EQ(in_any_order(), before);
         EXPECT_EQ(guest.ioctls(set_msrs).size(), 2u);

@@ -111,7 +111,7 @@ TEST_F(SpareTest, AResetWithASpareBuildsNothing)
     guest.kernel.before_ioctl = [&](int, uint32_t request) {
         EXPECT_FALSE(during && request == KVM_CREATE_VM);
     };
-    Result<Phases> done = guest.reset();
+    Result<Durations> done = guest.reset();
     during = false;
     ASSERT_TRUE(done);
     EXPECT_TRUE(done->spare);
@@ -126,7 +126,7 @@ TEST_F(SpareTest, WithoutASpareTheImageIsBuiltInsideTheReset)
     EXPECT_EQ(settled().state, SpareState::Off);
     EXPECT_EQ(guest.kernel.vms(), 1u);
 
-    Result<Phases> done = guest.reset();
+    Result<Durations> done = guest.reset();
     ASSERT_TRUE(done);
     EXPECT_FALSE(done->spare);
     guest.generations.drain();

@@ -48,13 +48,13 @@ protected:
         return ::testing::AssertionSuccess();
     }
 
-    Result<Phases> move()
+    Result<Durations> move()
     {
         Result<void> ready = guest.preserve.prepare();
         return ready ? guest.preserve.run() : std::unexpected(ready.error());
     }
 
-    Result<Phases> detach(bool by_fd = false)
+    Result<Durations> detach(bool by_fd = false)
     {
         Result<void> ready = guest.detach.prepare(by_fd);
         return ready ? guest.detach.detach() : std::unexpected(ready.error());

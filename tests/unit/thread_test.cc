@@ -34,7 +34,7 @@ protected:
     std::vector<uint8_t> slots_after_a_rebirth()
     {
         guest.kernel.remembers = true;
-        Result<Phases> done = guest.reset();
+        Result<Durations> done = guest.reset();
         EXPECT_TRUE(done) << done.error().what;
         std::vector<uint8_t> slots;
         for (const IssuedIoctl &issued :
@@ -120,7 +120,7 @@ TEST_F(ThreadTest, TwoThreadsRecordWhileAThirdRebirths)
     std::thread other(toggle, 41, std::ref(toggles[1]));
     /* Until each has met many rebirths. */
     for (int i = 0; i < 200 || toggles[0] < 200 || toggles[1] < 200; i++) {
-        Result<Phases> done = guest.reset();
+        Result<Durations> done = guest.reset();
         ASSERT_TRUE(done) << done.error().what;
         guest.generations.status();
     }

@@ -183,7 +183,8 @@ KvmDetachTimes *qmp_kvm_detach(bool has_check, bool check, bool has_by_fd,
     end = get_clock();
 
     answer = g_new0(KvmDetachTimes, 1);
-    kvm_reset_qapi_durations(qapi_KvmDetachTimes_base(answer), &pause.times);
+    kvm_reset_qapi_durations(qapi_KvmDetachTimes_base(answer),
+                             &pause.durations);
     answer->total_ns = end - began;
     answer->stop_ns = stopped - began;
     answer->bytes = pause.bytes;
@@ -246,7 +247,8 @@ KvmAttachTimes *qmp_kvm_attach(const char *fd, Error **errp)
     end = get_clock();
 
     answer = g_new0(KvmAttachTimes, 1);
-    kvm_reset_qapi_durations(qapi_KvmAttachTimes_base(answer), &pause.times);
+    kvm_reset_qapi_durations(qapi_KvmAttachTimes_base(answer),
+                             &pause.durations);
     answer->running = runstate_is_running();
     answer->pause_ns = end - stopped_at;
     answer->total_ns = end - began;

@@ -29,7 +29,7 @@ struct strList *kvm_reset_qapi_pieces(void);
 /* Into the base of what the monitor answers; the rest of it is 0. */
 struct KvmResetDurations;
 void kvm_reset_qapi_durations(struct KvmResetDurations *to,
-                              const KvmResetTimes *from);
+                              const KvmResetCoreDurations *from);
 
 /* Whether kvm-detach would be refused: see kvm_reset_may_detach(). */
 bool kvm_reset_qemu_may_detach(bool by_fd, struct Error **errp);

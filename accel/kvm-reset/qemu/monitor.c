@@ -15,7 +15,8 @@
 #include "sysemu/kvm-reset.h"
 #include "internal.h"
 
-void kvm_reset_qapi_durations(KvmResetDurations *to, const KvmResetTimes *from)
+void kvm_reset_qapi_durations(KvmResetDurations *to,
+                              const KvmResetCoreDurations *from)
 {
     *to = (KvmResetDurations){
         .total_ns = from->total,

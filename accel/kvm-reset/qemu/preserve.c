@@ -100,7 +100,8 @@ KvmRebirthPause *qmp_kvm_rebirth(bool preserve, Error **errp)
     }
 
     answer = g_new0(KvmRebirthPause, 1);
-    kvm_reset_qapi_durations(qapi_KvmRebirthPause_base(answer), &pause.times);
+    kvm_reset_qapi_durations(qapi_KvmRebirthPause_base(answer),
+                             &pause.durations);
     answer->total_ns = resumed - began;
     answer->stop_ns = stopped - began;
     answer->resume_ns = resumed - moved;

@@ -4,8 +4,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#ifndef KVM_RESET_PHASES_H
-#define KVM_RESET_PHASES_H
+#ifndef KVM_RESET_DURATIONS_H
+#define KVM_RESET_DURATIONS_H
 
 #include <cstdint>
 
@@ -14,7 +14,7 @@
 namespace kvm_reset {
 
 /* Durations in nanoseconds. */
-struct Phases {
+struct Durations {
     uint64_t quiesce = 0; /* hooks before anything is touched */
     uint64_t prepare = 0; /* building the replica */
     uint64_t state = 0;   /* carrying the guest's state, if it is preserved */
