@@ -276,6 +276,18 @@ TEST(IgvmFileTest, IsRefusedForMoreHeadersThanAnyFileHas)
                    "is the most that is taken");
 }
 
+TEST(IgvmFileTest, IsRefusedForMoreBytesOfHeadersThanAnyFileHas)
+{
+    const uint32_t platforms = 5 * 24;
+    const Blob most = with_header(0x80000399,
+                                  Blob(most_header_bytes - platforms - 8));
+    auto file = IgvmFile::parse(most);
+    EXPECT_TRUE(file) << file.error().what;
+    expect_refused(IgvmFile::parse(with_header(
+                       0x80000399, Blob(most_header_bytes - platforms))),
+                   EINVAL, "has 0x400008 bytes of variable headers");
+}
+
 TEST(IgvmFileTest, GivesNoDataFromAnywhereButBehindTheHeaders)
 {
     const Blob bytes = some_file();
