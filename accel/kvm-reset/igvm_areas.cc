@@ -95,15 +95,13 @@ Result<void> IgvmAreas::add(const IgvmHeader &header)
     if (auto good = memory_.ask_for(header, wanted.size); !good) {
         return good;
     }
-    Area area;
+    Area area{.size = wanted.size};
     if (wanted.data != no_data) {
         auto data = file_.data(header, wanted.data, wanted.size);
         if (!data) {
             return std::unexpected(data.error());
         }
-        area.bytes.assign(data->begin(), data->end());
-    } else {
-        area.bytes.resize(wanted.size);
+        area.initial = *data;
     }
     areas_[wanted.index] = std::move(area);
     return {};
@@ -129,50 +127,64 @@ Result<IgvmAreas::Area *> IgvmAreas::find(const IgvmHeader &header,
     return &found->second;
 }
 
+/* Time is the host's, and a file may fill an area again and again. */
+Result<void> IgvmAreas::count(const IgvmHeader &header, uint64_t bytes)
+{
+    if (bytes > guest_.most_filled - filled_) {
+        return refuse(EFBIG,
+                      "the IGVM file's %s wants 0x%" PRIx64
+                      " bytes filled in, which with what came before is more "
+                      "than the 0x%" PRIx64 " that are",
+                      header.describe().c_str(), bytes, guest_.most_filled);
+    }
+    filled_ += bytes;
+    return {};
+}
+
 Result<void> IgvmAreas::fill(const IgvmHeader &header)
 {
     const auto wanted = header.read<Parameter>();
 
-    auto area = find(header, wanted.area);
-    if (!area) {
-        return std::unexpected(area.error());
+    auto found = find(header, wanted.area);
+    if (!found) {
+        return std::unexpected(found.error());
     }
-    std::vector<uint8_t> &bytes = (*area)->bytes;
-    if (wanted.offset > bytes.size()) {
+    Area &area = **found;
+    if (wanted.offset > area.size) {
         return refuse(EINVAL,
                       "the IGVM file's %s begins at 0x%x of its area, which "
-                      "has 0x%zx bytes",
-                      header.describe().c_str(), wanted.offset, bytes.size());
+                      "has 0x%" PRIx64 " bytes",
+                      header.describe().c_str(), wanted.offset, area.size);
     }
+    const uint64_t room = area.size - wanted.offset;
     auto contents = contents_of(header.type, guest_);
-    std::optional<Error> &fault = (*area)->fault;
     if (!contents) {
-        fault = fault.value_or(Error{
-            EINVAL, format("the IGVM file's %s asks for something that this "
-                           "guest does not have",
-                           header.describe().c_str())});
-    } else if (contents->size() > guest_.most_memory - filled_) {
-        /* Nothing else limits it: an area may be filled again and again. */
-        return refuse(
-            EFBIG,
-            "the IGVM file's %s has 0x%zx bytes filled in, which "
-            "with what came before is more than the 0x%" PRIx64 " that are",
-            header.describe().c_str(), contents->size(), guest_.most_memory);
-    } else if (contents->size() > bytes.size() - wanted.offset) {
-        fault = fault.value_or(Error{
-            EINVAL,
-            format("the IGVM file's %s has room for 0x%zx bytes, and this "
-                   "guest's takes 0x%zx",
-                   header.describe().c_str(), bytes.size() - wanted.offset,
-                   contents->size())});
-    } else {
-        std::ranges::copy(*contents, bytes.begin() + wanted.offset);
-        filled_ += contents->size();
+        area.fault = area.fault.value_or(
+            Error{EINVAL, format("the IGVM file's %s asks for something that "
+                                 "this guest does not have",
+                                 header.describe().c_str())});
+        return {};
     }
+    if (contents->size() > room) {
+        area.fault = area.fault.value_or(Error{
+            EINVAL, format("the IGVM file's %s has room for 0x%" PRIx64
+                           " bytes, and this guest's takes 0x%zx",
+                           header.describe().c_str(), room, contents->size())});
+        return {};
+    }
+    const uint64_t copied = area.filled.empty() ? area.size : 0;
+    if (auto good = count(header, copied + contents->size()); !good) {
+        return good;
+    }
+    if (copied) {
+        area.filled.assign(area.initial.begin(), area.initial.end());
+        area.filled.resize(area.size);
+    }
+    std::ranges::copy(*contents, area.filled.begin() + wanted.offset);
     return {};
 }
 
-Result<std::vector<uint8_t>> IgvmAreas::take(const IgvmHeader &header)
+Result<IgvmAreas::Area> IgvmAreas::take(const IgvmHeader &header)
 {
     auto area = find(header, header.read<ParameterInsert>().area);
     if (!area) {
@@ -182,7 +194,7 @@ Result<std::vector<uint8_t>> IgvmAreas::take(const IgvmHeader &header)
         return std::unexpected(*(*area)->fault);
     }
     (*area)->inserted = true;
-    return std::move((*area)->bytes);
+    return std::move(**area);
 }
 
 } /* namespace kvm_reset */

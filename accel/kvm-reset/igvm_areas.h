@@ -28,6 +28,15 @@ private:
 
 class IgvmAreas {
 public:
+    struct Area {
+        uint64_t size = 0;
+        Bytes initial{};               /* in the file; empty: zeros */
+        std::vector<uint8_t> filled{}; /* all of it, once something is */
+        bool inserted = false;
+        /* Parameters of other platforms may be in it, so it is told at last. */
+        std::optional<Error> fault{};
+    };
+
     /* All of these must outlive it. */
     IgvmAreas(const IgvmFile &file, const IgvmGuest &guest, IgvmMemory &memory)
         : file_(file), guest_(guest), memory_(memory)
@@ -40,19 +49,13 @@ public:
     Result<void> fill(const IgvmHeader &header);
 
     /*
-     * The bytes of the area that @header inserts.  EINVAL: there is no such
-     * area any more, or something of it could not be filled in.
+     * The area that @header inserts.  EINVAL: there is no such area any more,
+     * or something of it could not be filled in.
      */
-    Result<std::vector<uint8_t>> take(const IgvmHeader &header);
+    Result<Area> take(const IgvmHeader &header);
 
 private:
-    /* Parameters of other platforms may be in it, so a fault is told at last. */
-    struct Area {
-        std::vector<uint8_t> bytes;
-        bool inserted = false;
-        std::optional<Error> fault;
-    };
-
+    Result<void> count(const IgvmHeader &header, uint64_t bytes);
     Result<Area *> find(const IgvmHeader &header, uint32_t index);
 
     const IgvmFile &file_;

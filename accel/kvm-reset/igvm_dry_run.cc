@@ -177,17 +177,18 @@ Result<void> Run::insert_area(const IgvmHeader &header)
 {
     const uint64_t gpa = header.read<ParameterInsert>().gpa;
 
-    auto bytes = areas_.take(header);
-    if (!bytes) {
-        return std::unexpected(bytes.error());
+    auto area = areas_.take(header);
+    if (!area) {
+        return std::unexpected(area.error());
     }
-    const uint64_t size = bytes->size();
-    if (auto good = place(header, gpa, size); !good) {
+    if (auto good = place(header, gpa, area->size); !good) {
         return good;
     }
-    plan_.areas.push_back(std::move(*bytes));
-    plan_.regions.push_back(
-        {IgvmPages::Unmeasured, gpa, size, plan_.areas.back()});
+    Bytes data = area->initial;
+    if (!area->filled.empty()) {
+        data = plan_.areas.emplace_back(std::move(area->filled));
+    }
+    plan_.regions.push_back({IgvmPages::Unmeasured, gpa, area->size, data});
     return {};
 }
 

@@ -43,9 +43,11 @@ struct IgvmGuest {
      * here.
      */
     std::map<igvm::Type, std::vector<uint8_t>> parameters;
-    /* Bytes that the file may ask for beyond the guest's RAM, and that it may
-     * have filled in. */
+    /* Bytes that the file may ask for beyond the guest's RAM. */
     uint64_t most_memory = 64 << 20;
+    /* Bytes that may be copied for it: what is filled in, and the areas that it
+     * is filled into. */
+    uint64_t most_filled = 4 << 20;
     /* Bytes that it may have launched: the time is the host's. */
     uint64_t most_launched = 512 << 20;
 };
@@ -81,7 +83,7 @@ struct IgvmPlan {
     std::vector<IgvmContext> contexts; /* in the file's order; a vCPU once */
     std::optional<uint64_t> policy;
     std::optional<igvm::SnpIdBlock> id_block;
-    /* What was inserted; @regions point into it. */
+    /* Where something was filled in; @regions point into it. */
     std::vector<std::vector<uint8_t>> areas;
 };
 

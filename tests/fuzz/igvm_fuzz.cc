@@ -32,6 +32,7 @@ static IgvmX86Guest guest_of(uint8_t choice)
     /* So that a run is short. */
     guest.guest.most_memory = 1 << 20;
     guest.guest.most_launched = 4 << 20;
+    guest.guest.most_filled = 256 << 10;
     return guest;
 }
 

@@ -357,14 +357,38 @@ TEST(IgvmAreaTest, IsNotFilledAgainAndAgainWithoutAnEnd)
 {
     IgvmGuest guest = igvm_guest();
     guest.parameters[Type::Madt] = Blob(2048, 1);
-    guest.most_memory = 8192;
-    IgvmWriter writer = with_page().add(area(0));
+    guest.most_filled = 4096 + 8192;
+    IgvmWriter writer = with_page().add(area(0)).add(area(1));
     for (int i = 0; i < 4; i++) {
         writer.add(Type::Madt, Parameter{0, 0});
     }
     EXPECT_TRUE(run(writer, guest).plan);
-    expect_refused(run(writer.add(Type::VpCount, Parameter{0, 0}), guest).plan,
-                   EFBIG, "has 0x4 bytes filled in");
+    expect_refused(
+        run(IgvmWriter(writer).add(Type::VpCount, Parameter{0, 0}), guest).plan,
+        EFBIG, "wants 0x4 bytes filled in");
+    /* The area is copied, too. */
+    guest.most_filled += 4096 + 3;
+    expect_refused(
+        run(IgvmWriter(writer).add(Type::VpCount, Parameter{1, 0}), guest).plan,
+        EFBIG, "wants 0x1004 bytes filled in");
+    guest.most_filled++;
+    EXPECT_TRUE(run(writer.add(Type::VpCount, Parameter{1, 0}), guest).plan);
+}
+
+TEST(IgvmAreaTest, IsNotCopiedIfNothingIsFilledIn)
+{
+    IgvmWriter writer = igvm_writer();
+    const uint32_t data = writer.data(page_of(9));
+    const Ran ran = run(writer.add(area(0, 4096, data))
+                            .add(area(1, 32 << 12))
+                            .add(insert(0, 0x5000))
+                            .add(insert(1, 0x100000)));
+    ASSERT_TRUE(ran.plan) << ran.plan.error().what;
+    EXPECT_TRUE(ran.plan->areas.empty());
+    ASSERT_EQ(ran.plan->regions.size(), 2u);
+    EXPECT_TRUE(std::ranges::equal(ran.plan->regions[0].data, page_of(9)));
+    EXPECT_TRUE(ran.plan->regions[1].data.empty()); /* zeros */
+    EXPECT_EQ(ran.plan->regions[1].size, 32u << 12);
 }
 
 TEST(IgvmAreaTest, IsRefusedForWhatTheGuestLacksOnlyIfItIsInserted)
