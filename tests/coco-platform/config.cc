@@ -222,8 +222,6 @@ Config read_all()
     config.log_file = log ? log : "";
     config.tik = key_of("KVM_RESET_COCO_TIK");
     config.tek = key_of("KVM_RESET_COCO_TEK");
-    config.tdx_slots_lose = is_other("KVM_RESET_COCO_TDX_SLOTS", "keep",
-                                     "lose");
     read_not_ready(&config);
     read_faults(&config);
     read_delays(&config);

@@ -38,7 +38,6 @@ struct Config {
     bool strict_memory = false;
     uint64_t private_mib = ~0ull; /* private memory that the host has */
     uint64_t hold = 0; /* the number of the VM that somebody else holds */
-    bool tdx_slots_lose = false; /* their pages, when they are deleted */
     uint64_t not_ready_seed = 0;
     uint64_t not_ready_from = 0; /* the first such VM's number; 0: none */
     std::string log_file;

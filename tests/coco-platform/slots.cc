@@ -111,7 +111,7 @@ static int lose_pages(Vm *vm, const Slot &slot)
 {
     uint64_t from = slot.gmem_offset, to = from + slot.size;
     uint64_t bytes = slot.gmem ? slot.gmem->loaded.count(from, to) : 0;
-    if (!bytes || vm->type() != KVM_X86_TDX_VM || !config().tdx_slots_lose) {
+    if (!bytes || vm->type() != KVM_X86_TDX_VM) {
         return 0;
     }
     if (fallocate(slot.gmem->fd(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,

@@ -227,12 +227,6 @@ TEST(Tdx, KeyIdsRunOutAndComeBack)
 
 TEST(Tdx, ADeletedSlotLosesItsPages)
 {
-    run_asked("AskedSlots.*", {{"KVM_RESET_COCO_TDX_SLOTS", "lose"}});
-}
-
-TEST(AskedSlots, WhatIsLaunchedAndDeletedIsLaunchedAgainOrTheTdIsDead)
-{
-    NEEDS_SETTING("KVM_RESET_COCO_TDX_SLOTS");
     TdxVm vm;
     ASSERT_TRUE(vm.good);
     ASSERT_EQ(0, vm.init());
@@ -249,9 +243,8 @@ TEST(AskedSlots, WhatIsLaunchedAndDeletedIsLaunchedAgainOrTheTdIsDead)
     EXPECT_EQ(-EIO, call(vm.vcpus[0], KVM_RUN, 0));
 }
 
-TEST(AskedSlots, ASlotWithoutPagesOfTheLaunchMayGo)
+TEST(Tdx, ASlotWithoutPagesOfTheLaunchMayGo)
 {
-    NEEDS_SETTING("KVM_RESET_COCO_TDX_SLOTS");
     TdxVm vm;
     Pages more(2);
     ASSERT_TRUE(vm.good);
