@@ -191,6 +191,21 @@ TEST(LaunchLayoutTest, ASharedSlotThatIsLoggedNowIsSetAgain)
               KVM_MEM_LOG_DIRTY_PAGES);
 }
 
+TEST(LaunchLayoutTest, ASharedSlotHasTheNumberThatUserspaceGaveItLast)
+{
+    Launched<SevGuest> guest(true);
+    reset(guest);
+    EXPECT_EQ(guest.slot(1, 0), 0);
+    kvm_userspace_memory_region again{
+        .slot = 4,
+        .guest_phys_addr = guest.firmware_gpa,
+        .memory_size = guest.firmware_size,
+        .userspace_addr = uint64_t(guest.firmware)};
+    EXPECT_EQ(guest.ioctl(guest.vm, KVM_SET_USER_MEMORY_REGION, again), 0);
+    run(guest);
+    EXPECT_EQ(numbers(guest), (Numbers{4}));
+}
+
 TEST(LaunchLayoutTest, ADeletedSlotIsTheOneThatUserspaceMeans)
 {
     with_each_kind([](ConfidentialGuest &guest) {
@@ -225,7 +240,7 @@ TEST(LaunchLayoutTest, ANumberThatIsOursIsNotUserspaces)
 /* Between the swap and that, which is when devices are reset. */
 TEST(LaunchLayoutTest, NoSlotHasDirtyPagesBeforeTheGuestRuns)
 {
-    Launched<SevGuest> guest(true);
+    SevGuest guest(true);
     constexpr uint32_t get = KVM_GET_DIRTY_LOG, clear = KVM_CLEAR_DIRTY_LOG;
     uint8_t log[64] = {6};
     auto is_fast = [](uint32_t request) {
@@ -235,13 +250,14 @@ TEST(LaunchLayoutTest, NoSlotHasDirtyPagesBeforeTheGuestRuns)
     kvm_userspace_memory_region logged{
         .slot = 6, .flags = KVM_MEM_LOG_DIRTY_PAGES, .memory_size = 0x1000};
     guest.ioctl(guest.vm, KVM_SET_USER_MEMORY_REGION, logged);
+    guest.launch();
     bool was_fast = is_fast(get);
     EXPECT_EQ(guest.ioctl(guest.vm, get, log), 0);
     reset(guest);
     EXPECT_FALSE(is_fast(get));
     EXPECT_EQ(guest.ioctl(guest.vm, get, log), -ENOENT);
     EXPECT_EQ(guest.ioctl(guest.vm, clear, log), -ENOENT);
-    EXPECT_TRUE(guest.ioctls(get).empty()) << "of another slot, perhaps";
+    EXPECT_TRUE(guest.ioctls(get).empty()) << "it may be another slot's";
     run(guest);
     EXPECT_EQ(is_fast(get), was_fast);
     EXPECT_EQ(guest.ioctl(guest.vm, get, log), 0);
