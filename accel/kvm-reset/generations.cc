@@ -111,13 +111,13 @@ void Generations::hold(OldVm old)
 
 Result<void> Generations::before_run()
 {
-    Result<void> done = recorder_.freeze().apply_layout();
+    Result<void> done = move_skipped();
 
     if (done) {
-        done = move_skipped();
+        done = registry_.run(Phase::BeforeRun);
     }
     if (done) {
-        done = registry_.run(Phase::BeforeRun);
+        done = recorder_.freeze().apply_layout();
     }
     release_old_vm();
     return done;

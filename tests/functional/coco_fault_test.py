@@ -56,8 +56,10 @@ class CocoFault(FaultTest):
         subprocess.run([MAKE_FIRMWARE, self.firmware], check=True,
                        env={**os.environ, 'SEABIOS': f'{scratch}/chores.bin'})
 
-    def launch_guest(self, **settings: str) -> Guest:
-        """@settings: of the platform, as in its README, in lower case."""
+    def launch_guest(self, *args: str, machine: str = '',
+                     **settings: str) -> Guest:
+        """@args: more of QEMU's; @settings: of the platform, as in its
+        README, in lower case."""
         self.events_log = Path(self.scratch_file(f'coco{self.guests}.json'))
         environment = {
             'LD_PRELOAD': f'{self.injection.library}:{LIBRARY}',
@@ -72,9 +74,10 @@ class CocoFault(FaultTest):
                 f'guest{self.guests}', firmware=True, rebirth=False, smp='2',
                 machine='q35,confidential-guest-support=cg,'
                         'kvm-reset-when-full=keep,kvm-reset-guest-interval=0'
-                        + self.MACHINE,
+                        + self.MACHINE + machine,
                 cpu=self.CPU,
-                args=['-object', self.OBJECT, '-bios', str(self.firmware)])
+                args=['-object', self.OBJECT, '-bios', str(self.firmware),
+                      *args])
         finally:
             for name in environment:
                 del os.environ[name]

@@ -78,8 +78,9 @@ class Injection:
         HEAD.pack_into(self.control, 0, 0, code, nth, 0, 0)
         struct.pack_into('<I', self.control, 0, thread)
 
-    def disarm(self) -> list[PlatformCall]:
-        """The calls of the rebirth that came meanwhile."""
+    def disarm(self, whole: bool = False) -> list[PlatformCall]:
+        """The calls of the rebirth that came meanwhile; @whole: and of the
+        reset of devices after it."""
         struct.pack_into('<I', self.control, 0, 0)
         _, _, fails, hit, made = HEAD.unpack_from(self.control, 0)
         calls = []
@@ -88,7 +89,7 @@ class Injection:
                                                  HEAD.size + n * ONE.size))
             calls.append(PlatformCall(name, n, f'{name}, call {n}',
                                       bool(hit) and n == fails))
-        if not hit:
+        if not hit and not whole:
             while calls and calls[-1].name not in LAST:
                 calls.pop()
         return calls

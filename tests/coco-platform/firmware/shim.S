@@ -22,6 +22,14 @@
 #define SECRET_AREA   0x85000
 #define TD_HOB        0x86000
 #define TD_MAILBOX    0x88000
+/* With -DPAGE_ABOVE_1M, for firmware without Linux: in the RAM whose slot the
+   PAM registers change, below. */
+#define HIGH_PAGE     0x200000
+#ifdef PAGE_ABOVE_1M
+#define HIGH_PAGES    1
+#else
+#define HIGH_PAGES    0
+#endif
 
     .text
     .code16
@@ -116,11 +124,14 @@ sev_metadata:
     .ascii "ASEV"
     .long sev_metadata_end - sev_metadata
     .long 1
-    .long 4
+    .long 4 + HIGH_PAGES
     .long ZERO_PAGES, 0x2000, 1
     .long SECRETS_PAGE, 0x1000, 2
     .long CPUID_PAGE, 0x1000, 3
     .long HASHES_PAGE, 0x1000, 0x10
+    .if HIGH_PAGES
+    .long HIGH_PAGE, 0x1000, 1
+    .endif
 sev_metadata_end:
 
     /* The same for TDX: offset, size, address, size, type, attributes. */
@@ -130,7 +141,7 @@ tdx_metadata:
     .ascii "TDVF"
     .long tdx_metadata_end - tdx_metadata
     .long 1
-    .long 3
+    .long 3 + HIGH_PAGES
     .long 0, 0x50000                    /* the image: measured */
     .quad 0xfffb0000, 0x50000
     .long 0, 1
@@ -140,6 +151,11 @@ tdx_metadata:
     .long 0, 0                          /* the mailbox */
     .quad TD_MAILBOX, 0x1000
     .long 3, 0
+    .if HIGH_PAGES
+    .long 0, 0
+    .quad HIGH_PAGE, 0x1000
+    .long 3, 0
+    .endif
 tdx_metadata_end:
 
     /* The table of GUIDed entries, each before its GUID; read backwards. */
