@@ -321,6 +321,11 @@ bool kvm_reset_detached(void)
     return instance().generations.detached();
 }
 
+bool kvm_reset_has_made_room(void)
+{
+    return instance().generations.presence() == Presence::MadeRoom;
+}
+
 const char *kvm_reset_preserved(unsigned index)
 {
     const auto &names = instance().generations.carried().names;
@@ -356,7 +361,7 @@ void kvm_reset_status(KvmResetStatus *out, char **why_not, char **last_error,
         .held = status.held,
         .private_left = status.private_left,
         .progress = instance().generations.reaper().progress(),
-        .made_room = instance().generations.presence() == Presence::MadeRoom,
+        .made_room = kvm_reset_has_made_room(),
         .waited_ns = status.waited,
         .spare = to_string(spare.state),
         .spare_fds = spare.fds,

@@ -206,6 +206,12 @@ bool kvm_reset_attach(int device, KvmResetPause *pause, struct Error **errp);
 /* kvm_reset_detached - whether the guest is; any thread */
 bool kvm_reset_detached(void);
 
+/*
+ * kvm_reset_has_made_room - whether the guest has no VM until it is reset; any
+ * thread, and waits for nobody
+ */
+bool kvm_reset_has_made_room(void);
+
 /**
  * kvm_reset_preserved - the name of a piece of state that was carried
  *

@@ -60,13 +60,7 @@ bool kvm_reset_is_detached(void)
 
 bool kvm_reset_made_room(void)
 {
-    KvmResetStatus status;
-
-    if (!kvm_enabled()) {
-        return false;
-    }
-    kvm_reset_status(&status, NULL, NULL, NULL);
-    return status.made_room;
+    return kvm_enabled() && kvm_reset_has_made_room();
 }
 
 bool kvm_reset_may_run(void)
