@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 KINDS = ('sev', 'sev-es', 'snp', 'tdx')
-COLUMNS = ('kind', 'QEMU', 'vCPUs', 'kernel hashes', 'reboots', 'resets',
-           'launches', 'launch digest', 'equal', 'seconds')
+COLUMNS = ('kind', 'QEMU', "Linux' rules", 'vCPUs', 'kernel hashes',
+           'reboots', 'resets', 'launches', 'launch digest', 'equal', 'seconds')
 
 
 def cells(row: dict[str, Any]) -> tuple[str, ...]:
     hashes = '-' if row['kind'] == 'tdx' else 'yes' if row['hashes'] else 'no'
-    return (row['kind'], row['qemu'], str(row['vcpus']), hashes,
+    return (row['kind'], row['qemu'], row['linux'], str(row['vcpus']), hashes,
             str(row['reboots']), str(row['resets']), str(row['launches']),
             row['digest'][:16] + '…', 'yes' if row['equal'] else 'NO',
             str(row['seconds']))
@@ -27,8 +27,8 @@ def table(lines: list[str]) -> str:
     """Of two tries the last one counts."""
     rows = {}
     for row in map(json.loads, lines):
-        rows[KINDS.index(row['kind']), row['qemu'], row['vcpus'],
-             row['hashes']] = cells(row)
+        rows[KINDS.index(row['kind']), row['qemu'], row['linux'],
+             row['vcpus'], row['hashes']] = cells(row)
     text = [COLUMNS] + [rows[key] for key in sorted(rows)]
     width = [max(len(row[i]) for row in text) for i in range(len(COLUMNS))]
     return '\n'.join('  '.join(cell.ljust(width[i])

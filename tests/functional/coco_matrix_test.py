@@ -5,7 +5,8 @@ kernel hashes, reboots and is reset many times over.
 Only with KVM_RESET_COCO=all, which is `scripts/test coco`. The guest is a
 Linux of a megabyte (tests/coco-platform/linux), KVM_RESET_TINY_KERNEL and
 KVM_RESET_TINY_INITRD, because Debian's would take hours on an emulated CPU.
-KVM_RESET_COCO_ROUNDS is how often, if not 20 times each."""
+KVM_RESET_COCO_ROUNDS is how often, if not 20 times each, and
+KVM_RESET_COCO_LINUX whose rules the platform has (its README)."""
 
 import json
 import os
@@ -60,6 +61,7 @@ class Matrix(coco_test.Coco):
         self.assertEqual(len(set(guest.boot_ids)), 2 * ROUNDS + 1)
         measurement = guest.info()['launch']['measurement']
         row = {'kind': self.TEE, 'qemu': self.version(guest),
+               'linux': os.environ.get('KVM_RESET_COCO_LINUX', '7.3'),
                'vcpus': int(self.SMP), 'hashes': hashes,
                'reboots': done['reboot'], 'resets': done['reset'],
                'digest': measurement['first'],

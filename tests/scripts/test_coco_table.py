@@ -11,9 +11,9 @@ from kvm_reset import coco_table    # noqa: E402
 
 
 def line(**other: object) -> str:
-    row = {'kind': 'snp', 'qemu': '10.0', 'vcpus': 2, 'hashes': False,
-           'reboots': 20, 'resets': 20, 'launches': 41, 'digest': 'ab' * 48,
-           'equal': True, 'seconds': 30}
+    row = {'kind': 'snp', 'qemu': '10.0', 'linux': '7.3', 'vcpus': 2,
+           'hashes': False, 'reboots': 20, 'resets': 20, 'launches': 41,
+           'digest': 'ab' * 48, 'equal': True, 'seconds': 30}
     return json.dumps(row | other)
 
 
@@ -24,19 +24,24 @@ class Table(unittest.TestCase):
                                  line(kind='sev')]).splitlines()
         self.assertEqual([row.split()[0] for row in text],
                          ['kind', 'sev', 'snp', 'snp', 'tdx'])
-        self.assertEqual([row.split()[2] for row in text[2:4]], ['2', '4'])
+        self.assertEqual([row.split()[3] for row in text[2:4]], ['2', '4'])
 
     def test_of_two_tries_the_last_counts(self) -> None:
         text = coco_table.table([line(reboots=3), line()]).splitlines()
         self.assertEqual(len(text), 2)
-        self.assertEqual(text[1].split()[4], '20')
+        self.assertEqual(text[1].split()[5], '20')
+
+    def test_each_kernels_rules_have_a_row(self) -> None:
+        text = coco_table.table([line(), line(linux='6.12')]).splitlines()
+        self.assertEqual([row.split()[2] for row in text[1:]],
+                         ['6.12', '7.3'])
 
     def test_a_digest_that_differs_is_seen_at_once(self) -> None:
         self.assertIn(' NO ', coco_table.table([line(equal=False)]))
 
     def test_a_td_has_no_kernel_hashes_to_speak_of(self) -> None:
         row = coco_table.table([line(kind='tdx')]).splitlines()[1]
-        self.assertEqual(row.split()[3], '-')
+        self.assertEqual(row.split()[4], '-')
 
 
 if __name__ == '__main__':
