@@ -50,6 +50,15 @@ library_targets() {
     ninja -C "$1" -t targets all | sed -nE "s#^($2): .*_LINKER\$#\1#p"
 }
 
+# library_program DIR LOG NAME [-- OPTION...]: library_build of one, which says
+# in a line what failed.
+library_program() {
+    local dir=$1 log=$2 name=$3
+    (library_build "$dir" "${name//./\\.}" "${@:4}") >"$log" 2>&1 ||
+        die "cannot build $name: $(grep -m 1 -E \
+            'ERROR|error: |has no program' "$log"); see $log"
+}
+
 # library_tool NAME: a program for people, built if need be; $KR_TOOL is its path
 # then. It needs less than all of LIBRARY_PACKAGES.
 library_tool() {
@@ -63,9 +72,7 @@ library_tool() {
     exec 8>"$KR_BUILD/tools.lock"
     flock 8
     [ -x "$dir/$1" ] || say "building $1"
-    (library_build "$dir" "$1") >"$log" 2>&1 ||
-        die "cannot build $1: $(grep -m 1 -E 'ERROR|error: |has no program' \
-            "$log"); see $log"
+    library_program "$dir" "$log" "$1"
     exec 8>&-
     # shellcheck disable=SC2034  # the caller's
     KR_TOOL=$dir/$1
