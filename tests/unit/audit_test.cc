@@ -17,6 +17,7 @@
 #include "../audit/json.h"
 #include "../audit/recorder.h"
 #include "catalogue.h"
+#include "kvm_abi.h"
 
 namespace {
 
@@ -27,6 +28,7 @@ using audit::ObjectPtr;
 using audit::Objects;
 using kvm_reset::Effect;
 using kvm_reset::FdClass;
+using namespace kvm_reset::abi;
 
 const Object device{0, FdClass::System, "kvm"};
 
@@ -155,8 +157,11 @@ protected:
 
 TEST_F(AuditRecorder, ACallIsWrittenWithItsKeyAndItsArgument)
 {
-    uint64_t slot[4] = {5, 0x100000, 0x2000, 0x7f0000000000};
-    std::string line = record(0x4020ae46, slot, 0);
+    kvm_userspace_memory_region slot{.slot = 5,
+                                     .guest_phys_addr = 0x100000,
+                                     .memory_size = 0x2000,
+                                     .userspace_addr = 0x7f0000000000};
+    std::string line = record(KVM_SET_USER_MEMORY_REGION, &slot, 0);
 
     EXPECT_NE(line.find("\"name\": \"KVM_SET_USER_MEMORY_REGION\""),
               std::string::npos);
@@ -168,15 +173,17 @@ TEST_F(AuditRecorder, ACallIsWrittenWithItsKeyAndItsArgument)
 
 TEST_F(AuditRecorder, ACallThatTakesAwaySaysSo)
 {
-    uint64_t slot[4] = {5, 0x100000, 0, 0};
-    EXPECT_NE(record(0x4020ae46, slot, 0).find("\"takes\": \"key\""),
-              std::string::npos);
+    kvm_userspace_memory_region slot{.slot = 5, .guest_phys_addr = 0x100000};
+    EXPECT_NE(
+        record(KVM_SET_USER_MEMORY_REGION, &slot, 0).find("\"takes\": \"key\""),
+        std::string::npos);
 }
 
 TEST_F(AuditRecorder, ACallThatFailedHasItsError)
 {
-    uint64_t slot[4] = {5, 0x100000, 0x2000, 0};
-    EXPECT_NE(record(0x4020ae46, slot, -1)
+    kvm_userspace_memory_region slot{
+        .slot = 5, .guest_phys_addr = 0x100000, .memory_size = 0x2000};
+    EXPECT_NE(record(KVM_SET_USER_MEMORY_REGION, &slot, -1)
                   .find("\"error\": " + std::to_string(EINVAL)),
               std::string::npos);
 }
@@ -184,14 +191,14 @@ TEST_F(AuditRecorder, ACallThatFailedHasItsError)
 TEST_F(AuditRecorder, AnIoctlThatNobodyKnowsIsWrittenByItsSize)
 {
     uint64_t data = 0x1122334455667788;
-    std::string line = record(0x4008aefe, &data, 0);
+    std::string line = record(iow<uint64_t>(0xfe), &data, 0);
     EXPECT_NE(line.find("\"name\": \"\""), std::string::npos);
     EXPECT_NE(line.find("\"bytes\": \"8877665544332211\""), std::string::npos);
 }
 
 TEST_F(AuditRecorder, AQuestionIsNotWritten)
 {
-    EXPECT_EQ(record(0xae03, nullptr, 1), "");
+    EXPECT_EQ(record(KVM_CHECK_EXTENSION, nullptr, 1), "");
 }
 
 } /* namespace */

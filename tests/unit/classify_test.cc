@@ -4,55 +4,68 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#include <cstring>
 #include <set>
-#include <vector>
 
 #include <gtest/gtest.h>
 
 #include "catalogue.h"
 #include "classify.h"
+#include "kvm_abi.h"
 
 using namespace kvm_reset;
+using namespace kvm_reset::abi;
 
 namespace {
 
-/* An argument of zeros in which fields can be set. */
-class Bytes {
-public:
-    explicit Bytes(size_t size) : bytes_(size) {}
-
-    Bytes &set(size_t offset, size_t width, uint64_t value)
-    {
-        memcpy(bytes_.data() + offset, &value, width);
-        return *this;
-    }
-
-    operator std::span<const uint8_t>() const { return bytes_; }
-
-private:
-    std::vector<uint8_t> bytes_;
-};
-
-Bytes cap(uint32_t number)
+template <class Struct> std::span<const uint8_t> bytes(const Struct &arg)
 {
-    return Bytes(104).set(0, 4, number);
+    return {reinterpret_cast<const uint8_t *>(&arg), sizeof(arg)};
 }
 
-Bytes xen_attr(uint16_t type)
+Effect vm_cap(uint32_t cap)
 {
-    return Bytes(72).set(0, 2, type);
+    return classify_vm_cap(bytes(kvm_enable_cap{.cap = cap}), 0, {});
 }
 
-Bytes device_attr(uint32_t group, uint64_t attr)
+Effect vcpu_cap(uint32_t cap)
 {
-    return Bytes(24).set(4, 4, group).set(8, 8, attr);
+    return classify_vcpu_cap(bytes(kvm_enable_cap{.cap = cap}), 0, {});
 }
 
-/* Says that MSR 0x345 is a feature of the CPU, and no other is. */
+Effect xen_hvm(uint16_t type)
+{
+    kvm_xen_hvm_attr attr;
+
+    attr.type = type;
+    return classify_xen_hvm(bytes(attr), 0, {});
+}
+
+Effect xen_vcpu(uint16_t type)
+{
+    kvm_xen_vcpu_attr attr;
+
+    attr.type = type;
+    return classify_xen_vcpu(bytes(attr), 0, {});
+}
+
+Effect attr_of(Classifier classify, uint32_t group, uint64_t attr)
+{
+    return classify(bytes(kvm_device_attr{.group = group, .attr = attr}), 0,
+                    {});
+}
+
+Effect msr(uint32_t index, const ClassifyContext &context)
+{
+    return classify_msr(bytes(kvm_msr_entry{.index = index}), 0, context);
+}
+
+constexpr uint32_t perf_capabilities = 0x345; /* an MSR */
+constexpr uint32_t tsc = 0x10;
+
+/* Says that one MSR is a feature of the CPU, and no other is. */
 bool only_perf_capabilities(uint32_t index, void *)
 {
-    return index == 0x345;
+    return index == perf_capabilities;
 }
 
 const ClassifyContext knows_msrs = {.defining_msr = only_perf_capabilities};
@@ -61,112 +74,121 @@ const ClassifyContext knows_msrs = {.defining_msr = only_perf_capabilities};
 
 TEST(Classifier, AFeatureMsrDefinesAndAnyOtherIsVolatile)
 {
-    EXPECT_EQ(classify_msr(Bytes(16).set(0, 4, 0x345), 0, knows_msrs),
-              Effect::Define);
-    EXPECT_EQ(classify_msr(Bytes(16).set(0, 4, 0x10), 0, knows_msrs),
-              Effect::Volatile);
+    EXPECT_EQ(msr(perf_capabilities, knows_msrs), Effect::Define);
+    EXPECT_EQ(msr(tsc, knows_msrs), Effect::Volatile);
 }
 
 TEST(Classifier, AnMsrIsForeignWhenNobodyKnowsWhichOnesDefine)
 {
-    EXPECT_EQ(classify_msr(Bytes(16).set(0, 4, 0x345), 0, {}), Effect::Foreign);
+    EXPECT_EQ(msr(perf_capabilities, {}), Effect::Foreign);
 }
 
 TEST(Classifier, AnMsrIsTheSameThroughOneReg)
 {
-    const uint64_t x86_msr = 0x2030'0002'0000'0000;
-    auto reg = [](uint64_t id) { return Bytes(16).set(0, 8, id); };
+    constexpr uint64_t arm64 = 0x6000'0000'0000'0000;
+    constexpr uint64_t x86_u64 = KVM_REG_X86 | KVM_REG_SIZE_U64;
+    auto reg = [](uint64_t id) {
+        return classify_one_reg(bytes(kvm_one_reg{.id = id}), 0, knows_msrs);
+    };
+    auto type = [](uint64_t number) { return x86_u64 | number << 32; };
 
-    EXPECT_EQ(classify_one_reg(reg(x86_msr | 0x345), 0, knows_msrs),
+    EXPECT_EQ(reg(type(KVM_X86_REG_TYPE_MSR) | perf_capabilities),
               Effect::Define);
-    EXPECT_EQ(classify_one_reg(reg(x86_msr | 0x10), 0, knows_msrs),
-              Effect::Volatile);
-    EXPECT_EQ(classify_one_reg(reg(0x2030'0003'0000'0000), 0, knows_msrs),
-              Effect::Volatile)
+    EXPECT_EQ(reg(type(KVM_X86_REG_TYPE_MSR) | tsc), Effect::Volatile);
+    EXPECT_EQ(reg(type(KVM_X86_REG_TYPE_KVM)), Effect::Volatile)
         << "the guest's shadow stack pointer";
-    EXPECT_EQ(classify_one_reg(reg(0x6030'0000'0010'0000), 0, knows_msrs),
-              Effect::Foreign)
-        << "arm64's";
-    EXPECT_EQ(classify_one_reg(reg(0x2030'0009'0000'0000), 0, knows_msrs),
-              Effect::Foreign)
-        << "a type of register to come";
+    EXPECT_EQ(reg(arm64 | KVM_REG_SIZE_U64 | 0x100000), Effect::Foreign);
+    EXPECT_EQ(reg(type(9)), Effect::Foreign) << "a type of register to come";
 }
 
 TEST(Classifier, ACapabilityThatIsKnownDefines)
 {
-    EXPECT_EQ(classify_vm_cap(cap(121), 0, {}), Effect::Define);
-    EXPECT_EQ(classify_vm_cap(cap(196), 0, {}), Effect::Define);
-    EXPECT_EQ(classify_vcpu_cap(cap(148), 0, {}), Effect::Define);
+    EXPECT_EQ(vm_cap(KVM_CAP_SPLIT_IRQCHIP), Effect::Define);
+    EXPECT_EQ(vm_cap(KVM_CAP_SGX_ATTRIBUTE), Effect::Define);
+    EXPECT_EQ(vcpu_cap(KVM_CAP_HYPERV_SYNIC2), Effect::Define);
 }
 
 TEST(Classifier, ACapabilityThatIsNotKnownIsForeign)
 {
-    EXPECT_EQ(classify_vm_cap(cap(60000), 0, {}), Effect::Foreign);
-    EXPECT_EQ(classify_vcpu_cap(cap(60000), 0, {}), Effect::Foreign);
-    EXPECT_EQ(classify_vm_cap(cap(148), 0, {}), Effect::Foreign)
-        << "SynIC is a vCPU's";
-    EXPECT_EQ(classify_vcpu_cap(cap(121), 0, {}), Effect::Foreign)
-        << "a split irqchip is a VM's";
+    EXPECT_EQ(vm_cap(60000), Effect::Foreign);
+    EXPECT_EQ(vcpu_cap(60000), Effect::Foreign);
+    EXPECT_EQ(vm_cap(KVM_CAP_HYPERV_SYNIC2), Effect::Foreign) << "a vCPU's";
+    EXPECT_EQ(vcpu_cap(KVM_CAP_SPLIT_IRQCHIP), Effect::Foreign) << "a VM's";
 }
 
 TEST(Classifier, ACapabilityThatNeedsAnotherVmIsForeign)
 {
-    EXPECT_EQ(classify_vm_cap(cap(197), 0, {}), Effect::Foreign);
-    EXPECT_EQ(classify_vm_cap(cap(206), 0, {}), Effect::Foreign);
+    EXPECT_EQ(vm_cap(KVM_CAP_VM_COPY_ENC_CONTEXT_FROM), Effect::Foreign);
+    EXPECT_EQ(vm_cap(KVM_CAP_VM_MOVE_ENC_CONTEXT_FROM), Effect::Foreign);
 }
 
 TEST(Classifier, WhatAXenGuestRegisteredIsVolatileAndItsVectorDefines)
 {
-    EXPECT_EQ(classify_xen_hvm(xen_attr(2), 0, {}), Effect::Define);
-    EXPECT_EQ(classify_xen_hvm(xen_attr(1), 0, {}), Effect::Volatile);
-    EXPECT_EQ(classify_xen_hvm(xen_attr(3), 0, {}), Effect::Volatile);
-    EXPECT_EQ(classify_xen_hvm(xen_attr(4), 0, {}), Effect::Define);
-    EXPECT_EQ(classify_xen_hvm(xen_attr(999), 0, {}), Effect::Foreign);
-    EXPECT_EQ(classify_xen_vcpu(xen_attr(0), 0, {}), Effect::Volatile);
-    EXPECT_EQ(classify_xen_vcpu(xen_attr(6), 0, {}), Effect::Define);
-    EXPECT_EQ(classify_xen_vcpu(xen_attr(8), 0, {}), Effect::Define);
-    EXPECT_EQ(classify_xen_vcpu(xen_attr(999), 0, {}), Effect::Foreign);
+    EXPECT_EQ(xen_hvm(KVM_XEN_ATTR_TYPE_UPCALL_VECTOR), Effect::Define);
+    EXPECT_EQ(xen_hvm(KVM_XEN_ATTR_TYPE_SHARED_INFO), Effect::Volatile);
+    EXPECT_EQ(xen_hvm(KVM_XEN_ATTR_TYPE_EVTCHN), Effect::Volatile);
+    EXPECT_EQ(xen_hvm(KVM_XEN_ATTR_TYPE_XEN_VERSION), Effect::Define);
+    EXPECT_EQ(xen_hvm(999), Effect::Foreign);
+    EXPECT_EQ(xen_vcpu(KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO), Effect::Volatile);
+    EXPECT_EQ(xen_vcpu(KVM_XEN_VCPU_ATTR_TYPE_VCPU_ID), Effect::Define);
+    EXPECT_EQ(xen_vcpu(KVM_XEN_VCPU_ATTR_TYPE_UPCALL_VECTOR), Effect::Define);
+    EXPECT_EQ(xen_vcpu(999), Effect::Foreign);
 }
 
 TEST(Classifier, MemoryAttributesDefineUntilTheLaunch)
 {
-    EXPECT_EQ(classify_memory_attributes(Bytes(32), 0, {}), Effect::Define);
-    EXPECT_EQ(classify_memory_attributes(Bytes(32), 0, {.launched = true}),
-              Effect::Volatile);
+    kvm_memory_attributes attributes;
+
+    EXPECT_EQ(classify_memory_attributes(bytes(attributes), 0, {}),
+              Effect::Define);
+    EXPECT_EQ(
+        classify_memory_attributes(bytes(attributes), 0, {.launched = true}),
+        Effect::Volatile);
 }
 
 TEST(Classifier, TestingForADeviceCreatesNone)
 {
-    EXPECT_EQ(classify_create_device(Bytes(12).set(8, 4, 1), 0, {}),
-              Effect::Query);
-    EXPECT_EQ(classify_create_device(Bytes(12).set(0, 4, 4), 0, {}),
-              Effect::Create);
+    kvm_create_device test{.flags = KVM_CREATE_DEVICE_TEST};
+    kvm_create_device vfio{.type = KVM_DEV_TYPE_VFIO};
+
+    EXPECT_EQ(classify_create_device(bytes(test), 0, {}), Effect::Query);
+    EXPECT_EQ(classify_create_device(bytes(vfio), 0, {}), Effect::Create);
 }
 
 TEST(Classifier, AVfioFileIsAddedAndTakenAway)
 {
-    EXPECT_EQ(classify_device_attr(device_attr(1, 1), 0, {}), Effect::Add);
-    EXPECT_EQ(classify_device_attr(device_attr(1, 2), 0, {}), Effect::Add)
+    auto vfio = [](uint32_t group, uint64_t attr) {
+        return attr_of(classify_device_attr, group, attr);
+    };
+    EXPECT_EQ(vfio(KVM_DEV_VFIO_FILE, KVM_DEV_VFIO_FILE_ADD), Effect::Add);
+    EXPECT_EQ(vfio(KVM_DEV_VFIO_FILE, KVM_DEV_VFIO_FILE_DEL), Effect::Add)
         << "the row's removal tells it from adding";
-    EXPECT_EQ(classify_device_attr(device_attr(1, 3), 0, {}), Effect::Foreign);
-    EXPECT_EQ(classify_device_attr(device_attr(2, 1), 0, {}), Effect::Foreign);
+    EXPECT_EQ(vfio(KVM_DEV_VFIO_FILE, 3), Effect::Foreign);
+    EXPECT_EQ(vfio(2, KVM_DEV_VFIO_FILE_ADD), Effect::Foreign);
 
-    const Removal &removal = find_row(FdClass::Device, 0x4018aee1)->removal;
+    const Removal &removal =
+        find_row(FdClass::Device, KVM_SET_DEVICE_ATTR)->removal;
     EXPECT_EQ(removal.when, Removal::When::FieldIs);
-    EXPECT_EQ(removal.value, 2u);
+    EXPECT_EQ(removal.value, KVM_DEV_VFIO_FILE_DEL);
 }
 
 TEST(Classifier, TheTscOffsetIsVolatileAndNoOtherAttributeOfAVcpuIsKnown)
 {
-    EXPECT_EQ(classify_vcpu_attr(device_attr(0, 0), 0, {}), Effect::Volatile);
-    EXPECT_EQ(classify_vcpu_attr(device_attr(0, 1), 0, {}), Effect::Foreign);
-    EXPECT_EQ(classify_vcpu_attr(device_attr(1, 0), 0, {}), Effect::Foreign);
+    auto vcpu = [](uint32_t group, uint64_t attr) {
+        return attr_of(classify_vcpu_attr, group, attr);
+    };
+    EXPECT_EQ(vcpu(KVM_VCPU_TSC_CTRL, KVM_VCPU_TSC_OFFSET), Effect::Volatile);
+    EXPECT_EQ(vcpu(KVM_VCPU_TSC_CTRL, 1), Effect::Foreign);
+    EXPECT_EQ(vcpu(1, KVM_VCPU_TSC_OFFSET), Effect::Foreign);
 }
 
 TEST(Classifier, AskingWhetherMemoryCanBeEncryptedIsNoLaunch)
 {
+    kvm_sev_cmd command;
+
     EXPECT_EQ(classify_encrypt_op({}, 0, {}), Effect::Query);
-    EXPECT_EQ(classify_encrypt_op(Bytes(24), 0x1000, {}), Effect::Launch);
+    EXPECT_EQ(classify_encrypt_op(bytes(command), uintptr_t(&command), {}),
+              Effect::Launch);
 }
 
 TEST(Classifier, AnArgumentThatIsTooShortIsForeign)
@@ -180,7 +202,7 @@ TEST(Classifier, AnArgumentThatIsTooShortIsForeign)
     };
     for (Classifier classify : by_argument) {
         EXPECT_EQ(classify({}, 0, knows_msrs), Effect::Foreign);
-        EXPECT_EQ(classify(Bytes(1), 0, knows_msrs), Effect::Foreign);
+        EXPECT_EQ(classify(bytes(uint8_t(0)), 0, knows_msrs), Effect::Foreign);
     }
 }
 

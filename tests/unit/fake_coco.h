@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "fake_slots.h"
+#include "kvm_struct.h"
 
 class FakeCoco {
 public:
@@ -74,10 +75,7 @@ private:
     std::map<std::string, uint64_t> regs_;
     std::set<std::string> locked_;
     std::set<uint64_t> pages_; /* what was launched, by address */
-    struct Range {
-        uint64_t start, size, attributes;
-    };
-    std::vector<Range> ranges_;
+    std::vector<kvm_reset::abi::kvm_memory_attributes> ranges_;
 };
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "fake_kernel_objects.h"
 #include "kvm_abi.h"
+#include "user_memory.h"
 
 using namespace kvm_reset::abi;
 
@@ -76,11 +77,22 @@ int FakeKernel::perform(File &file, uint32_t request, uintptr_t arg)
     } else if (request == KVM_SET_REGS) {
         return file.vm->coco.set_regs(file.role, arg);
     } else if (request == KVM_SET_MSRS) {
-        return std::min<int>(field(arg, 0, 4), takes_msrs);
+        return std::min<int>(user<kvm_msrs>(arg).nmsrs, takes_msrs);
     } else if (request == KVM_GET_STATS_FD) {
         return install(
             make("anon_inode:kvm-vcpu-stats:0", file.vm, file.role + " stats"));
     }
+    return 0;
+}
+
+static int list_msrs(const std::vector<uint32_t> &indices, uintptr_t arg)
+{
+    auto &list = user<kvm_msr_list>(arg);
+
+    if (std::exchange(list.nmsrs, indices.size()) < indices.size()) {
+        return -E2BIG;
+    }
+    std::ranges::copy(indices, after<uint32_t>(list));
     return 0;
 }
 
@@ -110,39 +122,30 @@ int FakeKernel::on_system(uint32_t request, uintptr_t arg)
         std::erase_if(all, [this](uint32_t index) {
             return lacks_registers.contains(index);
         });
-        auto list = reinterpret_cast<uint32_t *>(arg);
-        uint32_t room = std::exchange(*list, all.size());
-        if (room < all.size()) {
-            return -E2BIG;
-        }
-        std::ranges::copy(all, list + 1);
-        return 0;
+        return list_msrs(all, arg);
     }
     if (request == KVM_GET_MSR_FEATURE_INDEX_LIST) {
-        auto list = reinterpret_cast<uint32_t *>(arg);
-        uint32_t room = std::exchange(*list, feature_msrs.size());
-        if (room < feature_msrs.size()) {
-            return -E2BIG;
-        }
-        std::ranges::copy(feature_msrs, list + 1);
-        return 0;
+        return list_msrs(feature_msrs, arg);
     }
     return 0;
 }
 
 int FakeKernel::list_cpuid(uintptr_t arg)
 {
-    auto words = reinterpret_cast<uint32_t *>(arg);
+    constexpr uint32_t kvm_cpuid_entry2::*registers[] = {
+        &kvm_cpuid_entry2::eax, &kvm_cpuid_entry2::ebx, &kvm_cpuid_entry2::ecx,
+        &kvm_cpuid_entry2::edx};
+    auto &list = user<kvm_cpuid2>(arg);
 
-    if (*words < supported_cpuid.size()) {
+    if (list.nent < supported_cpuid.size()) {
         return -E2BIG;
     }
-    *words = supported_cpuid.size();
-    words += 2;
+    list.nent = supported_cpuid.size();
+    auto entry = after<kvm_cpuid_entry2>(list);
     for (auto &[where, value] : supported_cpuid) {
-        words[0] = where.first;
-        words[3 + where.second] = value;
-        words += 10;
+        entry->function = where.first;
+        entry->*registers[where.second] = value;
+        entry++;
     }
     return 0;
 }
@@ -154,7 +157,7 @@ int FakeKernel::on_vm(std::shared_ptr<Vm> vm, uint32_t request, uintptr_t arg)
         return arg == KVM_CAP_NR_MEMSLOTS ? int(FakeSlots::count) : keeps_state;
     case KVM_GET_DIRTY_LOG:
     case KVM_CLEAR_DIRTY_LOG:
-        return vm->slots.logs_dirty_pages(field(arg, 0, 4)) ? 0 : -ENOENT;
+        return vm->slots.logs_dirty_pages(user<uint32_t>(arg)) ? 0 : -ENOENT;
     case KVM_CREATE_VCPU: {
         if (!vm->vcpus.insert(arg).second) {
             return -EEXIST;
@@ -206,9 +209,8 @@ int FakeKernel::on_vm(std::shared_ptr<Vm> vm, uint32_t request, uintptr_t arg)
 
 int FakeKernel::assign_irqfd(Vm &vm, uintptr_t arg)
 {
-    FilePtr file = find(int(field(arg, 0, 4)));
-    uint32_t gsi = field(arg, 4, 4);
-    uint32_t flags = field(arg, 8, 4);
+    const auto &irqfd = user<kvm_irqfd>(arg);
+    FilePtr file = find(int(irqfd.fd));
 
     if (!file) {
         return -EBADF;
@@ -216,11 +218,11 @@ int FakeKernel::assign_irqfd(Vm &vm, uintptr_t arg)
     if (file->role != "eventfd") {
         return -EINVAL;
     }
-    if (flags & KVM_IRQFD_FLAG_DEASSIGN) {
-        vm.irqfds.erase({file->serial, gsi});
+    if (irqfd.flags & KVM_IRQFD_FLAG_DEASSIGN) {
+        vm.irqfds.erase({file->serial, irqfd.gsi});
         return 0;
     }
-    if (flags & KVM_IRQFD_FLAG_RESAMPLE && !find(int(field(arg, 12, 4)))) {
+    if (irqfd.flags & KVM_IRQFD_FLAG_RESAMPLE && !find(int(irqfd.resamplefd))) {
         return -EBADF;
     }
     for (auto &any : living()) {
@@ -230,23 +232,22 @@ int FakeKernel::assign_irqfd(Vm &vm, uintptr_t arg)
             }
         }
     }
-    vm.irqfds.insert({file->serial, gsi});
+    vm.irqfds.insert({file->serial, irqfd.gsi});
     return 0;
 }
 
 int FakeKernel::assign_ioeventfd(Vm &vm, uintptr_t arg)
 {
-    FilePtr file = find(int(field(arg, 20, 4)));
-    uint64_t flags = field(arg, 24, 4);
-    bool deassign = flags & KVM_IOEVENTFD_FLAG_DEASSIGN;
+    const auto &ioeventfd = user<kvm_ioeventfd>(arg);
+    FilePtr file = find(ioeventfd.fd);
 
     if (!file) {
         return -EBADF;
     }
-    std::vector<uint64_t> key = {field(arg, 8, 8), field(arg, 16, 4),
-                                 flags & ~uint64_t(KVM_IOEVENTFD_FLAG_DEASSIGN),
-                                 field(arg, 0, 8)};
-    if (deassign) {
+    std::vector<uint64_t> key = {ioeventfd.addr, ioeventfd.len,
+                                 ioeventfd.flags & ~KVM_IOEVENTFD_FLAG_DEASSIGN,
+                                 ioeventfd.datamatch};
+    if (ioeventfd.flags & KVM_IOEVENTFD_FLAG_DEASSIGN) {
         return vm.ioeventfds.erase(key) ? 0 : -ENOENT;
     }
     return vm.ioeventfds.insert(key).second ? 0 : -EEXIST;
@@ -282,7 +283,9 @@ int FakeKernel::set_slot(Vm &vm, uint32_t request, uintptr_t arg)
 
 int FakeKernel::create_device(std::shared_ptr<Vm> vm, uintptr_t arg)
 {
-    if (field(arg, 8, 4) & 1) {
+    auto &device = user<kvm_create_device>(arg);
+
+    if (device.flags & KVM_CREATE_DEVICE_TEST) {
         return 0;
     }
     if (std::exchange(vm->vfio, true)) {
@@ -292,7 +295,7 @@ int FakeKernel::create_device(std::shared_ptr<Vm> vm, uintptr_t arg)
     if (fd < 0) {
         return fd;
     }
-    memcpy(reinterpret_cast<uint8_t *>(arg) + 4, &fd, 4);
+    device.fd = uint32_t(fd);
     return 0;
 }
 
@@ -303,15 +306,16 @@ int FakeKernel::on_device(Vm &vm, uint32_t request, uintptr_t arg)
 
 int FakeKernel::change_vfio(Vm &vm, uintptr_t arg)
 {
-    uintptr_t at = field(arg, 16, 8);
-    if (field(arg, 4, 4) != 1 || !at) {
+    const auto &attr = user<kvm_device_attr>(arg);
+
+    if (attr.group != KVM_DEV_VFIO_FILE || !attr.addr) {
         return -ENXIO;
     }
-    FilePtr file = find(int(field(at, 0, 4)));
+    FilePtr file = find(user<int32_t>(attr.addr));
     if (!file) {
         return -EBADF;
     }
-    if (field(arg, 8, 8) == 2) {
+    if (attr.attr == KVM_DEV_VFIO_FILE_DEL) {
         return vm.vfio_files.erase(file->serial) ? 0 : -ENOENT;
     }
     for (auto &any : living()) {

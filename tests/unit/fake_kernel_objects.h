@@ -9,8 +9,6 @@
 #ifndef TESTS_UNIT_FAKE_KERNEL_OBJECTS_H
 #define TESTS_UNIT_FAKE_KERNEL_OBJECTS_H
 
-#include <cstring>
-
 #include "fake_coco.h"
 #include "fake_kernel.h"
 #include "fake_slots.h"
@@ -40,15 +38,6 @@ struct FakeKernel::File {
 inline bool in_vcpu(const std::string &role)
 {
     return role.starts_with("vcpu");
-}
-
-/* What an argument has there. */
-inline uint64_t field(uintptr_t arg, size_t offset, size_t width)
-{
-    uint64_t value = 0;
-
-    memcpy(&value, reinterpret_cast<const uint8_t *>(arg) + offset, width);
-    return value;
 }
 
 #endif

@@ -10,12 +10,13 @@
 #include "fake_kernel.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdio>
-#include <cstring>
 #include <ostream>
 
 #include "fake_kernel_objects.h"
 #include "kvm_abi.h"
+#include "user_memory.h"
 
 using namespace kvm_reset::abi;
 
@@ -76,9 +77,9 @@ IssuedIoctl FakeKernel::describe_call(const File &file, uint32_t request,
         return issued;
     }
     if (request == KVM_REINJECT_CONTROL) {
-        size = 32;
+        size = sizeof(kvm_reinject_control);
     } else if (request == KVM_MEMORY_ENCRYPT_OP) {
-        size = 24;
+        size = sizeof(kvm_sev_cmd);
     }
     if (!size || !arg) {
         return issued;
@@ -88,65 +89,70 @@ IssuedIoctl FakeKernel::describe_call(const File &file, uint32_t request,
         uint32_t request;
         size_t count_at, element;
     } tails[] = {
-        {KVM_SET_GSI_ROUTING, 0, 48}, {KVM_SET_MSRS, 0, 16},
-        {KVM_SET_CPUID, 0, 24},       {KVM_SET_CPUID2, 0, 40},
-        {KVM_SET_SIGNAL_MASK, 0, 1},  {KVM_SET_PMU_EVENT_FILTER, 4, 8},
+        {KVM_SET_GSI_ROUTING, offsetof(kvm_irq_routing, nr),
+         sizeof(kvm_irq_routing_entry)},
+        {KVM_SET_MSRS, offsetof(kvm_msrs, nmsrs), sizeof(kvm_msr_entry)},
+        {KVM_SET_CPUID, offsetof(kvm_cpuid, nent), sizeof(kvm_cpuid_entry)},
+        {KVM_SET_CPUID2, offsetof(kvm_cpuid2, nent), sizeof(kvm_cpuid_entry2)},
+        {KVM_SET_SIGNAL_MASK, offsetof(kvm_signal_mask, len), 1},
+        {KVM_SET_PMU_EVENT_FILTER, offsetof(kvm_pmu_event_filter, nevents),
+         sizeof(uint64_t)},
     };
     for (auto &tail : tails) {
         if (tail.request == request) {
-            size += field(arg, tail.count_at, 4) * tail.element;
+            size += user<uint32_t>(arg + tail.count_at) * tail.element;
         }
     }
     auto from = reinterpret_cast<const uint8_t *>(arg);
     issued.bytes.assign(from, from + size);
 
-    auto follow = [&](size_t offset, size_t length) {
-        auto address = reinterpret_cast<const uint8_t *>(field(arg, offset, 8));
-        memset(issued.bytes.data() + offset, 0, 8);
+    auto follow = [&](auto &pointer, size_t length) {
+        auto address = (const uint8_t *)pointer;
+        pointer = {};
         if (address && length) {
             issued.pointed.emplace_back(address, address + length);
         }
     };
-    auto name_fd = [&](std::vector<uint8_t> &bytes, size_t offset) {
-        uint32_t fd;
-        memcpy(&fd, bytes.data() + offset, 4);
-        fd = uint32_t(named(fd));
-        memcpy(bytes.data() + offset, &fd, 4);
-    };
+    auto name_fd = [&](auto &fd) { fd = named(uint32_t(fd)); };
 
     if (request == KVM_X86_SET_MSR_FILTER) {
-        for (size_t at = 8; at < 392; at += 24) {
-            follow(at + 16, (field(arg, at + 4, 4) + 63) / 64 * 8);
+        for (auto &range : user<kvm_msr_filter>(issued.bytes).ranges) {
+            follow(range.bitmap, (range.nmsrs + 63) / 64 * 8);
         }
     } else if (request == KVM_SET_DEVICE_ATTR) {
-        follow(16, 4);
+        follow(user<kvm_device_attr>(issued.bytes).addr, sizeof(int32_t));
         if (!issued.pointed.empty()) {
-            name_fd(issued.pointed[0], 0);
+            name_fd(user<int32_t>(issued.pointed[0]));
         }
     } else if (request == KVM_SET_ONE_REG) {
-        follow(8, 8);
+        follow(user<kvm_one_reg>(issued.bytes).addr, sizeof(uint64_t));
     } else if (request == KVM_ENABLE_CAP) {
-        if (in_vcpu(file.role) &&
-            field(arg, 0, 4) == KVM_CAP_HYPERV_ENLIGHTENED_VMCS) {
-            follow(8, 2);
-        } else if (field(arg, 0, 4) == KVM_CAP_SGX_ATTRIBUTE) {
-            name_fd(issued.bytes, 8);
+        auto &cap = user<kvm_enable_cap>(issued.bytes);
+        if (in_vcpu(file.role) && cap.cap == KVM_CAP_HYPERV_ENLIGHTENED_VMCS) {
+            follow(cap.args[0], sizeof(uint16_t));
+        } else if (cap.cap == KVM_CAP_SGX_ATTRIBUTE) {
+            name_fd(cap.args[0]);
         }
     } else if (request == KVM_IRQFD) {
-        name_fd(issued.bytes, 0);
-        if (field(arg, 8, 4) & KVM_IRQFD_FLAG_RESAMPLE) {
-            name_fd(issued.bytes, 12);
+        auto &irqfd = user<kvm_irqfd>(issued.bytes);
+        name_fd(irqfd.fd);
+        if (irqfd.flags & KVM_IRQFD_FLAG_RESAMPLE) {
+            name_fd(irqfd.resamplefd);
         }
     } else if (request == KVM_IOEVENTFD) {
-        name_fd(issued.bytes, 20);
+        name_fd(user<kvm_ioeventfd>(issued.bytes).fd);
     } else if (request == KVM_SET_USER_MEMORY_REGION2) {
-        if (field(arg, 4, 4) & KVM_MEM_GUEST_MEMFD) {
-            name_fd(issued.bytes, 40);
+        auto &region = user<kvm_userspace_memory_region2>(issued.bytes);
+        if (region.flags & KVM_MEM_GUEST_MEMFD) {
+            name_fd(region.guest_memfd);
         }
-    } else if (request == KVM_HYPERV_EVENTFD && !(field(arg, 8, 4) & 1)) {
-        name_fd(issued.bytes, 4);
+    } else if (request == KVM_HYPERV_EVENTFD) {
+        auto &eventfd = user<kvm_hyperv_eventfd>(issued.bytes);
+        if (!(eventfd.flags & KVM_HYPERV_EVENTFD_DEASSIGN)) {
+            name_fd(eventfd.fd);
+        }
     } else if (request == KVM_CREATE_DEVICE) {
-        memset(issued.bytes.data() + 4, 0, 4);
+        user<kvm_create_device>(issued.bytes).fd = 0;
     }
     return issued;
 }

@@ -9,9 +9,12 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kvm_abi.h"
 #include "state_pieces.h"
+#include "user_memory.h"
 
 using namespace kvm_reset;
+using namespace kvm_reset::abi;
 
 std::vector<uint32_t> fake_registers()
 {
@@ -27,25 +30,22 @@ static uint8_t *at(uintptr_t address)
 int FakeState::registers(const std::string &role, bool put, uintptr_t arg)
 {
     std::vector<uint32_t> known = fake_registers();
-    uint32_t count;
+    auto &msrs = user<kvm_msrs>(arg);
 
-    memcpy(&count, at(arg), 4);
-    for (uint32_t i = 0; i < count; i++) {
-        uint8_t *entry = at(arg) + 8 + i * 16;
-        uint32_t index;
-        memcpy(&index, entry, 4);
-        if (!put && std::ranges::find(known, index) == known.end()) {
+    for (uint32_t i = 0; i < msrs.nmsrs; i++) {
+        kvm_msr_entry &msr = after<kvm_msr_entry>(msrs)[i];
+        if (!put && std::ranges::find(known, msr.index) == known.end()) {
             return int(i);
         }
-        auto &value = values_[{role, "register " + std::to_string(index)}];
-        value.resize(8);
+        auto &value = values_[{role, "register " + std::to_string(msr.index)}];
+        value.resize(sizeof(msr.data));
         if (put) {
-            value.assign(entry + 8, entry + 16);
+            memcpy(value.data(), &msr.data, sizeof(msr.data));
         } else {
-            memcpy(entry + 8, value.data(), 8);
+            memcpy(&msr.data, value.data(), sizeof(msr.data));
         }
     }
-    return int(count);
+    return int(msrs.nmsrs);
 }
 
 std::optional<int> FakeState::ioctl(const std::string &role, uint32_t request,
@@ -63,7 +63,7 @@ std::optional<int> FakeState::ioctl(const std::string &role, uint32_t request,
         }
         uintptr_t from = arg;
         if (piece.form == PieceForm::Attribute) {
-            memcpy(&from, at(arg) + 16, 8);
+            from = user<kvm_device_attr>(arg).addr;
         }
         uint64_t selected = read_field({at(arg), piece.size}, piece.selector);
         if (piece.selector.width && selected != piece.selected) {

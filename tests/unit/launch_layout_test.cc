@@ -84,23 +84,9 @@ void merge_ram(ConfidentialGuest &guest)
     EXPECT_EQ(guest.private_slot_of(guest.ram, ram, 0, guest.ram_size), 0);
 }
 
-template <class Test> void with_each_kind(Test test)
-{
-    {
-        SCOPED_TRACE("SEV-SNP");
-        Launched<SnpGuest> guest;
-        test(guest);
-    }
-    {
-        SCOPED_TRACE("TDX");
-        Launched<TdxGuest> guest;
-        test(guest);
-    }
-}
-
 TEST(LaunchLayoutTest, ABarOverTheFirmwareDoesNotHinderTheNextLaunch)
 {
-    with_each_kind([](ConfidentialGuest &guest) {
+    with_each_private_kind([](ConfidentialGuest &guest) {
         Log first = guest.launched();
         for (int i = 0; i < 3; i++) {
             move_bar_over_firmware(guest);
@@ -115,7 +101,7 @@ TEST(LaunchLayoutTest, ABarOverTheFirmwareDoesNotHinderTheNextLaunch)
 
 TEST(LaunchLayoutTest, NoSlotIsSetAfterTheLaunchIfDevicesPutAllBack)
 {
-    with_each_kind([](ConfidentialGuest &guest) {
+    with_each_private_kind([](ConfidentialGuest &guest) {
         Log first = guest.launched();
         for (int i = 0; i < 3; i++) {
             split_ram(guest);
@@ -132,7 +118,7 @@ TEST(LaunchLayoutTest, NoSlotIsSetAfterTheLaunchIfDevicesPutAllBack)
 /* Also if they have other numbers then, or userspace sets them all again. */
 TEST(LaunchLayoutTest, WhatUserspaceCallsAPrivateSlotMakesNoDifference)
 {
-    with_each_kind([](ConfidentialGuest &guest) {
+    with_each_private_kind([](ConfidentialGuest &guest) {
         Log first = guest.launched();
         move_bar_over_firmware(guest);
         reset(guest);
@@ -153,7 +139,7 @@ TEST(LaunchLayoutTest, WhatUserspaceCallsAPrivateSlotMakesNoDifference)
 
 TEST(LaunchLayoutTest, OnlyWhatDiffersIsDeletedAndThenAdded)
 {
-    with_each_kind([](ConfidentialGuest &guest) {
+    with_each_private_kind([](ConfidentialGuest &guest) {
         EXPECT_EQ(guest.slot(7, 0x2000, 0x90000000), 0) << "after the launch";
         reset(guest);
         size_t before = slots_set(guest);
@@ -208,7 +194,7 @@ TEST(LaunchLayoutTest, ASharedSlotHasTheNumberThatUserspaceGaveItLast)
 
 TEST(LaunchLayoutTest, ADeletedSlotIsTheOneThatUserspaceMeans)
 {
-    with_each_kind([](ConfidentialGuest &guest) {
+    with_each_private_kind([](ConfidentialGuest &guest) {
         expect_reborn(guest);
         ASSERT_EQ(numbers(guest), (Numbers{top - 1, top}));
         EXPECT_EQ(guest.private_slot_of(guest.ram, ram, 0, 0x1000), -EINVAL)
@@ -266,7 +252,7 @@ TEST(LaunchLayoutTest, NoSlotHasDirtyPagesBeforeTheGuestRuns)
 
 TEST(LaunchLayoutTest, AMemoryModuleThatWasPluggedInIsThereAndPrivate)
 {
-    with_each_kind([](ConfidentialGuest &guest) {
+    with_each_private_kind([](ConfidentialGuest &guest) {
         constexpr uint64_t gpa = 0x100000000, size = 0x200000;
         guest.private_slot(6, gpa, size);
         for (int i = 0; i < 2; i++) {
@@ -301,7 +287,7 @@ TEST(LaunchLayoutTest, AMemoryModuleThatWasPluggedOutIsNotThere)
 
 TEST(LaunchLayoutTest, ALaunchedSpareNeedNotFollowSlots)
 {
-    with_each_kind([](ConfidentialGuest &guest) {
+    with_each_private_kind([](ConfidentialGuest &guest) {
         Log first = guest.launched();
         guest.generations.keep_spare(true, true);
         for (int i = 0; i < 3; i++) {
@@ -343,7 +329,7 @@ TEST(LaunchLayoutTest, ASpareOfOldBecomesOneWithTheLayout)
 /* A hook on the new VM may set slots, too. */
 TEST(LaunchLayoutTest, AnUndoneResetLeavesTheOldVmsSlots)
 {
-    with_each_kind([](ConfidentialGuest &guest) {
+    with_each_private_kind([](ConfidentialGuest &guest) {
         bool fails = false;
         guest.registry.add({.name = "gives up",
                             .phases = {Phase::NewVm},

@@ -4,6 +4,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
+#include "field_of.h"
+#include "launch_abi.h"
 #include "launched_guest.h"
 
 using namespace kvm_reset;
@@ -76,7 +78,9 @@ TEST(LaunchTest, TheAnswersOfTheNewPlatformAreKept)
     ASSERT_TRUE(start && measure);
     uint8_t key = measure->pointed[0].bytes()[0];
     EXPECT_NE(key, guest.measurement[0]);
-    EXPECT_EQ(read_field(start->argument.bytes(), {0, 4}), 40u + key);
+    EXPECT_EQ(read_field(start->argument.bytes(),
+                         field_of(&kvm_sev_launch_start::handle)),
+              40u + key);
 }
 
 } /* namespace */

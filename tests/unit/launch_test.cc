@@ -13,30 +13,6 @@ using namespace kvm_reset;
 
 namespace {
 
-template <class Test> void with_each_kind(Test test)
-{
-    {
-        SCOPED_TRACE("SEV");
-        Launched<SevGuest> guest(false);
-        test(guest);
-    }
-    {
-        SCOPED_TRACE("SEV-ES");
-        Launched<SevGuest> guest(true);
-        test(guest);
-    }
-    {
-        SCOPED_TRACE("SEV-SNP");
-        Launched<SnpGuest> guest;
-        test(guest);
-    }
-    {
-        SCOPED_TRACE("TDX");
-        Launched<TdxGuest> guest;
-        test(guest);
-    }
-}
-
 TEST(LaunchTest, IsTheSameOnEachNewVm)
 {
     with_each_kind([](ConfidentialGuest &guest) {

@@ -33,6 +33,29 @@ template <class T> struct Launched : T {
     }
 };
 
+template <class Kind, class Test, class... Args>
+void with_kind(const char *name, Test test, Args... args)
+{
+    SCOPED_TRACE(name);
+    Launched<Kind> guest(args...);
+
+    test(guest);
+}
+
+/* Those whose memory is private, and which are launched beside the old VM. */
+template <class Test> void with_each_private_kind(Test test)
+{
+    with_kind<SnpGuest>("SEV-SNP", test);
+    with_kind<TdxGuest>("TDX", test);
+}
+
+template <class Test> void with_each_kind(Test test)
+{
+    with_kind<SevGuest>("SEV", test, false);
+    with_kind<SevGuest>("SEV-ES", test, true);
+    with_each_private_kind(test);
+}
+
 /* What system calls fail with, and firmware. */
 inline const int codes[] = {ENOMEM, EINTR, EAGAIN, EBUSY, EMFILE, ENOSPC, EIO};
 

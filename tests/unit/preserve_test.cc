@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include "arch.h"
+#include "field_of.h"
 #include "state_pieces.h"
 #include "state_without.h"
 #include "stateful_guest.h"
@@ -70,7 +71,8 @@ protected:
         }
         write_field(bytes, piece.selector, piece.selected);
         if (piece.form == PieceForm::Clock) {
-            write_field(bytes, {8, 4}, 4); /* with the time of day */
+            write_field(bytes, field_of(&kvm_clock_data::flags),
+                        KVM_CLOCK_REALTIME);
         }
         kvm_device_attr attr{.addr = uintptr_t(bytes.data())};
         guest.kernel.ioctl(fd, piece.set,
@@ -173,7 +175,8 @@ TEST_F(PreserveTest, WhatActsByItselfActsOnOneVmOnly)
     ASSERT_FALSE(kept.empty());
     for (const auto &[what, value] : kept) {
         std::vector<uint8_t> none(value.size());
-        write_field(none, {0, 2}, 7);
+        write_field(none, field_of(&kvm_xen_vcpu_attr::type),
+                    KVM_XEN_VCPU_ATTR_TYPE_TIMER);
         EXPECT_EQ(value == none, what.second == timer) << what.second;
     }
 }

@@ -24,31 +24,27 @@ struct Net {
     std::vector<uint8_t> routes;
     bool operator==(const Net &) const = default;
 
-    static uint64_t word(const IssuedIoctl &issued, size_t at, size_t width)
-    {
-        uint64_t value = 0;
-        memcpy(&value, issued.bytes.data() + at, width);
-        return value;
-    }
-
     static Net of(const Guest &guest)
     {
         Net net;
         for (const IssuedIoctl &issued : guest.ioctls()) {
             if (issued.request == KVM_SET_USER_MEMORY_REGION) {
-                net.slots[word(issued, 0, 4)] = issued.bytes;
-                if (word(issued, 16, 8) == 0) {
-                    net.slots.erase(word(issued, 0, 4));
+                auto region = issued.as<kvm_userspace_memory_region>();
+                net.slots[region.slot] = issued.bytes;
+                if (region.memory_size == 0) {
+                    net.slots.erase(region.slot);
                 }
             } else if (issued.request == KVM_IOEVENTFD) {
-                net.ioeventfds[word(issued, 8, 8)] = issued.bytes;
-                if (word(issued, 24, 4) & KVM_IOEVENTFD_FLAG_DEASSIGN) {
-                    net.ioeventfds.erase(word(issued, 8, 8));
+                auto ioeventfd = issued.as<kvm_ioeventfd>();
+                net.ioeventfds[ioeventfd.addr] = issued.bytes;
+                if (ioeventfd.flags & KVM_IOEVENTFD_FLAG_DEASSIGN) {
+                    net.ioeventfds.erase(ioeventfd.addr);
                 }
             } else if (issued.request == KVM_REGISTER_COALESCED_MMIO) {
-                net.zones[word(issued, 0, 8)] = issued.bytes;
+                net.zones[issued.field(&kvm_coalesced_mmio_zone::addr)] =
+                    issued.bytes;
             } else if (issued.request == KVM_UNREGISTER_COALESCED_MMIO) {
-                net.zones.erase(word(issued, 0, 8));
+                net.zones.erase(issued.field(&kvm_coalesced_mmio_zone::addr));
             } else if (issued.request == KVM_SET_GSI_ROUTING) {
                 net.routes = issued.bytes;
             }
@@ -120,7 +116,7 @@ TEST_F(SpareTest, AResetWithASpareBuildsNothing)
     EXPECT_EQ(guest.kernel.vms(), 2u);
 }
 
-TEST_F(SpareTest, WithoutASpareTheImageIsBuiltInsideTheReset)
+TEST_F(SpareTest, WithoutASpareTheReplicaIsBuiltInsideTheReset)
 {
     guest.generations.keep_spare(false);
     EXPECT_EQ(settled().state, SpareState::Off);
