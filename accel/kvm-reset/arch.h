@@ -21,6 +21,7 @@
 #include "launch_command.h"
 #include "launch_measurement.h"
 #include "host_features.h"
+#include "other_launch.h"
 #include "state_piece.h"
 
 namespace kvm_reset {
@@ -44,6 +45,14 @@ struct Arch {
      * milliseconds for megabytes.
      */
     Result<LaunchMeasurement> (*measure)(const Definition &definition);
+    /*
+     * The launch that the IGVM file in @bytes asks for, of the guest that
+     * @recorded is.  Fails if the file is not for that guest.  Any thread.
+     */
+    Result<OtherLaunch> (*launch_of_igvm)(Kernel &kernel,
+                                          const Definition &recorded,
+                                          std::span<const uint8_t> bytes,
+                                          const LaunchHost &host);
     /* A guest's volatile state, in the order in which it is put. */
     std::span<const StatePiece> (*state_pieces)();
     /* What the KVM device that is open at @system offers. */

@@ -17,6 +17,7 @@
 #include <cstring>
 #include <sys/mman.h>
 
+#include "c_instance.h"
 #include "detach.h"
 #include "generations.h"
 #include "kernel.h"
@@ -93,6 +94,11 @@ static Instance &instance()
     return *only;
 }
 
+Generations &kvm_reset::the_generations()
+{
+    return instance().generations;
+}
+
 /* As a system call does it: -1 and errno. */
 static int answer(int ret)
 {
@@ -101,22 +107,6 @@ static int answer(int ret)
         return -1;
     }
     return ret;
-}
-
-static char *copy_out(const std::string &text)
-{
-    return text.empty() ? nullptr : strdup(text.c_str());
-}
-
-template <class T> static bool answer(const Result<T> &done, ::Error **errp)
-{
-    if (!done) {
-        const std::string &hint = done.error().hint;
-
-        kvm_reset_error_set(errp, done.error().what.c_str(),
-                            hint.empty() ? nullptr : hint.c_str());
-    }
-    return done.has_value();
 }
 
 int kvm_reset_ioctl_recorded(int fd, unsigned long request, void *arg,

@@ -295,6 +295,63 @@ void kvm_reset_require_same_measurement(bool required);
 size_t kvm_reset_launch_answer(const char *command, bool pointed, void *out,
                                size_t room);
 
+/* --- Another launch -------------------------------------------------------- */
+
+/* KvmResetLaunchHost - what a launch may ask the host for */
+typedef struct KvmResetLaunchHost {
+    const struct KvmResetRange {
+        uint64_t begin, size;
+    } * ram; /* ascending */
+    size_t ranges;
+    const char *command_line; /* of the guest's kernel */
+    uint64_t most_bytes;      /* that may be kept for it */
+} KvmResetLaunchHost;
+
+/* KvmResetLaunch - one that a reset can take instead of the recorded one */
+typedef struct KvmResetLaunch KvmResetLaunch;
+
+/**
+ * kvm_reset_launch_of_igvm - that of the IGVM file in @bytes, which are copied
+ *
+ * Returns NULL with *@errp set if the file is not for this guest; else what it
+ * returns can be launched, as far as the file goes.  Hashes all of it.  Any
+ * thread, and needs no lock.
+ */
+KvmResetLaunch *kvm_reset_launch_of_igvm(const void *bytes, size_t size,
+                                         const KvmResetLaunchHost *host,
+                                         struct Error **errp);
+
+/* kvm_reset_launch_digest - what will be measured of it; borrowed */
+const char *kvm_reset_launch_digest(const KvmResetLaunch *launch);
+
+/* kvm_reset_launch_free - of one that was not chosen; @launch may be NULL */
+void kvm_reset_launch_free(KvmResetLaunch *launch);
+
+/**
+ * kvm_reset_choose_launch - the next reset takes it
+ * @launch: kvm-reset's from now on; NULL for the recorded one
+ * @who: brought it: "guest" or "operator"; copied
+ * @once: for one reset, and then the recorded one again
+ *
+ * If the platform does not take it, the guest is launched as the last time.
+ */
+void kvm_reset_choose_launch(KvmResetLaunch *launch, const char *who,
+                             bool once);
+
+/* KvmResetLaunches - which launches there are; free with kvm_reset_launches_free() */
+typedef struct KvmResetLaunches {
+    char *who;      /* brought that of the VM in place; NULL: recorded */
+    char *digest;   /* of that; NULL: recorded */
+    char *next_who; /* the same of the next reset's */
+    char *next_digest;
+    bool next_once; /* that is for one reset */
+    char *refused;  /* why the platform did not take one; or NULL */
+} KvmResetLaunches;
+
+/* kvm_reset_launches - fills it; any thread */
+void kvm_reset_launches(KvmResetLaunches *launches);
+void kvm_reset_launches_free(KvmResetLaunches *launches);
+
 /**
  * kvm_reset_drain - waits until the old VMs are taken down and the spare is
  * ready or has failed; any thread

@@ -18,6 +18,7 @@ namespace kvm_reset {
 struct Definition : Snapshot {
     uint64_t vm_type = 0; /* the argument of KVM_CREATE_VM */
     LaunchPlan plan;      /* goes last */
+    uint64_t other = 0;   /* which OtherLaunch that is; 0: the recorded one */
 };
 
 /* In the order in which they were created. */

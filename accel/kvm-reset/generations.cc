@@ -202,6 +202,13 @@ void Generations::note_failure(const Error &why)
     recorder_.observer().step("abort", status_.last_error, 0);
 }
 
+void Generations::note_refused_launch(const Error &why)
+{
+    std::unique_lock lock(mutex_);
+    status_.refused_launch = why.what;
+    recorder_.observer().step("launch-refused", status_.refused_launch, 0);
+}
+
 void Generations::note_measurement(std::optional<LaunchMeasurement> measured)
 {
     std::unique_lock lock(mutex_);

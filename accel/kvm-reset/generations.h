@@ -43,6 +43,8 @@ struct Status {
     uint64_t waited = 0; /* resets, for old VMs to go down: all together */
     /* The launch of the VM in place, as computed before it was launched. */
     std::optional<LaunchMeasurement> measurement;
+    std::string refused_launch; /* why the platform did not take one that was
+                                   chosen, the last time; empty: it has */
     bool lost = false; /* the last one failed after the old VM had to go: the
                           guest cannot go on, but may be reset again */
 };
@@ -163,6 +165,8 @@ public:
     /* What became of one; @lost: see Status. */
     void note(const Result<Durations> &outcome, bool lost = false);
     void note_failure(const Error &why);
+    /* The launch that was chosen, for what is in it. */
+    void note_refused_launch(const Error &why);
     void note_measurement(std::optional<LaunchMeasurement> measured);
 
 private:

@@ -67,6 +67,16 @@ LaunchPlan LaunchPlan::without_owner() const
     return part;
 }
 
+LaunchPlan LaunchPlan::with(std::vector<PlannedStep> steps) const
+{
+    LaunchPlan other = *this;
+
+    other.steps_ = std::move(steps);
+    other.state_ = LaunchState::Finished;
+    other.waits_ = false;
+    return other;
+}
+
 Result<void> LaunchPlan::take(Kernel &kernel,
                               const std::function<int(uint64_t)> &fd_of,
                               std::vector<Answer> &answers) const

@@ -86,6 +86,9 @@ public:
      */
     LaunchPlan without_owner() const;
 
+    /* The same guest, launched by other steps, to the end. */
+    LaunchPlan with(std::vector<PlannedStep> steps) const;
+
     /*
      * Takes every step; @fd_of gives the new fd of what the old one was
      * taken on.  Stops at the first that fails.

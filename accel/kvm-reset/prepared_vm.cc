@@ -13,15 +13,16 @@ namespace kvm_reset {
 
 PreparedVm::~PreparedVm() = default;
 
-bool PreparedVm::follow(const Snapshot &snapshot)
+bool PreparedVm::follow(const Definition &definition)
 {
-    if (measured_ && vcpus_of(snapshot) != vcpus_) {
+    if (measured_ &&
+        (vcpus_of(definition) != vcpus_ || definition.other != other_)) {
         if (launched_) {
             return false;
         }
         measured_.reset();
     }
-    return replica.follow(snapshot).has_value();
+    return replica.follow(definition).has_value();
 }
 
 Result<void> PreparedVm::launch(Kernel &kernel, const LaunchPlan &plan)

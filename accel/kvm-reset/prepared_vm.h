@@ -30,23 +30,25 @@ public:
 
     /*
      * Makes it follow what changed; false: it cannot, so a new one has to be
-     * built.  A launch cannot: it measured the vCPUs that there were.
+     * built.  A launch cannot: it measured the vCPUs that there were, and is
+     * one or another.
      */
-    bool follow(const Snapshot &snapshot);
+    bool follow(const Definition &definition);
 
     /* Launches the guest: takes every step of @plan. */
     Result<void> launch(Kernel &kernel, const LaunchPlan &plan);
     bool launched() const { return launched_; }
 
     /*
-     * What is measured at its launch, which has these vCPUs; for who finds
-     * that out ahead of need.
+     * What is measured when @definition is launched; for who finds that out
+     * ahead of need.
      */
     void set_measured(Result<LaunchMeasurement> measured,
-                      std::vector<ObjectId> vcpus)
+                      const Definition &definition)
     {
         measured_ = std::move(measured);
-        vcpus_ = std::move(vcpus);
+        vcpus_ = vcpus_of(definition);
+        other_ = definition.other;
     }
     const std::optional<Result<LaunchMeasurement>> &measured() const
     {
@@ -60,7 +62,9 @@ private:
     std::vector<Answer> answers_; /* to the launch */
     bool launched_ = false;
     std::optional<Result<LaunchMeasurement>> measured_;
-    std::vector<ObjectId> vcpus_; /* … when that was measured */
+    /* … when that was measured */
+    std::vector<ObjectId> vcpus_;
+    uint64_t other_ = 0; /* see Definition */
 };
 
 /*

@@ -353,6 +353,7 @@ void Recorder::end_vm()
     set_plan({});
     set_layout({});
     first_measurement_.reset();
+    launches_ = {};
     blocker_.reset();
 }
 
@@ -402,11 +403,21 @@ void Recorder::drop_stale()
     }
 }
 
-Definition Recorder::definition() const
+Definition Recorder::recorded_locked() const
 {
     Definition definition{journal_.snapshot(), vm_type_, plan_};
 
     lay_out(definition);
+    return definition;
+}
+
+Definition Recorder::definition() const
+{
+    Definition definition = recorded_locked();
+
+    if (launches_.next()) {
+        launches_.next()->put_into(definition);
+    }
     return definition;
 }
 
@@ -460,11 +471,6 @@ Recorder::Frozen Recorder::freeze()
 Definition Recorder::Frozen::snapshot()
 {
     return recorder_->current();
-}
-
-void Recorder::Frozen::set_plan(LaunchPlan plan)
-{
-    recorder_->set_plan(std::move(plan));
 }
 
 void Recorder::Frozen::set_detached(bool detached)

@@ -30,6 +30,7 @@
 #include "kernel.h"
 #include "launch_measurement.h"
 #include "memory_layout.h"
+#include "other_launch.h"
 
 namespace kvm_reset {
 
@@ -73,11 +74,17 @@ public:
     std::optional<std::string> blocker() const;
     void block(std::string why);
 
-    /* Drops what userspace closed behind our back, then copies.  Any thread. */
+    /*
+     * What the next VM is to be: drops what userspace closed behind our back,
+     * then copies.  Any thread.
+     */
     Definition snapshot();
 
     /* The copy alone: for who looks again before it matters.  Any thread. */
     Definition quick_snapshot() const;
+
+    /* As it was recorded, whatever launch was chosen.  Any thread. */
+    Definition recorded() const;
 
     /*
      * @listener is called after each change of the definition, on the thread
@@ -101,6 +108,15 @@ public:
      * ordinary guest, or if it cannot be computed.  Any thread.
      */
     std::optional<LaunchMeasurement> first_measurement() const;
+
+    /*
+     * The next reset takes @other, or with nullptr the recorded launch again.
+     * @once: see LaunchChoice.  Any thread.
+     */
+    void choose_launch(OtherLaunchPtr other, bool once);
+    /* See LaunchChoice::give_up().  Any thread. */
+    bool give_up_launch();
+    LaunchChoice launches() const;
 
     /*
      * Nobody else's ioctl is recorded or issued while that lives: for whoever
@@ -135,6 +151,7 @@ private:
     void drop_stale();
     Definition current();
     Definition definition() const;
+    Definition recorded_locked() const;
     void block_locked(std::string why);
 
     Kernel &kernel_;
@@ -147,6 +164,7 @@ private:
     LaunchPlan plan_;
     MemoryLayout layout_; /* of the VM in place */
     std::optional<LaunchMeasurement> first_measurement_;
+    LaunchChoice launches_;
     std::vector<uint32_t> defining_msrs_;
     std::optional<std::string> blocker_;
     std::function<void()> listener_;
@@ -159,13 +177,17 @@ public:
     /* Drops what userspace closed behind our back, then copies. */
     Definition snapshot();
     std::optional<std::string> blocker() const { return recorder_->blocker_; }
-    std::optional<LaunchMeasurement> first_measurement() const
-    {
-        return recorder_->first_measurement_;
-    }
+    /*
+     * What is measured when the guest is launched as was chosen: what was
+     * measured at first, or was said when another launch was brought.
+     */
+    std::optional<LaunchMeasurement> expected_measurement() const;
 
-    /* @plan is what was done to the VM now in place. */
-    void set_plan(LaunchPlan plan);
+    /*
+     * The VM now in place was launched as was chosen; @plan is what was done
+     * of it.
+     */
+    void launched(LaunchPlan plan);
 
     /*
      * A VM that was built from @definition is in place, with a launched

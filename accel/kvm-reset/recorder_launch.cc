@@ -155,6 +155,68 @@ Result<void> Recorder::Frozen::apply_layout()
     return done;
 }
 
+/* Each of its definitions is another one than before, so replicas follow. */
+void Recorder::choose_launch(OtherLaunchPtr other, bool once)
+{
+    std::unique_lock lock(mutex_);
+    Announcer announcer(*this);
+
+    if (other) {
+        OtherLaunch numbered = *other;
+        numbered.id = journal_.next();
+        for (Entry &entry : numbered.definitions) {
+            entry.version = journal_.next();
+        }
+        other = std::make_shared<const OtherLaunch>(std::move(numbered));
+    }
+    launches_.choose(std::move(other), once);
+    journal_.touch();
+}
+
+bool Recorder::give_up_launch()
+{
+    std::unique_lock lock(mutex_);
+    Announcer announcer(*this);
+
+    if (!launches_.give_up()) {
+        return false;
+    }
+    journal_.touch();
+    return true;
+}
+
+LaunchChoice Recorder::launches() const
+{
+    std::unique_lock lock(mutex_);
+    return launches_;
+}
+
+Definition Recorder::recorded() const
+{
+    std::unique_lock lock(mutex_);
+    return recorded_locked();
+}
+
+std::optional<LaunchMeasurement> Recorder::Frozen::expected_measurement() const
+{
+    const OtherLaunchPtr &other = recorder_->launches_.next();
+
+    return other ? other->measurement : recorder_->first_measurement_;
+}
+
+/* The recorded plan stays what it was, to go back to. */
+void Recorder::Frozen::launched(LaunchPlan plan)
+{
+    if (!recorder_->launches_.next()) {
+        recorder_->set_plan(std::move(plan));
+    }
+    const bool once = recorder_->launches_.once();
+    recorder_->launches_.launched();
+    if (once) {
+        recorder_->journal_.touch();
+    }
+}
+
 LaunchPlan Recorder::plan() const
 {
     std::unique_lock lock(mutex_);

@@ -39,13 +39,20 @@ private:
     Generations &generations_;
     std::optional<LaunchMeasurement> measured_;
     bool confidential_ = false;
-    bool lost_ = false; /* there is no way back */
+    bool lost_ = false;    /* there is no way back */
+    bool refused_ = false; /* the launch was, for what is in it */
 };
 
 Result<Durations> Reset::run()
 {
     Result<Durations> outcome = attempt();
 
+    /* Nobody shall lose a guest to a launch that somebody brought along. */
+    if (!outcome && refused_ && generations_.recorder().give_up_launch()) {
+        generations_.note_refused_launch(outcome.error());
+        lost_ = false;
+        outcome = attempt();
+    }
     if (!outcome && outcome.error().waits) {
         return outcome;
     }
@@ -132,7 +139,7 @@ Result<Durations> Reset::finish(Transaction &transaction, LaunchPlan plan)
             return std::unexpected(done.error());
         }
     }
-    transaction.frozen().set_plan(std::move(plan));
+    transaction.frozen().launched(std::move(plan));
     return transaction.timing();
 }
 
@@ -256,18 +263,22 @@ Result<void> Reset::launch(Transaction &transaction, const LaunchPlan &plan)
                     transaction.timing().launch);
         done = vm.launch(generations_.recorder().kernel(), plan);
     }
-    return done ? check(transaction, measuring.wait()) : done;
+    if (done) {
+        done = check(transaction, measuring.wait());
+    }
+    refused_ = !done && !is_full(done.error());
+    return done;
 }
 
 Result<void> Reset::check(Transaction &transaction,
                           const Result<LaunchMeasurement> &now)
 {
-    std::optional<LaunchMeasurement> first =
-        transaction.frozen().first_measurement();
+    std::optional<LaunchMeasurement> expected =
+        transaction.frozen().expected_measurement();
 
     measured_ = now ? std::optional(*now) : std::nullopt;
-    if (!first || !generations_.same_measurement_required() ||
-        measured_ == first) {
+    if (!expected || !generations_.same_measurement_required() ||
+        measured_ == expected) {
         return {};
     }
     if (auto plugged = plugged_vcpu(transaction.definition())) {
@@ -278,9 +289,10 @@ Result<void> Reset::check(Transaction &transaction,
                       plugged->c_str());
     }
     return fail(EBADMSG,
-                "the guest was measured as %s when it was launched first, and "
-                "would now be as %s",
-                first->digest.c_str(),
+                "the guest was measured as %s when %s, and would now be as %s",
+                expected->digest.c_str(),
+                transaction.definition().other ? "its next launch was brought"
+                                               : "it was launched first",
                 now ? now->digest.c_str() : now.error().what.c_str());
 }
 

@@ -238,7 +238,7 @@ Result<void> Spare::do_ahead(PreparedVm &vm, const Definition &definition)
     if (!plan.in_place()) {
         done = vm.launch(kernel(), plan.without_owner());
     }
-    vm.set_measured(measuring.wait(), vcpus_of(definition));
+    vm.set_measured(measuring.wait(), definition);
     return done;
 }
 

@@ -22,15 +22,16 @@ Transaction::Transaction(Generations &generations, Kind kind)
     }
 }
 
-Result<void> Transaction::follow_or_build(const Snapshot &snapshot, int device)
+Result<void> Transaction::follow_or_build(const Definition &definition,
+                                          int device)
 {
-    if (vm_ && vm_->follow(snapshot)) {
+    if (vm_ && vm_->follow(definition)) {
         return {};
     }
     /* There was none, or KVM cannot undo what is gone. */
     vm_.reset();
     durations_.spare = false;
-    Result<PreparedVm> built = generations_.build(snapshot, device);
+    Result<PreparedVm> built = generations_.build(definition, device);
     if (!built) {
         return std::unexpected(built.error());
     }

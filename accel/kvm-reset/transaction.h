@@ -73,7 +73,7 @@ public:
     GuestState &state() { return *state_; }
 
 private:
-    Result<void> follow_or_build(const Snapshot &snapshot, int device = -1);
+    Result<void> follow_or_build(const Definition &definition, int device = -1);
     Result<void> survey(const Definition &definition);
     Result<void> attach();
     Result<void> tell_of_new_vm();

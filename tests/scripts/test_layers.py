@@ -27,7 +27,7 @@ LAYERS = {
     'rebuild': 'kvm_device replica vm_reaper old_vm',
     # How a confidential guest is launched, and on such a VM launched again.
     'launch': 'launch_command launch_measurement launch_step launch_plan'
-              ' definition memory_layout prepared_vm',
+              ' definition memory_layout other_launch prepared_vm',
     # What a guest's state is, and how it is carried.
     'state': 'state_piece host_features registers guest_state survey_state'
              ' adopt_state',
@@ -41,7 +41,7 @@ LAYERS = {
     'transaction': 'registry swap spare durations generations transaction',
     # What asks for one.
     'request': 'reset preserve detach',
-    'api': 'c_api catalogue_dump',
+    'api': 'c_instance c_api c_api_launch catalogue_dump',
 }
 ORDER = list(LAYERS)
 LAYER_OF = {f'{CORE}/{stem}': layer

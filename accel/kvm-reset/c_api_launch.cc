@@ -1,0 +1,87 @@
+/*
+ * The C surface: another launch
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "c_instance.h"
+
+#include "arch.h"
+
+using namespace kvm_reset;
+
+static Recorder &the_recorder()
+{
+    return the_generations().recorder();
+}
+
+struct KvmResetLaunch {
+    OtherLaunch launch;
+};
+
+KvmResetLaunch *kvm_reset_launch_of_igvm(const void *bytes, size_t size,
+                                         const KvmResetLaunchHost *host,
+                                         ::Error **errp)
+{
+    LaunchHost what{.ram = {},
+                    .command_line = host->command_line ?: "",
+                    .most_bytes = host->most_bytes};
+
+    for (size_t i = 0; i < host->ranges; i++) {
+        what.ram.push_back({host->ram[i].begin, host->ram[i].size});
+    }
+    if (!arch() || !arch()->launch_of_igvm) {
+        kvm_reset_error_set(errp, "this CPU knows no IGVM", nullptr);
+        return nullptr;
+    }
+    auto made = arch()->launch_of_igvm(
+        the_recorder().kernel(), the_recorder().recorded(),
+        {static_cast<const uint8_t *>(bytes), size}, what);
+    return answer(made, errp) ? new KvmResetLaunch{std::move(*made)} : nullptr;
+}
+
+const char *kvm_reset_launch_digest(const KvmResetLaunch *launch)
+{
+    return launch->launch.measurement.digest.c_str();
+}
+
+void kvm_reset_launch_free(KvmResetLaunch *launch)
+{
+    delete launch;
+}
+
+void kvm_reset_choose_launch(KvmResetLaunch *launch, const char *who, bool once)
+{
+    OtherLaunchPtr other;
+
+    if (launch) {
+        launch->launch.who = who;
+        other = std::make_shared<OtherLaunch>(std::move(launch->launch));
+        delete launch;
+    }
+    the_recorder().choose_launch(std::move(other), once);
+}
+
+void kvm_reset_launches(KvmResetLaunches *out)
+{
+    LaunchChoice launches = the_recorder().launches();
+    OtherLaunchPtr now = launches.in_place(), next = launches.next();
+
+    *out = {
+        .who = now ? copy_out(now->who) : nullptr,
+        .digest = now ? copy_out(now->measurement.digest) : nullptr,
+        .next_who = next ? copy_out(next->who) : nullptr,
+        .next_digest = next ? copy_out(next->measurement.digest) : nullptr,
+        .next_once = launches.once(),
+        .refused = copy_out(the_generations().status().refused_launch),
+    };
+}
+
+void kvm_reset_launches_free(KvmResetLaunches *launches)
+{
+    for (char *text : {launches->who, launches->digest, launches->next_who,
+                       launches->next_digest, launches->refused}) {
+        free(text);
+    }
+    *launches = {};
+}
