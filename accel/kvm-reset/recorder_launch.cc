@@ -155,9 +155,13 @@ Result<void> Recorder::Frozen::apply_layout()
     return done;
 }
 
-/* Each of its definitions is another one than before, so replicas follow. */
+/*
+ * Each of its definitions is another one than before, so replicas follow.
+ * What is given up goes after the lock: to wipe megabytes takes milliseconds.
+ */
 void Recorder::choose_launch(OtherLaunchPtr other, bool once)
 {
+    LaunchChoice before;
     std::unique_lock lock(mutex_);
     Announcer announcer(*this);
 
@@ -169,6 +173,7 @@ void Recorder::choose_launch(OtherLaunchPtr other, bool once)
         }
         other = std::make_shared<const OtherLaunch>(std::move(numbered));
     }
+    before = launches_;
     launches_.choose(std::move(other), once);
     journal_.touch();
 }

@@ -13,14 +13,16 @@ prepare_coco_platform() {
     local target=tests/coco-platform/libcoco-platform.so
     # Where nettle-dev is missing there is no platform.
     pkgconf --exists nettle || return 0
-    (library_build "$1" "$target" kvm-reset-measure) >"$2/library.log" 2>&1 ||
-        die "the coco platform or kvm-reset-measure does not compile:" \
+    (library_build "$1" "$target" kvm-reset-measure kvm-reset-igvm) \
+        >"$2/library.log" 2>&1 ||
+        die "the coco platform or its tools do not compile:" \
             "see $2/library.log"
     "$KR_TOP/tests/coco-platform/firmware/make-firmware" "$2/coco.bin"
     # For guests of as much memory as tests/functional gives them, in MiB.
     "$KR_TOP/tests/coco-platform/firmware/make-kernel" \
         "$KVM_RESET_GUEST_KERNEL" "$KVM_RESET_GUEST_INITRD" 256 "$2/coco.kernel"
     export KVM_RESET_MEASURE=$1/kvm-reset-measure
+    export KVM_RESET_IGVM=$1/kvm-reset-igvm
     export KVM_RESET_COCO_LIBRARY=$1/$target
     export KVM_RESET_COCO_FIRMWARE=$2/coco.bin
     export KVM_RESET_COCO_KERNEL=$2/coco.kernel

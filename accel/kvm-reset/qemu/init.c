@@ -167,6 +167,21 @@ static void set_interval(Object *machine, Visitor *v, const char *name,
     visit_type_uint32(v, name, &kvm_reset_guest_interval, errp);
 }
 
+uint64_t kvm_reset_launch_memory = KVM_RESET_DEFAULT_LAUNCH_MEMORY;
+bool kvm_reset_keeps_shared;
+
+static void get_launch_memory(Object *machine, Visitor *v, const char *name,
+                              void *opaque, Error **errp)
+{
+    visit_type_size(v, name, &kvm_reset_launch_memory, errp);
+}
+
+static void set_launch_memory(Object *machine, Visitor *v, const char *name,
+                              void *opaque, Error **errp)
+{
+    visit_type_size(v, name, &kvm_reset_launch_memory, errp);
+}
+
 static void on_machine_ready(Notifier *notifier, void *data)
 {
     machine_ready = true;
@@ -219,5 +234,10 @@ void kvm_reset_add_machine_properties(struct ObjectClass *machine_class)
         machine_class, "kvm-reset-guest-interval",
         "A confidential guest that asks for resets all the time gets one in so "
         "many milliseconds; 0: no limit");
+    object_class_property_add(machine_class, "kvm-reset-launch-memory", "size",
+                              get_launch_memory, set_launch_memory, NULL, NULL);
+    object_class_property_set_description(
+        machine_class, "kvm-reset-launch-memory",
+        "What the firmware that a guest brings may take of the host's memory");
     qemu_add_machine_init_done_notifier(&machine_ready_notifier);
 }

@@ -72,6 +72,14 @@ int64_t kvm_reset_turn(void);
 void kvm_reset_take_turn(void);
 unsigned kvm_reset_turns_left(void);
 
+/* --- Firmware that a guest brings (launch-update.c) ------------------------ */
+
+/* kvm-reset-launch-memory: bytes */
+#define KVM_RESET_DEFAULT_LAUNCH_MEMORY (64 * 1024 * 1024)
+extern uint64_t kvm_reset_launch_memory;
+/* What the guest shared outlives its reset; not so at first. */
+extern bool kvm_reset_keeps_shared;
+
 /* Into QEMU's own bitmaps, before something goes that knows of them. */
 void kvm_reset_collect_dirty_pages(void);
 

@@ -81,19 +81,41 @@ KvmResetMeasurement *kvm_reset_qapi_measurement(void)
     return measurement;
 }
 
-static KvmResetLaunch *launch_of(const KvmResetStatus *status)
+static KvmLaunchSource source_of(const char *who)
 {
-    KvmResetLaunch *launch;
+    return who ? qapi_enum_parse(&KvmLaunchSource_lookup, who,
+                                 KVM_LAUNCH_SOURCE_OPERATOR, NULL)
+               : KVM_LAUNCH_SOURCE_START;
+}
+
+static void tell_of_launches(KvmResetLaunchInfo *launch)
+{
+    KvmResetLaunches launches;
+
+    kvm_reset_launches(&launches);
+    launch->source = source_of(launches.who);
+    launch->refused = g_strdup(launches.refused);
+    launch->next = g_new0(KvmNextLaunch, 1);
+    launch->next->source = source_of(launches.next_who);
+    launch->next->digest = g_strdup(launches.next_digest);
+    launch->next->once = launches.next_once;
+    kvm_reset_launches_free(&launches);
+}
+
+static KvmResetLaunchInfo *launch_of(const KvmResetStatus *status)
+{
+    KvmResetLaunchInfo *launch;
 
     if (!status->launching && !status->launched) {
         return NULL;
     }
-    launch = g_new0(KvmResetLaunch, 1);
+    launch = g_new0(KvmResetLaunchInfo, 1);
     launch->state = status->launched ? KVM_RESET_LAUNCH_STATE_FINISHED
                                      : KVM_RESET_LAUNCH_STATE_BEGUN;
     launch->steps = status->launch_steps;
     launch->bytes = status->launch_bytes;
     launch->measurement = kvm_reset_qapi_measurement();
+    tell_of_launches(launch);
     return launch;
 }
 
@@ -246,6 +268,16 @@ void hmp_info_kvm_reset(Monitor *mon, const QDict *qdict)
                        "launch: %s, %" PRIu64 " steps, %" PRIu64 " bytes\n",
                        KvmResetLaunchState_str(info->launch->state),
                        info->launch->steps, info->launch->bytes);
+        monitor_printf(mon, "launched by: %s; next by: %s%s%s%s\n",
+                       KvmLaunchSource_str(info->launch->source),
+                       KvmLaunchSource_str(info->launch->next->source),
+                       info->launch->next->once ? ", once" : "",
+                       info->launch->next->digest ? ", " : "",
+                       info->launch->next->digest ?: "");
+        if (info->launch->refused) {
+            monitor_printf(mon, "a launch was refused: %s\n",
+                           info->launch->refused);
+        }
         if (info->launch->measurement) {
             KvmResetMeasurement *measurement = info->launch->measurement;
 

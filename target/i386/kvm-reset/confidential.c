@@ -24,7 +24,7 @@
 #include "qemu/module.h"
 #include "system/kvm.h"
 #include "sysemu/kvm-reset-hook.h"
-#include "accel/kvm-reset/c_api.h"
+#include "accel/kvm-reset/qemu/internal.h"
 #include "sev.h"
 #if __has_include("kvm/tdx.h")
 #include "kvm/tdx.h"
@@ -32,7 +32,7 @@
 
 /*
  * The new VM has all memory private, and none of what the old guest has put
- * into shared pages is of use to the new one.
+ * into shared pages is of use to the new one, unless it says so.
  */
 static int forget_shared(RAMBlock *block, void *opaque)
 {
@@ -51,7 +51,8 @@ static int forget_shared(RAMBlock *block, void *opaque)
     }
 #endif
     /* Huge pages were given beforehand and are not given back. */
-    if (qemu_ram_pagesize(block) != qemu_real_host_page_size()) {
+    if (kvm_reset_keeps_shared ||
+        qemu_ram_pagesize(block) != qemu_real_host_page_size()) {
         return 0;
     }
     ret = ram_block_discard_range(block, 0, size);

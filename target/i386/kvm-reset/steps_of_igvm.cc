@@ -83,7 +83,8 @@ private:
     Result<void> add_tdx(const IgvmRegion &region);
     Result<void> finish_snp();
     Result<void> check_hob();
-    Result<std::vector<uint8_t>> copy(const IgvmRegion &region);
+    Result<const uint8_t *> source(const IgvmRegion &region, bool filled,
+                                   std::vector<uint8_t> &room);
     Result<void> fill_cpuid(const IgvmRegion &region,
                             std::vector<uint8_t> &page);
     void fill_hob(const IgvmRegion &region, std::vector<uint8_t> &bytes);
@@ -123,8 +124,12 @@ Result<void> Planner::add(const PlannedStep &like, const LaunchCommand &command,
     return {};
 }
 
-/* With zeros where the file has nothing. */
-Result<std::vector<uint8_t>> Planner::copy(const IgvmRegion &region)
+/*
+ * A step copies its pages, so they are taken from the file where it has them.
+ * Zeros, and what the host fills in, are put into @room.
+ */
+Result<const uint8_t *> Planner::source(const IgvmRegion &region, bool filled,
+                                        std::vector<uint8_t> &room)
 {
     if (region.size > left_) {
         return refuse(EFBIG,
@@ -134,9 +139,12 @@ Result<std::vector<uint8_t>> Planner::copy(const IgvmRegion &region)
                       most_);
     }
     left_ -= region.size;
-    std::vector<uint8_t> bytes(region.data.begin(), region.data.end());
-    bytes.resize(region.size);
-    return bytes;
+    if (!filled && !region.data.empty()) {
+        return region.data.data();
+    }
+    room.assign(region.data.begin(), region.data.end());
+    room.resize(region.size);
+    return room.data();
 }
 
 /* --- SEV-SNP -------------------------------------------------------------- */
@@ -189,17 +197,17 @@ Result<void> Planner::add_snp(const IgvmRegion &region)
     std::vector<uint8_t> pages;
 
     if (region.kind != IgvmPages::Zero) {
-        auto copied = copy(region);
-        if (!copied) {
-            return std::unexpected(copied.error());
+        const bool cpuid = region.kind == IgvmPages::Cpuid;
+        auto from = source(region, cpuid, pages);
+        if (!from) {
+            return std::unexpected(from.error());
         }
-        pages = std::move(*copied);
-        if (region.kind == IgvmPages::Cpuid) {
+        if (cpuid) {
             if (auto filled = fill_cpuid(region, pages); !filled) {
                 return filled;
             }
         }
-        update.uaddr = uint64_t(pages.data());
+        update.uaddr = uint64_t(*from);
     }
     return add(*like,
                *x86_launch_command(recorded_.vm_type, FdClass::Vm,
@@ -290,15 +298,16 @@ Result<void> Planner::add_tdx(const IgvmRegion &region)
 {
     const PlannedStep *like = find_step(recorded_, "KVM_TDX_INIT_MEM_REGION");
     const bool measured = region.kind != IgvmPages::Unmeasured;
-    auto pages = copy(region);
+    std::vector<uint8_t> pages;
+    auto from = source(region, !measured, pages);
 
-    if (!pages) {
-        return std::unexpected(pages.error());
+    if (!from) {
+        return std::unexpected(from.error());
     }
     if (!measured) {
-        fill_hob(region, *pages);
+        fill_hob(region, pages);
     }
-    kvm_tdx_init_mem_region pages_of{.source_addr = uint64_t(pages->data()),
+    kvm_tdx_init_mem_region pages_of{.source_addr = uint64_t(*from),
                                      .gpa = region.gpa,
                                      .nr_pages = region.size /
                                                  launch_page_size};
