@@ -91,19 +91,24 @@ static uint16_t *of_page(GArray *array, hwaddr page)
     return &g_array_index(array, uint16_t, number);
 }
 
-uint8_t *sev_lab_ram(hwaddr page)
+uint8_t *sev_lab_ram_range(hwaddr spa, hwaddr size)
 {
     MemoryRegion *region;
-    hwaddr offset, length = PAGE;
+    hwaddr offset, length = size;
 
     RCU_READ_LOCK_GUARD();
-    region = address_space_translate(&address_space_memory, page, &offset,
+    region = address_space_translate(&address_space_memory, spa, &offset,
                                      &length, true, MEMTXATTRS_UNSPECIFIED);
-    if (length < PAGE || !memory_access_is_direct(region, true,
+    if (length < size || !memory_access_is_direct(region, true,
                                                   MEMTXATTRS_UNSPECIFIED)) {
         return NULL;
     }
     return qemu_map_ram_ptr(region->ram_block, offset);
+}
+
+uint8_t *sev_lab_ram(hwaddr page)
+{
+    return sev_lab_ram_range(page, PAGE);
 }
 
 /* The cipher */

@@ -41,12 +41,23 @@ enum {
 static struct {
     hwaddr base;
     hwaddr end;                 /* the last byte */
+    /* Found in RAM, and counted, when it is first needed. */
+    uint64_t *entries;
+    size_t count;
+    uint16_t *assigned;         /* so many pages of each 2 MiB */
 } rmp;
+
+static void recount(void)
+{
+    g_clear_pointer(&rmp.assigned, g_free);
+    rmp.entries = NULL;
+}
 
 void sev_lab_rmp_place(hwaddr base, hwaddr end)
 {
     rmp.base = base;
     rmp.end = end;
+    recount();
 }
 
 bool sev_lab_rmp_range(hwaddr *base, hwaddr *end)
@@ -86,17 +97,39 @@ bool sev_lab_snp_enabled(void)
     return true;
 }
 
+static bool is_assigned(const uint64_t *entry)
+{
+    return extract64(le64_to_cpu(entry[0]), ENTRY_ASSIGNED, 1);
+}
+
+/* Whether there is a table, all of it in RAM. */
+static bool find_table(void)
+{
+    hwaddr base = rmp.base + BOOKKEEPING;
+
+    if (rmp.entries) {
+        return true;
+    }
+    if (!rmp.base || rmp.end <= base) {
+        return false;
+    }
+    rmp.entries = (uint64_t *)sev_lab_ram_range(base, rmp.end + 1 - base);
+    if (!rmp.entries) {
+        return false;
+    }
+    rmp.count = (rmp.end + 1 - base) / 16;
+    rmp.assigned = g_new0(uint16_t, rmp.count / (LARGE / PAGE) + 1);
+    for (size_t i = 0; i < rmp.count; i++) {
+        rmp.assigned[i / (LARGE / PAGE)] += is_assigned(rmp.entries + 2 * i);
+    }
+    return true;
+}
+
 /* SPA's entry in DRAM, or NULL. */
 static uint64_t *entry_of(hwaddr spa)
 {
-    hwaddr at = rmp.base + BOOKKEEPING + spa / PAGE * 16;
-    uint8_t *page;
-
-    if (!rmp.base || at + 16 > rmp.end + 1) {
-        return NULL;
-    }
-    page = sev_lab_ram(at & ~(hwaddr)(PAGE - 1));
-    return page ? (uint64_t *)(page + (at & (PAGE - 1))) : NULL;
+    return find_table() && spa / PAGE < rmp.count
+           ? rmp.entries + 2 * (spa / PAGE) : NULL;
 }
 
 bool sev_lab_rmp_get(hwaddr spa, SevLabRmp *e)
@@ -133,6 +166,7 @@ static bool set(hwaddr spa, const SevLabRmp *e)
     for (int i = 0; i < ARRAY_SIZE(e->perms); i++) {
         high |= (uint64_t)e->perms[i] << (8 * i);
     }
+    rmp.assigned[spa / LARGE] += e->assigned - is_assigned(at);
     at[0] = cpu_to_le64((uint64_t)e->assigned << ENTRY_ASSIGNED |
                         (uint64_t)e->size_2m << ENTRY_2M |
                         (uint64_t)e->immutable << ENTRY_IMMUTABLE |
@@ -175,6 +209,7 @@ void sev_lab_rmp_enforce(bool on)
 {
     /* CPUs check from when their SYSCFG says so; until SNP_INIT the table is
      * empty, and so all is the host's. */
+    recount();
     flush_all();
 }
 
@@ -183,28 +218,19 @@ void sev_lab_rmp_enforce(bool on)
 bool sev_lab_rmp_host(CPUX86State *env, hwaddr spa, int page_size,
                       MMUAccessType access, int *prot)
 {
-    hwaddr from = spa & ~(hwaddr)(PAGE - 1), length = PAGE;
-    SevLabRmp e;
+    uint64_t *entry;
 
     if (!is_on(env) || !(*prot & PAGE_WRITE)) {
         return true;
     }
+    entry = entry_of(spa);
+    if (!entry) {
+        return true;
+    }
     /* A large page is writable only if it is the host's as a whole. */
-    if (access == MMU_DATA_STORE && page_size >= LARGE) {
-        from = spa & ~(hwaddr)(LARGE - 1);
-        length = LARGE;
-    }
-    for (hwaddr at = from; at < from + length; at += PAGE) {
-        if (!sev_lab_rmp_get(at, &e)) {
-            return true;
-        }
-        if (e.assigned) {
-            *prot &= ~PAGE_WRITE;
-            return access != MMU_DATA_STORE;
-        }
-    }
-    if (access != MMU_DATA_STORE && page_size >= LARGE) {
+    if (page_size >= LARGE ? rmp.assigned[spa / LARGE] : is_assigned(entry)) {
         *prot &= ~PAGE_WRITE;
+        return access != MMU_DATA_STORE;
     }
     return true;
 }
@@ -349,7 +375,10 @@ static int rmpupdate(CPUX86State *env, uintptr_t ra)
         }
         set(at, &e);
     }
-    flush_all();
+    /* Who may do more than before finds it out by a fault. */
+    if (new.assigned) {
+        flush_all();
+    }
     return RMP_OK;
 }
 
@@ -393,7 +422,8 @@ static hwaddr page_named(CPUX86State *env, target_ulong address, uintptr_t ra)
                       false, &host, &full, ra);
     env->lab.validating = false;
     spa = full->phys_addr & ~(hwaddr)(PAGE - 1);
-    tlb_flush(cs);
+    /* No check was made for what the TLB has now. */
+    tlb_flush_page(cs, address);
     return spa;
 }
 
@@ -441,7 +471,9 @@ static int pvalidate(CPUX86State *env, bool *unchanged, uintptr_t ra)
         }
         set(at, &e);
     }
-    flush_all();
+    if (!validate) {
+        flush_all();
+    }
     return RMP_OK;
 }
 

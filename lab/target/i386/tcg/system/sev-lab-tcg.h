@@ -113,8 +113,9 @@ bool sev_lab_rmp_guest(CPUX86State *env, hwaddr gpa, hwaddr spa,
                        uint64_t nested_size, MMUAccessType access,
                        bool encrypted, int *prot, uint64_t *npf);
 
-/* sev-lab-memory.c: the page at SPA as the emulator has it, NULL if no RAM. */
+/* sev-lab-memory.c: what is at SPA as the emulator has it, NULL if no RAM. */
 uint8_t *sev_lab_ram(hwaddr page);
+uint8_t *sev_lab_ram_range(hwaddr spa, hwaddr size);
 
 /* What an address of the guest names, without the C-bit if it has one. */
 static inline uint64_t sev_lab_address(CPUX86State *env, uint64_t address)
