@@ -24,6 +24,7 @@ COMMANDS = {
     'coco_table': 'prints the table of scripts/test coco',
     'cpu_models': "compares a QEMU's CPU models with kvm-reset-measure's",
     'functional': 'runs functional tests in appliances, and some again',
+    'judges': 'prints what each test came to on the lab and the platform',
     'kvm_device': 'says why /dev/kvm cannot carry a guest, if so',
     'module_swap': "replaces the host's KVM modules beneath guests",
     'new_appliances': 'runs a command again while its appliance fails',

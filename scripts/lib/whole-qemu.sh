@@ -2,7 +2,8 @@
 # shellcheck shell=bash
 #
 # What running whole QEMU with tests/functional's Python needs: the QEMU, the
-# small guest, the catalogue. Sourced after common.sh and kernel.sh.
+# small guest, the catalogue. Sourced after common.sh, kernel.sh and, for the lab,
+# firmware.sh.
 
 # shellcheck source-path=SCRIPTDIR
 . "$KR_TOP/scripts/lib/library.sh"
@@ -26,7 +27,21 @@ prepare_coco_platform() {
     export KVM_RESET_COCO_LIBRARY=$1/$target
     export KVM_RESET_COCO_FIRMWARE=$2/coco.bin
     export KVM_RESET_COCO_KERNEL=$2/coco.kernel
-    [ "${KVM_RESET_COCO:-}" != all ] || prepare_tiny_linux "$2"
+    if [ "${KVM_RESET_JUDGE:-}" = lab ]; then
+        prepare_lab_guests
+    elif [ "${KVM_RESET_COCO:-}" = all ]; then
+        prepare_tiny_linux "$2"
+    fi
+}
+
+# prepare_lab_guests: firmware that measures the kernel it starts, and what
+# the owner of such a guest has.
+prepare_lab_guests() {
+    export KVM_RESET_COCO_FIRMWARE KVM_RESET_LAB_CERTIFICATES=$KR_BUILD/lab-certificates
+    KVM_RESET_COCO_FIRMWARE=$(firmware amdsev)
+    export KVM_RESET_COCO_KERNEL=$KVM_RESET_GUEST_KERNEL
+    [ -e "$KVM_RESET_LAB_CERTIFICATES/vcek.pem" ] ||
+        "$KR_TOP/scripts/lab-attest" certificates "$KVM_RESET_LAB_CERTIFICATES"
 }
 
 # prepare_tiny_linux OUT: what is rebooted more than a thousand times.

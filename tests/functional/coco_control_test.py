@@ -152,7 +152,7 @@ class SevControl(Control):
         guest = self.boot(smp='1', stock=True)
         guest.console.send('reboot')
         guest.wait_boot()
-        self.assertEqual(len(self.events('vm_created')), 1)
+        self.assertEqual(len(self.events('init')), 1)
         self.assertEqual(len(self.events('launch')), 1)
 
     def test_sev_with_a_changed_page_is_refused_and_says_so(self) -> None:

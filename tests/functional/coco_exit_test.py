@@ -10,7 +10,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from coco_test import FIRMWARE, KERNEL, LIBRARY, OBJECTS, Coco
+from coco_test import FIRMWARE, KERNEL, Coco
+from judge import CPU, OBJECTS, Log
 from kvm_reset_test import SharedGuestTest
 
 TERMINATE, SYSTEM_EVENT, SHUTDOWN, INTERNAL_ERROR = 3, 4, 5, 6
@@ -21,24 +22,29 @@ class CocoExit(SharedGuestTest, Coco):
     """One guest of one kind that nothing ends: it is stopped instead."""
 
     MACHINE = ''
+    JUDGES = ('platform',)
+    shared_log: Log
 
     def setUp(self) -> None:
-        log = Path(self.build_file('shared', type(self).__name__ + '.json'))
-        log.parent.mkdir(parents=True, exist_ok=True)
-        type(self).OPTIONS = {
+        cls = type(self)
+        if cls._shared is None:
+            path = Path(self.build_file('shared', cls.__name__ + '.json'))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            cls.shared_log = Log(path)
+        cls.OPTIONS = {
             'rebirth': False, 'kernel': KERNEL,
             'machine': 'q35,confidential-guest-support=cg' + self.MACHINE,
-            'cpu': 'host' if self.TEE == 'tdx' else 'EPYC-v4',
+            'cpu': 'host' if self.TEE == 'tdx' else CPU,
             'args': ['-object', OBJECTS[self.TEE], '-bios', FIRMWARE,
                      '-no-shutdown', '-action', 'panic=pause']}
-        environment = {'LD_PRELOAD': LIBRARY, 'KVM_RESET_COCO_LOG': str(log)}
+        environment = self.shared_log.environment({})
         os.environ.update(environment)
         try:
             super().setUp()
         finally:
             for name in environment:
                 del os.environ[name]
-        self.events_log = log
+        self.launch_log = self.shared_log
 
     def must_be_measured_the_same(self) -> None:
         digests = {event['digest'] for event in self.events('launch')}

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Confidential guests reboot on the simulated platform, tests/coco-platform.
+"""Confidential guests reboot, on the simulated platform or on the lab's host
+(judge.py).
 
-KVM_RESET_COCO_LIBRARY is that platform, KVM_RESET_COCO_FIRMWARE and
-KVM_RESET_COCO_KERNEL are what starts in its guests. There are three digests,
-which must be one: the platform's, from its log; QEMU's; and that which
-kvm-reset-measure (KVM_RESET_MEASURE) computes from the files."""
+KVM_RESET_COCO_FIRMWARE and KVM_RESET_COCO_KERNEL are what starts in the guests.
+There are three digests, which must be one: the judge's, from its log; QEMU's;
+and that which kvm-reset-measure (KVM_RESET_MEASURE) computes from the files."""
 
 import base64
 import hashlib
 import hmac
-import json
 import os
 import struct
 import subprocess
@@ -18,23 +17,19 @@ from pathlib import Path
 from typing import Any
 
 from guest import QUICK_KERNEL, Guest
+from judge import CPU, CPU_MODEL, LAB_LOG, LIBRARY, OBJECTS, ON_LAB, Log
 from kvm_reset_test import INITRD, KvmResetTest
 from qemu.qmp import ExecuteError
 from proof import proves
+from taken_ids import TakenIds
 
-LIBRARY = os.environ.get('KVM_RESET_COCO_LIBRARY', '')
 FIRMWARE = os.environ.get('KVM_RESET_COCO_FIRMWARE', '')
 KERNEL = os.environ.get('KVM_RESET_COCO_KERNEL', '')
 MEASURE = os.environ.get('KVM_RESET_MEASURE', '')
 
-CPU_MODEL = 'EPYC-v4'
-SEV = 'sev-guest,id=cg,cbitpos=0,reduced-phys-bits=1,policy='
-OBJECTS = {
-    'sev': SEV + '1',
-    'sev-es': SEV + '5',
-    'snp': 'sev-snp-guest,id=cg,cbitpos=0,reduced-phys-bits=1',
-    'tdx': 'tdx-guest,id=cg',
-}
+# A boot on the lab takes a minute.
+ROUNDS = int(os.environ.get('KVM_RESET_COCO_ROUNDS', '1' if ON_LAB else '3'))
+SMP = '1' if ON_LAB else '2'
 # The guest owner's keys: of integrity and of encryption.
 TIK, TEK = bytes(range(16)), bytes(range(16, 32))
 
@@ -43,25 +38,28 @@ class Coco(KvmResetTest):
     """One kind of guest; the classes below say which."""
 
     TEE = ''
+    JUDGES = ('platform', 'lab')
     WEIGHT = 100
-    TIME_LIMIT = 900
+    TIME_LIMIT = 1800 if ON_LAB else 900
     KERNEL, INITRD = KERNEL, INITRD
 
     def setUp(self) -> None:
         super().setUp()
-        for path in (LIBRARY, FIRMWARE, self.KERNEL, MEASURE):
+        if self.TEE not in OBJECTS:
+            self.skipTest(f'TCG, and so the lab, has no {self.TEE}')
+        for path in (str(LAB_LOG) if ON_LAB else LIBRARY, FIRMWARE,
+                     self.KERNEL, MEASURE):
             if not path:
                 self.skipTest('no coco platform was built')
-            self.require_file(path, 'the simulated platform')
+            self.require_file(path, 'the simulated platform or the lab')
         qemu = subprocess.run([self.qemu_bin, '-object', 'help'],
                               capture_output=True, text=True, check=True)
         kind = OBJECTS[self.TEE].split(',')[0]
         if kind not in qemu.stdout:
             self.skipTest(f'this QEMU has no {kind}')
-        self.events_log = Path(self.scratch_file('coco.json'))
         self.guests = 0
 
-    def boot(self, *, smp: str = '2', machine: str = '', stopped: bool = False,
+    def boot(self, *, smp: str = SMP, machine: str = '', stopped: bool = False,
              hashes: bool = False, stock: bool = False,
              devices: Sequence[str] = (), append: str = '',
              **settings: Any) -> Guest:
@@ -70,11 +68,15 @@ class Coco(KvmResetTest):
         @stock: in a QEMU without kvm-reset
         @settings: of the platform, as in its README, in lower case
         """
-        environment = {'LD_PRELOAD': LIBRARY,
-                       'KVM_RESET_COCO_LOG': str(self.events_log)}
-        environment |= {f'KVM_RESET_COCO_{name.upper()}': str(value)
-                        for name, value in settings.items()}
-        self.events_log.unlink(missing_ok=True)
+        if ON_LAB:
+            self.take_ids(settings)
+        if ON_LAB and settings:
+            self.skipTest('the lab cannot be told while it runs: '
+                          + ' '.join(settings))
+        # OVMF starts no kernel that it has no hash of.
+        hashes = hashes or ON_LAB
+        self.launch_log = Log(Path(self.scratch_file('coco.json')))
+        environment = self.launch_log.environment(settings)
         os.environ.update(environment)
         machine += ',kernel-irqchip=split' if self.TEE == 'tdx' else ''
         if not stock and 'guest-interval' not in machine:
@@ -84,7 +86,7 @@ class Coco(KvmResetTest):
             guest = self.start(
                 f'guest{self.guests}', rebirth=False, smp=smp, stock=stock,
                 machine=f'q35,confidential-guest-support=cg{machine}',
-                cpu='host' if self.TEE == 'tdx' else CPU_MODEL,
+                cpu='host' if self.TEE == 'tdx' else CPU,
                 kernel=self.KERNEL, initrd=self.INITRD, append=append,
                 args=['-object', OBJECTS[self.TEE]
                       + (',kernel-hashes=on' if hashes else ''),
@@ -104,6 +106,16 @@ class Coco(KvmResetTest):
             self.assertEqual(info['launch']['state'], 'finished')
         return guest
 
+    def take_ids(self, settings: dict[str, Any]) -> None:
+        """The lab's processor has many; so few are left for the guest."""
+        kind, name = (('sev', 'sev_asids') if self.TEE == 'sev'
+                      else ('sev-es', 'es_asids'))
+        left = settings.get(name)
+        for other in ('sev_asids', 'es_asids', 'key_ids'):
+            settings.pop(other, None)
+        if left is not None:
+            self.addCleanup(TakenIds(kind, left).close)
+
     def owners_digest(self, smp: str, hashes: bool, append: str = '') -> str:
         """From the files, as the guest's owner computes it."""
         command = [MEASURE, '--tee', self.TEE, '--ovmf', FIRMWARE]
@@ -119,12 +131,10 @@ class Coco(KvmResetTest):
                               check=True).stdout.strip()
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        lines = self.events_log.read_text().splitlines()
-        return [event for event in map(json.loads, lines)
-                if event['event'] == name]
+        return self.launch_log.events(name)
 
     def must_be_the_same(self, guest: Guest, launches: int) -> None:
-        """So many launches or more, all measured the same, by the platform
+        """So many launches or more, all measured the same, by the judge
         as well as by what was recorded."""
         digests = [event['digest'] for event in self.events('launch')]
         self.assertGreaterEqual(len(digests), launches, digests)
@@ -142,20 +152,20 @@ class Coco(KvmResetTest):
         self.assertEqual(len(self.events('asid_freed')),
                          len(self.events('asid_taken')) - 1)
 
-    def reboots(self, smp: str = '2', **options: Any) -> None:
+    def reboots(self, smp: str = SMP, **options: Any) -> None:
         guest = self.boot(smp=smp, **options)
-        for _ in range(3):
+        for _ in range(ROUNDS):
             with self.reborn(guest):
                 guest.console.send('reboot')
-        self.must_be_the_same(guest, 4)
+        self.must_be_the_same(guest, ROUNDS + 1)
         self.must_free_ids(guest)
 
     def resets(self, smp: str = '1', **options: Any) -> None:
         guest = self.boot(smp=smp, **options)
-        for _ in range(3):
+        for _ in range(ROUNDS):
             with self.reborn(guest):
                 guest.qmp('system_reset')
-        self.must_be_the_same(guest, 4)
+        self.must_be_the_same(guest, ROUNDS + 1)
         self.must_free_ids(guest)
 
 

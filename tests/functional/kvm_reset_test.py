@@ -12,6 +12,7 @@ from qemu_test import QemuSystemTest
 
 import process
 from guest import QUICK_KERNEL, Guest
+from judge import ON_LAB
 from shim import Shim
 
 T = TypeVar('T')
@@ -23,6 +24,9 @@ INITRD = os.environ.get('KVM_RESET_GUEST_INITRD', '')
 
 # Of a KVM that cannot do what its CPUID says, 'host' is none.
 CPU = os.environ.get('KVM_RESET_GUEST_CPU', 'host')
+
+# MiB. An SNP guest's firmware validates each page of it.
+MEMORY = 192 if ON_LAB else 256
 
 # Told in QEMU's log when a test fails.
 TRACES = ('kvm_reset_step', 'kvm_reset_blocked', 'kvm_reset_stale')
@@ -39,6 +43,8 @@ def takes(seconds: float) -> Callable[[T], T]:
 class KvmResetTest(QemuSystemTest):
     """A test with guests of its own."""
 
+    # Who can judge it (judge.py): on the lab confidential guests alone run.
+    JUDGES: tuple[str, ...] = ('platform',)
     # Of each test, in seconds: a busy machine's, so only what hangs meets it.
     TIME_LIMIT = 300
     # About how long all tests of the class take; the longest start first.
@@ -60,7 +66,7 @@ class KvmResetTest(QemuSystemTest):
     @staticmethod
     def qemu_args(*, machine: str = 'q35', rebirth: bool = True,
                   accel: str = 'kvm', cpu: str = CPU, smp: str = '1',
-                  memory: int = 256, append: str = '', packed: bool = False,
+                  memory: int = MEMORY, append: str = '', packed: bool = False,
                   kernel: str = '', initrd: str = '', firmware: bool = False,
                   stock: bool = False,
                   args: Sequence[str] = ()) -> list[str]:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from kvm_reset.results import FAILED, Result, read, write
+from judge import JUDGE
 from kvm_reset_test import KvmResetTest
 from stacks import keep_stacks
 from worker import copy_logs, name_of
@@ -53,7 +54,8 @@ def find_tests(wanted: re.Pattern[str], done: set[str]) -> list[Job]:
         module = importlib.import_module(path.stem)
         for cls in vars(module).values():
             if not (isinstance(cls, type) and issubclass(cls, KvmResetTest)
-                    and cls.__module__ == module.__name__):
+                    and cls.__module__ == module.__name__
+                    and JUDGE in cls.JUDGES):
                 continue
             methods = [m for m in vars(cls) if m.startswith('test_')
                        and wanted.search(name_of(cls(m)))
