@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from chores import Qtest
-from coco_fault_test import LIBRARY, CocoFault
+from coco_fault_test import LIBRARY, CocoFault, TdxFault
 from fault_table import NEW_VM
 from fw_cfg import ERROR, FwCfg
 from guest import Guest
@@ -45,10 +45,10 @@ class File(NamedTuple):
 
 
 class LaunchUpdate(CocoFault):
-    TEE = 'snp'
-    OBJECT = 'sev-snp-guest,id=cg,cbitpos=0,reduced-phys-bits=1'
-    CPU = 'EPYC-v4'
     TIME_LIMIT = 900
+    # What the owner's tools want to know of the vCPUs.
+    VCPUS: tuple[str, ...] = ()
+    VCPU_TYPE: tuple[str, ...] = ()
     WEIGHT = 60
 
     def setUp(self) -> None:
@@ -59,8 +59,7 @@ class LaunchUpdate(CocoFault):
         self.images = [self.wrap(scratch / f'own{n}', n) for n in (1, 2)]
         self.digests = [self.measure('--igvm', scratch / f'own{n}.igvm')
                         for n in (1, 2)]
-        self.hosts = self.measure('--ovmf', self.firmware,
-                                  '--vcpu-type', self.CPU)
+        self.hosts = self.measure('--ovmf', self.firmware, *self.VCPU_TYPE)
         self.assertEqual(len({self.hosts, *self.digests}), 3)
         self.qtest = Qtest()
 
@@ -70,15 +69,13 @@ class LaunchUpdate(CocoFault):
         firmware[BYTE] = byte
         path.write_bytes(firmware)
         image = path.with_suffix('.igvm')
-        subprocess.run([IGVM, 'wrap', '--ovmf', path, '--tee', 'snp',
-                        '--vcpus', '2', '--vcpu-type', self.CPU, image],
-                       check=True)
+        subprocess.run([IGVM, 'wrap', '--ovmf', path, '--tee', self.TEE,
+                        *self.VCPUS, *self.VCPU_TYPE, image], check=True)
         return image.read_bytes()
 
-    @staticmethod
-    def measure(*options: object) -> str:
+    def measure(self, *options: object) -> str:
         return subprocess.run(
-            [MEASURE, '--tee', 'snp', '--vcpus', '2', *map(str, options)],
+            [MEASURE, '--tee', self.TEE, *self.VCPUS, *map(str, options)],
             capture_output=True, text=True, check=True).stdout.strip()
 
     def power_on(self, *args: str, machine: str = '',
@@ -131,9 +128,7 @@ class LaunchUpdate(CocoFault):
         self.assertEqual(launch['measurement']['first'], self.hosts)
         self.guest.settle()
 
-    # --- tests ------------------------------------------------------------------
-
-    def test_a_guest_brings_its_firmware_once_and_for_good(self) -> None:
+    def bring_once_and_for_good(self) -> None:
         guest = self.power_on()
         own, other = self.digests
         self.assertEqual(self.file(), File(1, SUCCESS, 0, IS_IGVM))
@@ -163,6 +158,17 @@ class LaunchUpdate(CocoFault):
         self.bring(self.images[0], HOSTS)
         self.reboots('guest', own)
         self.reboots('start', self.hosts)
+
+
+class SnpLaunchUpdate(LaunchUpdate):
+    TEE = 'snp'
+    OBJECT = 'sev-snp-guest,id=cg,cbitpos=0,reduced-phys-bits=1'
+    CPU = 'EPYC-v4'
+    VCPUS = ('--vcpus', '2')
+    VCPU_TYPE = ('--vcpu-type', CPU)
+
+    def test_a_guest_brings_its_firmware_once_and_for_good(self) -> None:
+        self.bring_once_and_for_good()
 
     def test_who_disables_it_gets_what_came_with_that_and_no_more(
             self) -> None:
@@ -271,7 +277,8 @@ class LaunchUpdate(CocoFault):
 
         snp = ('-machine', 'q35,confidential-guest-support=cg',
                '-object', self.OBJECT, '-bios', str(self.firmware))
-        self.assertIn('SEV-SNP guests alone', says('-machine', 'q35'))
+        self.assertIn('is for SEV-SNP guests and TDs alone',
+                      says('-machine', 'q35'))
         self.assertIn('there can be one',
                       says(*snp, '-device', 'vm-launch-update'))
         self.assertIn('needs a machine that has fw_cfg with DMA',
@@ -279,3 +286,21 @@ class LaunchUpdate(CocoFault):
         guest = self.power_on()
         answer = guest.vm.qmp('device_add', driver='vm-launch-update')
         self.assertIn('hotplug', str(answer).lower().replace('-', ''))
+
+
+class TdxLaunchUpdate(LaunchUpdate):
+    TEE = 'tdx'
+    OBJECT = TdxFault.OBJECT
+    CPU = TdxFault.CPU
+    MACHINE = TdxFault.MACHINE
+
+    def test_a_td_brings_its_firmware_once_and_for_good(self) -> None:
+        self.bring_once_and_for_good()
+
+    def test_a_td_that_the_platform_refuses_has_the_old_firmware(self) -> None:
+        guest = self.power_on(fault='TDX_FINALIZE_VM:2:EIO:9')
+        self.bring(self.images[0])
+        self.reboots('start', self.hosts)
+        self.assertIn('TDX_FINALIZE_VM', guest.info()['launch']['refused'])
+        self.bring(self.images[0])
+        self.reboots('guest', self.digests[0])
