@@ -3,7 +3,11 @@
 host that has little of them reboots its guests, too.
 
 The platform has a page for each of the guest's private ones, which it takes
-back one by one (PAGE_RECLAIM)."""
+back one by one (PAGE_RECLAIM).
+
+KVM_RESET_COST_RESETS is how many resets follow each other, if not 3. With
+KVM_RESET_COST_STORM, in seconds, there is also a guest that reboots as fast as
+it can for so long, at the limit that QEMU has by default."""
 
 import os
 import time
@@ -21,6 +25,9 @@ GUEST_MIB, LAUNCH_MIB = 256 + 4, 16
 # Taking back a guest's pages takes some seconds then.
 SLOW = 'PAGE_RECLAIM:50/page'
 RESETS = int(os.environ.get('KVM_RESET_COST_RESETS', '3'))
+STORM = int(os.environ.get('KVM_RESET_COST_STORM', '0'))
+# QEMU's, by default, in seconds and resets.
+INTERVAL, BURST = 10, 5
 NEVER_TWO = dict(es_asids=1, sev_asids=1, key_ids=1)
 
 
@@ -196,6 +203,27 @@ class SnpCost(Cost):
         guest.wait(lambda: self.waits_its_turn(guest), 150,
                    'the guest to wait again')
         self.assertEqual(guest.generation(), 6)
+
+    if STORM:
+        @takes(STORM + 600)
+        def test_snp_storm_makes_no_more_resets_than_the_limit(self) -> None:
+            guest = self.boot(
+                smp='1', append='kr.do=reboot kr.how=triple',
+                machine=f',kvm-reset-guest-interval={INTERVAL * 1000}')
+            began, first = time.monotonic(), guest.generation()
+            waited, slowest = 0, 0.0
+            while time.monotonic() < began + STORM:
+                asked = time.monotonic()
+                waited += self.waits_its_turn(guest)
+                slowest = max(slowest, time.monotonic() - asked)
+                time.sleep(0.5)
+            resets = guest.generation() - first
+            most = BURST + (time.monotonic() - began) / INTERVAL
+            print(f'{resets} resets in {STORM} s, at most {most:.0f}; the '
+                  f'monitor answered within {slowest * 1000:.0f} ms')
+            self.assertLessEqual(resets, most)
+            self.assertGreater(waited, 0, 'it never asked too fast')
+            self.assertEqual(guest.qmp('query-status')['status'], 'running')
 
 
 class SevEsCost(Cost):
