@@ -222,6 +222,11 @@ bool kvm_reset_rebirth(bool *waits, ::Error **errp)
     return answer(done, errp);
 }
 
+void kvm_reset_give_up(const char *why)
+{
+    give_up_reset(instance().generations, why);
+}
+
 void kvm_reset_on_progress(void (*listener)(void))
 {
     instance().generations.reaper().on_progress(listener);

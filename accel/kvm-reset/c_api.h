@@ -99,6 +99,14 @@ void kvm_reset_exclude_with(void (*begin)(void), void (*end)(void));
 bool kvm_reset_rebirth(bool *waits, struct Error **errp);
 
 /**
+ * kvm_reset_give_up - the reset that waits comes to nothing, for the reason @why
+ *
+ * It counts as one that failed.  The guest is on its old VM, or has none and may
+ * be reset again.  Under the big lock.
+ */
+void kvm_reset_give_up(const char *why);
+
+/**
  * kvm_reset_on_progress - @listener is called when old VMs have less than
  * before, on a thread of kvm-reset's: it may only leave a note.  Before the
  * first reset.

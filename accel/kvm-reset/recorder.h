@@ -192,7 +192,8 @@ public:
     /*
      * A VM that was built from @definition is in place, with a launched
      * guest's slots; userspace's wait until they are applied, when devices
-     * were reset.  Returns what the VM before had, to be put back with it.
+     * were reset.  Returns what the VM before had, to be put back with it; if
+     * there is no VM, userspace's slots go on waiting.
      */
     MemoryLayout begin_layout(const Definition &definition);
     Result<void> put_layout_back(MemoryLayout before);

@@ -140,7 +140,7 @@ MemoryLayout Recorder::Frozen::begin_layout(const Definition &definition)
 Result<void> Recorder::Frozen::put_layout_back(MemoryLayout before)
 {
     recorder_->set_layout(std::move(before));
-    return apply_layout();
+    return recorder_->detached_ ? Result<void>() : apply_layout();
 }
 
 Result<void> Recorder::Frozen::apply_layout()

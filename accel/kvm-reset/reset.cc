@@ -60,7 +60,8 @@ Result<Durations> Reset::run()
         generations_.note_measurement(measured_);
     }
     generations_.stop_trying();
-    generations_.note(outcome, lost_);
+    generations_.note(outcome,
+                      lost_ || generations_.presence() == Presence::MadeRoom);
     return outcome;
 }
 
@@ -208,7 +209,6 @@ Result<Durations> Reset::put_back()
         if (is_full(why) && generations_.may_try_again()) {
             return wait_for("%s", why.what.c_str());
         }
-        lost_ = true;
         why.what += "; the old VM had to make room for this one, so the guest "
                     "has none";
         return std::unexpected(std::move(why));
@@ -322,6 +322,13 @@ Result<void> Reset::launch_in_place(Transaction &transaction,
 Result<Durations> reset(Generations &generations)
 {
     return Reset(generations).run();
+}
+
+void give_up_reset(Generations &generations, const char *why)
+{
+    generations.stop_trying();
+    generations.note(refuse(ETIMEDOUT, "%s", why),
+                     generations.presence() == Presence::MadeRoom);
 }
 
 } /* namespace kvm_reset */

@@ -32,6 +32,9 @@ namespace kvm_reset {
  */
 Result<Durations> reset(Generations &generations);
 
+/* A reset that waits is not to be asked for again: it has failed, for @why. */
+void give_up_reset(Generations &generations, const char *why);
+
 } /* namespace kvm_reset */
 
 #endif

@@ -46,7 +46,7 @@ void kvm_reset_report_failure(const char *what, int ret)
 void kvm_reset_report_slot_failure(int ret)
 {
     kvm_reset_report_failure("setting a memory slot", ret);
-    slots_differ = true;
+    qatomic_set(&slots_differ, true);
 }
 
 void kvm_reset_report_vcpu_failure(void)
@@ -60,19 +60,17 @@ void kvm_reset_report_vcpu_failure(void)
 /* Several vCPUs may have something to say; the first is the one to tell. */
 void kvm_reset_set_failure(const char *what, int ret)
 {
-    static GMutex lock;
+    char *text = ret < 0 ? g_strdup_printf("%s: %s", what, strerror(-ret))
+                         : g_strdup(what);
 
-    g_mutex_lock(&lock);
-    if (!failure) {
-        failure = ret < 0 ? g_strdup_printf("%s: %s", what, strerror(-ret))
-                          : g_strdup(what);
+    if (qatomic_cmpxchg(&failure, NULL, text)) {
+        g_free(text);
     }
-    g_mutex_unlock(&lock);
 }
 
 const char *kvm_reset_failure(void)
 {
-    return failure;
+    return qatomic_read(&failure);
 }
 
 static int set_slot(const KVMMemoryListener *listener, const KVMSlot *slot,
@@ -127,7 +125,7 @@ static void set_slots_again(void)
             outcome = outcome ?: ret;
         }
     }
-    slots_differ = outcome != 0;
+    qatomic_set(&slots_differ, outcome != 0);
     if (outcome) {
         note("setting memory slots again", outcome);
     }
@@ -145,13 +143,13 @@ void kvm_reset_failures_begin(int cause)
     if (!kvm_enabled() || !kvm_reset_is_asked_for(cause)) {
         return;
     }
-    g_clear_pointer(&failure, g_free);
+    g_free(qatomic_xchg(&failure, NULL));
     qatomic_set(&resetting, true);
 }
 
 void kvm_reset_failures_mend_slots(void)
 {
-    if (resetting && slots_differ) {
+    if (resetting && qatomic_read(&slots_differ)) {
         set_slots_again();
     }
 }
@@ -167,9 +165,11 @@ void kvm_reset_failures_keep(bool keep)
  */
 void kvm_reset_failures_end(void)
 {
-    if (failure && runstate_is_live(runstate_get())) {
+    bool failed = kvm_reset_failure();
+
+    if (failed && runstate_is_live(runstate_get())) {
         vm_stop(RUN_STATE_INTERNAL_ERROR);
-    } else if (failure && runstate_check(RUN_STATE_PRELAUNCH)) {
+    } else if (failed && runstate_check(RUN_STATE_PRELAUNCH)) {
         runstate_set(RUN_STATE_INTERNAL_ERROR);
     }
     qatomic_set(&resetting, false);

@@ -205,6 +205,52 @@ TEST(FullHostTest, AndThenTheGuestIsLostUntilItIsResetAgain)
     EXPECT_FALSE(guest.generations.status().lost);
 }
 
+/* For another reason than the host's, and yet it has none. */
+TEST(FullHostTest, AGuestWithoutAVmThatMayNotBeBuiltAgainIsLost)
+{
+    OnFullHost<SnpGuest> guest;
+    guest.make_room();
+    guest.recorder.block("somebody does not want it");
+    Result<Durations> done = guest.reset();
+    ASSERT_FALSE(done);
+    EXPECT_TRUE(guest.generations.status().lost);
+}
+
+TEST(FullHostTest, AResetThatIsWaitedForNoLongerHasFailed)
+{
+    OnFullHost<SnpGuest> guest;
+    give_up_reset(guest.generations, "the old VM does not go");
+    EXPECT_EQ(guest.generations.status().aborted, 1u);
+    EXPECT_EQ(guest.generations.status().last_error, "the old VM does not go");
+    EXPECT_FALSE(guest.generations.status().lost);
+    guest.make_room();
+    give_up_reset(guest.generations, "the old VM does not go");
+    EXPECT_TRUE(guest.generations.status().lost);
+    ASSERT_TRUE(guest.reset());
+    EXPECT_FALSE(guest.generations.status().lost);
+}
+
+/* No slot is set where there is no VM, which would be told as a failure. */
+TEST(FullHostTest, AHookThatFailsOnTheWayBackIsAllThatIsTold)
+{
+    OnFullHost<SnpGuest> guest;
+    bool fails = true;
+    guest.registry.add({.name = "planted",
+                        .phases = {Phase::NewVm},
+                        .run = [&](Phase) -> Result<void> {
+                            if (fails) {
+                                return fail(EIO, "its card is on fire");
+                            }
+                            return {};
+                        }});
+    guest.make_room();
+    Result<Durations> done = guest.reset();
+    ASSERT_FALSE(done);
+    EXPECT_FALSE(done.error().what.contains("KVM_")) << done.error().what;
+    fails = false;
+    EXPECT_TRUE(guest.reset());
+}
+
 /* Each call of both halves fails once, with an error that is not of room. */
 template <class Guest> void sweep()
 {

@@ -44,6 +44,9 @@ static void collect_dirty_pages_of(void)
     }
 }
 
+/* Where QEMU stands in the old VM's dirty rings, in the order of the vCPUs. */
+static GArray *old_rings;
+
 /*
  * What the old VM knows to be dirty goes with it, so it is collected first.
  * The new rings begin at their first slot.
@@ -56,11 +59,30 @@ static bool carry_dirty_pages(void *opaque, KvmResetPhase phase, Error **errp)
         collect_dirty_pages_of();
         return true;
     }
+    if (!old_rings) {
+        old_rings = g_array_new(false, false, sizeof(cpu->kvm_fetch_index));
+    }
+    g_array_set_size(old_rings, 0);
     CPU_FOREACH(cpu)
     {
+        g_array_append_val(old_rings, cpu->kvm_fetch_index);
         cpu->kvm_fetch_index = 0;
     }
     return true;
+}
+
+/* The old VM is back, and its rings are where they were. */
+static void put_rings_back(void *opaque, KvmResetPhase phase)
+{
+    CPUState *cpu;
+    guint i = 0;
+
+    if (phase == KVM_RESET_PHASE_NEW_VM) {
+        CPU_FOREACH(cpu)
+        {
+            cpu->kvm_fetch_index = g_array_index(old_rings, uint32_t, i++);
+        }
+    }
 }
 
 static const KvmResetHook hooks[] = {
@@ -76,6 +98,7 @@ static const KvmResetHook hooks[] = {
         .after = (const char *const[]){"coalesced-mmio", NULL},
         .phases = 1u << KVM_RESET_PHASE_QUIESCE | 1u << KVM_RESET_PHASE_NEW_VM,
         .run = carry_dirty_pages,
+        .undo = put_rings_back,
         .preserves = true,
     },
 };

@@ -45,9 +45,9 @@ bool kvm_reset_made_room(void);
 void kvm_reset_waiting_init(void);
 /*
  * The guest waits, and the reset with this ShutdownCause is asked for again when
- * no old VM is left and QEMU_CLOCK_REALTIME has come to @until.
+ * no old VM is left and, @for_turn, it has a turn.
  */
-void kvm_reset_wait_for_reset(int cause, const char *why, int64_t until);
+void kvm_reset_wait_for_reset(int cause, const char *why, bool for_turn);
 /* After a reset: it waits until the old VM has no more than the margin. */
 void kvm_reset_wait_for_memory(void);
 /* A reset begins that does not wait. */
@@ -66,10 +66,12 @@ extern uint64_t kvm_reset_margin;
 #define KVM_RESET_DEFAULT_INTERVAL 10000
 extern uint32_t kvm_reset_guest_interval;
 
-bool kvm_reset_is_the_guests(int cause);
-/* When the guest may have its next reset, by QEMU_CLOCK_REALTIME. */
-int64_t kvm_reset_turn(void);
-void kvm_reset_take_turn(void);
+/* Whether a guest that asks for a reset has to wait; if not, it has a turn. */
+bool kvm_reset_too_fast(int cause);
+/* Whether a guest that waits for its turn has to no more. */
+bool kvm_reset_turn_comes(void);
+/* What the turn was for came, or comes to nothing. */
+void kvm_reset_turn_ends(void);
 unsigned kvm_reset_turns_left(void);
 
 /* --- Firmware that a guest brings (launch-update.c) ------------------------ */

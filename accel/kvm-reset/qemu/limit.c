@@ -6,7 +6,7 @@
  * To launch a confidential guest costs the whole host: caches are flushed on
  * all CPUs, and the firmware does one thing at a time.  So a guest has some
  * resets at once, and then one in each interval.  An operator has as many as
- * he likes.
+ * are asked for.
  */
 
 #include "qemu/osdep.h"
@@ -19,41 +19,64 @@
 
 uint32_t kvm_reset_guest_interval = KVM_RESET_DEFAULT_INTERVAL;
 
-/* When the last of the resets so far would be due, one in each interval. */
-static int64_t due;
-
-static int64_t interval_ns(void)
-{
-    return (int64_t)kvm_reset_guest_interval * SCALE_MS;
-}
+/* Turns that it has used, and since when it waits for one of them again. */
+static unsigned used;
+static int64_t since;
+/* It has a turn for the reset that waits, and needs no other one. */
+static bool has_turn;
 
 static int64_t now(void)
 {
     return qemu_clock_get_ns(QEMU_CLOCK_REALTIME);
 }
 
-bool kvm_reset_is_the_guests(int cause)
+static int64_t interval_ns(void)
 {
-    return cause == SHUTDOWN_CAUSE_GUEST_RESET;
+    return (int64_t)kvm_reset_guest_interval * SCALE_MS;
 }
 
-int64_t kvm_reset_turn(void)
+/* The interval may have changed. */
+static void regain_turns(void)
 {
-    return MAX(due - (BURST - 1) * interval_ns(), 0);
+    int64_t turns;
+
+    if (!kvm_reset_guest_interval) {
+        used = 0;
+        return;
+    }
+    turns = MIN(used, (now() - since) / interval_ns());
+    used -= turns;
+    since += turns * interval_ns();
 }
 
-void kvm_reset_take_turn(void)
+bool kvm_reset_turn_comes(void)
 {
-    due = MAX(due, now()) + interval_ns();
+    regain_turns();
+    return used < BURST;
+}
+
+bool kvm_reset_too_fast(int cause)
+{
+    if (cause != SHUTDOWN_CAUSE_GUEST_RESET || has_turn) {
+        return false;
+    }
+    if (!kvm_reset_turn_comes()) {
+        return true;
+    }
+    if (!used++) {
+        since = now();
+    }
+    has_turn = true;
+    return false;
+}
+
+void kvm_reset_turn_ends(void)
+{
+    has_turn = false;
 }
 
 unsigned kvm_reset_turns_left(void)
 {
-    int64_t used = due - now();
-
-    if (!kvm_reset_guest_interval || used <= 0) {
-        return BURST;
-    }
-    used = DIV_ROUND_UP(used, interval_ns());
-    return used < BURST ? BURST - used : 0;
+    regain_turns();
+    return BURST - used;
 }

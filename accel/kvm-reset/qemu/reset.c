@@ -20,8 +20,6 @@
 bool kvm_reset_wanted;
 
 static bool refused;
-/* A guest's turn that its reset, which waits, has taken already. */
-static bool turn_taken;
 
 bool kvm_reset_possible(void)
 {
@@ -54,25 +52,11 @@ bool kvm_reset_refused(void)
     return refused;
 }
 
-static KvmResetOutcome wait_for_reset(int cause, const char *why, int64_t until)
+static KvmResetOutcome wait_for_reset(int cause, const char *why, bool for_turn)
 {
     refused = true;
-    kvm_reset_wait_for_reset(cause, why, until);
+    kvm_reset_wait_for_reset(cause, why, for_turn);
     return KVM_RESET_REFUSED;
-}
-
-/* Whether a guest has to wait for its turn. */
-static bool too_fast(int cause)
-{
-    if (!kvm_reset_is_the_guests(cause) || turn_taken) {
-        return false;
-    }
-    if (qemu_clock_get_ns(QEMU_CLOCK_REALTIME) < kvm_reset_turn()) {
-        return true;
-    }
-    kvm_reset_take_turn();
-    turn_taken = true;
-    return false;
 }
 
 KvmResetOutcome kvm_reset_begin(int cause)
@@ -111,13 +95,13 @@ KvmResetOutcome kvm_reset_begin(int cause)
         return KVM_RESET_KEPT;
     }
 
-    if (status.launched && too_fast(cause)) {
+    if (status.launched && kvm_reset_too_fast(cause)) {
         return wait_for_reset(cause, "the guest asks for resets too fast",
-                              kvm_reset_turn());
+                              true);
     }
     possible = status.restartable;
     if (kvm_reset_rebirth(&waits, &err)) {
-        turn_taken = false;
+        kvm_reset_turn_ends();
         kvm_reset_wait_no_more();
         send_event(KVM_REBIRTH_OUTCOME_COMPLETED, NULL);
         return KVM_RESET_REBORN;
@@ -125,14 +109,14 @@ KvmResetOutcome kvm_reset_begin(int cause)
 
     why = error_get_pretty(err);
     if (waits) {
-        return wait_for_reset(cause, why, 0);
+        return wait_for_reset(cause, why, false);
     }
-    turn_taken = false;
+    kvm_reset_turn_ends();
     kvm_reset_wait_no_more();
     kvm_reset_status(&status, NULL, NULL, NULL);
-    send_event(!possible     ? KVM_REBIRTH_OUTCOME_REFUSED
-               : status.lost ? KVM_REBIRTH_OUTCOME_LOST
-                             : KVM_REBIRTH_OUTCOME_FAILED,
+    send_event(status.lost ? KVM_REBIRTH_OUTCOME_LOST
+               : !possible ? KVM_REBIRTH_OUTCOME_REFUSED
+                           : KVM_REBIRTH_OUTCOME_FAILED,
                why);
     if (status.lost) {
         kvm_reset_set_failure(why, 0);

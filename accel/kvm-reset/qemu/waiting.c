@@ -41,9 +41,10 @@ typedef enum {
 
 static Wait waits;
 static bool asked; /* for the reset, which is about to come */
+static bool for_turn;
 static int cause;
 static char *reason;
-static int64_t since, not_before;
+static int64_t since;
 /* The reaper's count, and since when it is the same. */
 static uint64_t progress;
 static int64_t same_since;
@@ -76,19 +77,26 @@ static void give_up(const KvmResetStatus *status)
                              : "the guest is stopped on its old VM, and may "
                                "be reset again";
 
-    error_report("kvm-reset: %s, but nothing of that goes any more; %s", reason,
-                 guest);
+    g_autofree char *why = g_strdup_printf(
+        "%s, but nothing of that goes any more", reason);
+
+    error_report("kvm-reset: %s; %s", why, guest);
+    kvm_reset_give_up(why);
+    if (lost) {
+        kvm_reset_set_failure(why, 0);
+    }
     qapi_event_send_kvm_rebirth(status->generation,
                                 lost ? KVM_REBIRTH_OUTCOME_LOST
                                      : KVM_REBIRTH_OUTCOME_FAILED,
-                                0, reason, NULL);
+                                0, why, NULL);
     vm_stop(lost ? RUN_STATE_INTERNAL_ERROR : RUN_STATE_PAUSED);
     stop_waiting();
+    kvm_reset_turn_ends();
 }
 
 static void look_for_reset(const KvmResetStatus *status, bool stuck)
 {
-    if (asked || now() < not_before) {
+    if (asked || (for_turn && !kvm_reset_turn_comes())) {
         return;
     }
     if (!status->retiring) {
@@ -153,7 +161,7 @@ static void begin_waiting(Wait what, const char *why)
     timer_mod(timer, qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + LOOK_EVERY);
 }
 
-void kvm_reset_wait_for_reset(int why_reset, const char *why, int64_t until)
+void kvm_reset_wait_for_reset(int why_reset, const char *why, bool its_turn)
 {
     KvmResetStatus status;
 
@@ -161,7 +169,7 @@ void kvm_reset_wait_for_reset(int why_reset, const char *why, int64_t until)
     /* What fails meanwhile is what has no VM to ask. */
     kvm_reset_failures_keep(status.made_room);
     cause = why_reset;
-    not_before = until;
+    for_turn = its_turn;
     asked = false;
     begin_waiting(WAITS_TO_BE_RESET, why);
 }

@@ -56,18 +56,21 @@ static int add_wanted(CPUState *cpu, DECLARE_BITMAP(wanted, VECTORS))
  * interrupt when the vCPU was stopped, and has forgotten that now.  A vector
  * that nobody is to handle has come to its end.
  */
-static void end_interrupts(void)
+static bool end_interrupts(Error **errp)
 {
     DECLARE_BITMAP(wanted, VECTORS) = {0};
     CPUState *cpu;
 
     if (!kvm_irqchip_is_split()) {
-        return;
+        return true;
     }
     CPU_FOREACH(cpu)
     {
-        if (add_wanted(cpu, wanted) < 0) {
-            return;
+        int ret = add_wanted(cpu, wanted);
+        if (ret < 0) {
+            error_setg_errno(errp, -ret, "KVM_GET_LAPIC on vcpu %d",
+                             cpu->cpu_index);
+            return false;
         }
     }
     for (int vector = FIRST_VECTOR; vector < VECTORS; vector++) {
@@ -75,6 +78,7 @@ static void end_interrupts(void)
             ioapic_eoi_broadcast(vector);
         }
     }
+    return true;
 }
 
 static bool carry_interrupts(void *opaque, KvmResetPhase phase, Error **errp)
@@ -89,8 +93,7 @@ static bool carry_interrupts(void *opaque, KvmResetPhase phase, Error **errp)
     {
         tell_vapic(X86_CPU(cpu));
     }
-    end_interrupts();
-    return true;
+    return end_interrupts(errp);
 }
 
 static const KvmResetHook hook = {

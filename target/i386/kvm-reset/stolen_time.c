@@ -44,48 +44,64 @@ static bool waited_for_cpu(CPUState *cpu, uint64_t *ns)
            sscanf(text, "%*u %" SCNu64, ns) == 1;
 }
 
+/* The time stolen from a vCPU, where its guest has it, as it was. */
+typedef struct {
+    hwaddr at;
+    uint64_t stolen;
+} Stolen;
+
+static GArray *before;
+
+static void write_stolen(const Stolen *stolen)
+{
+    address_space_write(&address_space_memory, stolen->at,
+                        MEMTXATTRS_UNSPECIFIED, &stolen->stolen,
+                        sizeof(stolen->stolen));
+}
+
 /*
  * KVM adds to the time stolen from a vCPU what its thread has waited since it
  * looked last; a new vCPU has never looked, and would add all of it again.
  */
-static void adjust_stolen(CPUState *cpu, bool back)
+static void adjust_stolen(CPUState *cpu)
 {
-    uint64_t where = read_msr(cpu, MSR_KVM_STEAL_TIME), stolen, waited;
-    hwaddr at = where & ~(uint64_t)63;
+    uint64_t where = read_msr(cpu, MSR_KVM_STEAL_TIME), waited;
+    Stolen stolen = {.at = where & ~(uint64_t)63};
 
     if (!(where & KVM_MSR_ENABLED) || !waited_for_cpu(cpu, &waited) ||
-        address_space_read(&address_space_memory, at, MEMTXATTRS_UNSPECIFIED,
-                           &stolen, sizeof(stolen)) != MEMTX_OK) {
+        address_space_read(&address_space_memory, stolen.at,
+                           MEMTXATTRS_UNSPECIFIED, &stolen.stolen,
+                           sizeof(stolen.stolen)) != MEMTX_OK) {
         return;
     }
-    stolen = cpu_to_le64(le64_to_cpu(stolen) + (back ? waited : -waited));
-    address_space_write(&address_space_memory, at, MEMTXATTRS_UNSPECIFIED,
-                        &stolen, sizeof(stolen));
-}
-
-static void adjust_all(bool back)
-{
-    CPUState *cpu;
-
-    /* At a reset it begins anew. */
-    if (!kvm_reset_preserving) {
-        return;
-    }
-    CPU_FOREACH(cpu)
-    {
-        adjust_stolen(cpu, back);
-    }
+    g_array_append_val(before, stolen);
+    stolen.stolen = cpu_to_le64(le64_to_cpu(stolen.stolen) - waited);
+    write_stolen(&stolen);
 }
 
 static bool adjust(void *opaque, KvmResetPhase phase, Error **errp)
 {
-    adjust_all(false);
+    CPUState *cpu;
+
+    if (!before) {
+        before = g_array_new(false, false, sizeof(Stolen));
+    }
+    g_array_set_size(before, 0);
+    /* At a reset it begins anew. */
+    if (kvm_reset_preserving) {
+        CPU_FOREACH(cpu)
+        {
+            adjust_stolen(cpu);
+        }
+    }
     return true;
 }
 
 static void adjust_back(void *opaque, KvmResetPhase phase)
 {
-    adjust_all(true);
+    for (guint i = 0; i < before->len; i++) {
+        write_stolen(&g_array_index(before, Stolen, i));
+    }
 }
 
 static const KvmResetHook hook = {
