@@ -39,6 +39,9 @@ void LaunchChoice::choose(OtherLaunchPtr other, bool once)
 {
     once_ = once ? other : nullptr;
     standing_ = once ? nullptr : std::move(other);
+    if (!standing_) {
+        proven_ = nullptr; /* it was taken back by whoever brought it */
+    }
 }
 
 void LaunchChoice::launched()

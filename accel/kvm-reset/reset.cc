@@ -262,11 +262,11 @@ Result<void> Reset::launch(Transaction &transaction, const LaunchPlan &plan)
         Timer timer(generations_.recorder(), "launch",
                     transaction.timing().launch);
         done = vm.launch(generations_.recorder().kernel(), plan);
+        refused_ = !done && !is_full(done.error());
     }
     if (done) {
         done = check(transaction, measuring.wait());
     }
-    refused_ = !done && !is_full(done.error());
     return done;
 }
 

@@ -369,6 +369,26 @@ TEST(OtherLaunchTest, AVcpuThatCameSinceIsNotLaunched)
     EXPECT_TRUE(done.error().what.contains("came after the guest was launched"))
         << done.error().what;
     EXPECT_EQ(guest.launched(), first);
+    /* It is not the platform that did not take it. */
+    EXPECT_TRUE(guest.recorder.launches().next());
+    EXPECT_EQ(guest.generations.status().refused_launch, "");
+}
+
+TEST(OtherLaunchTest, WhatWasTakenBackDoesNotComeAgain)
+{
+    auto launch = [](uint64_t id) {
+        auto made = std::make_shared<OtherLaunch>();
+        made->id = id;
+        return made;
+    };
+    for (bool once : {false, true}) {
+        LaunchChoice choice;
+        choice.choose(launch(1), false);
+        choice.launched();
+        choice.choose(once ? launch(2) : nullptr, once);
+        EXPECT_EQ(choice.give_up(), once);
+        EXPECT_EQ(choice.next(), nullptr);
+    }
 }
 
 /* --- files that are not for this guest ------------------------------------ */
