@@ -57,7 +57,7 @@ Result<void> Generations::may_begin()
     if (Result<void> can = can_begin(); !can) {
         return can;
     }
-    let_last_go();
+    release_last();
     return {};
 }
 
@@ -69,11 +69,11 @@ Result<void> Generations::may_reset()
     if (Result<void> can = can_repeat(); !can) {
         return can;
     }
-    let_last_go();
+    release_last();
     return {};
 }
 
-void Generations::let_last_go()
+void Generations::release_last()
 {
     release_old_vm();
     skipped_eventfds_.clear();

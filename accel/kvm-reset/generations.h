@@ -174,7 +174,7 @@ private:
     static constexpr unsigned most_tries = 50;
 
     Result<void> can_repeat() const;
-    void let_last_go();
+    void release_last();
     Result<void> move_skipped();
 
     Recorder &recorder_;

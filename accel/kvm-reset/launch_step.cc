@@ -38,8 +38,8 @@ const char *to_string(LaunchEffect effect)
     return "?";
 }
 
-static bool is_there(const LaunchPointer &pointer,
-                     std::span<const uint8_t> argument)
+static bool is_present(const LaunchPointer &pointer,
+                       std::span<const uint8_t> argument)
 {
     return pointer.unit &&
            (!pointer.when.width || (read_field(argument, pointer.when) ==
@@ -134,7 +134,7 @@ Result<SecretMemory> LaunchStep::read_pointed(Kernel &kernel)
     for (size_t i = 0; i < pointed_.size(); i++) {
         const LaunchPointer &pointer = command_->pointers[i];
         Field field{pointer.offset, 8};
-        if (!is_there(pointer, argument())) {
+        if (!is_present(pointer, argument())) {
             continue;
         }
         size_t length = length_of(pointer, argument());

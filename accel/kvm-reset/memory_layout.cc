@@ -206,11 +206,11 @@ int MemoryLayout::set(Kernel &kernel, int vm, const Row &row,
     if (known == numbers_.end() && taken(number)) {
         return removes ? -EINVAL : -ENOSPC;
     }
-    Argument told = arg;
+    Argument issued = arg;
     if (known != numbers_.end()) {
-        told.write(slot_number, known->second);
+        issued.write(slot_number, known->second);
     }
-    LiveArgument live = told.live(row.room);
+    LiveArgument live = issued.live(row.room);
     int ret = kernel.ioctl(vm, row.request, live.pass());
     if (ret >= 0 && removes) {
         numbers_.erase(number);

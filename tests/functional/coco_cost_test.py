@@ -191,7 +191,8 @@ class SnpCost(Cost):
         guest.wait(lambda: self.waits_its_turn(guest), 800,
                    'the guest to have used up its turns')
         info = guest.info()
-        self.assertEqual(info['limit'], {'interval-ms': interval, 'left': 0})
+        self.assertEqual(info['limit'], {'interval-ns': interval * 10 ** 6,
+                                         'left': 0})
         self.assertEqual(info['generation'], 5)
         self.assertEqual(guest.qmp('query-status')['status'], 'running')
         # The operator need not wait, and then the guest begins again.

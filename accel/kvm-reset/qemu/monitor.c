@@ -8,6 +8,7 @@
 #include "qapi/error.h"
 #include "qapi/qapi-commands-kvm-reset.h"
 #include "qapi/util.h"
+#include "qemu/timer.h"
 #include "monitor/hmp.h"
 #include "monitor/monitor.h"
 #include "system/kvm.h"
@@ -127,7 +128,7 @@ static KvmResetLimit *limit_of(const KvmResetStatus *status)
         return NULL;
     }
     limit = g_new0(KvmResetLimit, 1);
-    limit->interval_ms = kvm_reset_guest_interval;
+    limit->interval_ns = (uint64_t)kvm_reset_guest_interval * SCALE_MS;
     limit->left = kvm_reset_turns_left();
     return limit;
 }
@@ -252,8 +253,8 @@ void hmp_info_kvm_reset(Monitor *mon, const QDict *qdict)
     if (info->limit) {
         monitor_printf(mon,
                        "resets that the guest may have now: %" PRIu32
-                       ", and one more every %" PRIu32 " ms\n",
-                       info->limit->left, info->limit->interval_ms);
+                       ", and one more every %" PRIu64 " ms\n",
+                       info->limit->left, info->limit->interval_ns / SCALE_MS);
     }
     monitor_printf(mon, "hooks:");
     for (strList *hook = info->hooks; hook; hook = hook->next) {

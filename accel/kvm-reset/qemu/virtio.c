@@ -23,7 +23,7 @@ static void skip_irqfd(EventNotifier *notifier)
     }
 }
 
-static int leave_guest_notifiers(DeviceState *dev, void *opaque)
+static int skip_guest_notifiers(DeviceState *dev, void *opaque)
 {
     VirtIODevice *vdev = (VirtIODevice *)object_dynamic_cast(
         OBJECT(dev), TYPE_VIRTIO_DEVICE);
@@ -45,9 +45,9 @@ static int leave_guest_notifiers(DeviceState *dev, void *opaque)
  * each queue and vCPU.  The reset of a virtio device takes them away and
  * closes their eventfds, so they need not move to the new VM first.
  */
-static bool leave_irqfds(void *opaque, KvmResetPhase phase, Error **errp)
+static bool skip_irqfds(void *opaque, KvmResetPhase phase, Error **errp)
 {
-    qbus_walk_children(sysbus_get_default(), leave_guest_notifiers, NULL, NULL,
+    qbus_walk_children(sysbus_get_default(), skip_guest_notifiers, NULL, NULL,
                        NULL, NULL);
     return true;
 }
@@ -55,7 +55,7 @@ static bool leave_irqfds(void *opaque, KvmResetPhase phase, Error **errp)
 static const KvmResetHook hook = {
     .name = "virtio",
     .phases = 1u << KVM_RESET_PHASE_QUIESCE,
-    .run = leave_irqfds,
+    .run = skip_irqfds,
 };
 
 static void register_hook(void)

@@ -184,7 +184,7 @@ constexpr StatePiece read_first(StatePiece piece)
     return piece;
 }
 
-constexpr StatePiece acting(StatePiece piece)
+constexpr StatePiece autonomous(StatePiece piece)
 {
     piece.autonomous = true;
     return piece;
@@ -251,7 +251,8 @@ constexpr StatePiece pieces[] = {
     xen("XEN_RUNSTATE_DATA", Vcpu, KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_DATA),
     xen("XEN_RUNSTATE_ADDR", Vcpu, KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_ADDR),
     /* When it is read KVM may deliver it, by the LAPIC. */
-    acting(read_first(xen("XEN_TIMER", Vcpu, KVM_XEN_VCPU_ATTR_TYPE_TIMER))),
+    autonomous(
+        read_first(xen("XEN_TIMER", Vcpu, KVM_XEN_VCPU_ATTR_TYPE_TIMER))),
 };
 
 } /* namespace */
