@@ -33,7 +33,8 @@ typedef enum KvmResetPhase {
     KVM_RESET_PHASE_BEFORE_RUN,
     /*
      * A rebirth failed: the old VM is in place.  Every hook hears it, also
-     * after one that fails here, and none of them is undone.
+     * after one that fails here, and none of them is undone.  None does of a
+     * launch that failed when the old VM was gone: the next reset follows.
      */
     KVM_RESET_PHASE_ABORTED,
 } KvmResetPhase;

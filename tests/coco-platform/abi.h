@@ -118,6 +118,17 @@ enum SevPlatformCommand : uint32_t {
 };
 
 /* TD attributes */
+/* KVM_EXIT_TDX, of a TDVMCALL that userspace answers; no older header has it. */
+constexpr uint32_t kExitTdx = 40;
+constexpr uint64_t kTdvmcallGetQuote = 0x10002;
+struct TdxExit {
+    uint64_t flags;
+    uint64_t nr;
+    uint64_t ret; /* the answer */
+    uint64_t gpa;
+    uint64_t size;
+};
+
 constexpr uint64_t kTdxDebug = 1ull << 0;
 constexpr uint64_t kTdxSeptVeDisable = 1ull << 28;
 

@@ -13,7 +13,8 @@
  *                        3 terminate, the reason is the first port's:
  *                        SEV_TERM, or TDX_FATAL; 4 the system event whose
  *                        number is the first port's; 5 shutdown, as after a
- *                        triple fault; 6 an error inside of KVM
+ *                        triple fault; 6 an error inside of KVM; 7 a TD's
+ *                        quote, of the request in these pages
  *                        in: 0, or 1 if the last request was refused
  *
  * So in a Linux guest, as root, page 0x1000 becomes shared with
@@ -40,7 +41,8 @@ enum Command : uint8_t {
     kTerminate = 3,
     kSystemEvent = 4,
     kShutdown = 5,
-    kInternalError = 6
+    kInternalError = 6,
+    kGetQuote = 7
 };
 
 /* The GHCB's request to terminate: in bits 0 to 11 of its MSR. */
@@ -75,6 +77,25 @@ static void ask_to_convert(Vcpu *vcpu, kvm_run *run, bool to_private)
     run->hypercall.args[1] = word_of(*vcpu, 4);
     run->hypercall.args[2] = to_private ? kMapGpaEncrypted : 0;
     vcpu->request_pending = true;
+}
+
+static void ask_for_quote(Vcpu *vcpu, kvm_run *run)
+{
+    TdxExit exit = {};
+    exit.nr = kTdvmcallGetQuote;
+    exit.gpa = uint64_t(word_of(*vcpu, 0)) * kPage;
+    exit.size = uint64_t(word_of(*vcpu, 4)) * kPage;
+    run->exit_reason = kExitTdx;
+    memcpy(&run->hypercall, &exit, sizeof(exit));
+    vcpu->request_pending = true;
+}
+
+/* What the program has answered. */
+static bool refused(const kvm_run &run)
+{
+    TdxExit exit;
+    memcpy(&exit, &run.hypercall, sizeof(exit));
+    return (run.exit_reason == kExitTdx ? exit.ret : run.hypercall.ret) != 0;
 }
 
 /* SEV_TERM with the GHCB's MSR, or a TD's report of a fatal error in R12. */
@@ -115,6 +136,10 @@ static bool obey(const File &file, kvm_run *run, uint8_t command)
     if (file.vm->has_private_memory() &&
         (command == kShare || command == kMakePrivate)) {
         ask_to_convert(file.vcpu.get(), run, command == kMakePrivate);
+        return true;
+    }
+    if (file.vm->type() == KVM_X86_TDX_VM && command == kGetQuote) {
+        ask_for_quote(file.vcpu.get(), run);
         return true;
     }
     switch (command) {
@@ -193,7 +218,7 @@ int run_vcpu(const File &file, int fd, kvm_run *run)
     }
     if (run && file.vcpu->request_pending) {
         file.vcpu->request_pending = false;
-        file.vcpu->request_refused = run->hypercall.ret != 0;
+        file.vcpu->request_refused = refused(*run);
     }
     if (is_shut_down(file, run)) {
         return 0;

@@ -62,9 +62,10 @@ class Coco(KvmResetTest):
     def boot(self, *, smp: str = SMP, machine: str = '', stopped: bool = False,
              hashes: bool = False, stock: bool = False,
              devices: Sequence[str] = (), append: str = '',
-             **settings: Any) -> Guest:
+             options: str = '', **settings: Any) -> Guest:
         """
         @hashes: the kernel is measured, too
+        @options: of the object that makes the guest a confidential one
         @stock: in a QEMU without kvm-reset
         @settings: of the platform, as in its README, in lower case
         """
@@ -88,7 +89,7 @@ class Coco(KvmResetTest):
                 machine=f'q35,confidential-guest-support=cg{machine}',
                 cpu='host' if self.TEE == 'tdx' else CPU,
                 kernel=self.KERNEL, initrd=self.INITRD, append=append,
-                args=['-object', OBJECTS[self.TEE]
+                args=['-object', OBJECTS[self.TEE] + options
                       + (',kernel-hashes=on' if hashes else ''),
                       '-bios', FIRMWARE, *devices,
                       *(['-S'] if stopped else [])])
