@@ -74,7 +74,6 @@ struct LaunchUpdate {
     LaunchUpdateFile file;
     uint16_t status;
     bool disabled;
-    bool checking; /* the big lock is not held */
     Error *blocker;
     int64_t last_event;
 };
@@ -172,13 +171,11 @@ static KvmResetLaunch *copy_and_try(uint64_t address, uint64_t size,
 }
 
 /* Without the big lock: the launch before is wiped, which may take a while. */
-static void choose(LaunchUpdate *update, KvmResetLaunch *launch, bool once)
+static void choose(KvmResetLaunch *launch, bool once)
 {
-    update->checking = true;
     bql_unlock();
     kvm_reset_choose_launch(launch, "guest", once);
     bql_lock();
-    update->checking = false;
 }
 
 static bool take_image(LaunchUpdate *update, uint64_t control, uint64_t address,
@@ -200,11 +197,9 @@ static bool take_image(LaunchUpdate *update, uint64_t control, uint64_t address,
         return false;
     }
 
-    update->checking = true;
     bql_unlock();
     launch = copy_and_try(address, size, errp);
     bql_lock();
-    update->checking = false;
 
     if (!launch) {
         return false;
@@ -214,7 +209,7 @@ static bool take_image(LaunchUpdate *update, uint64_t control, uint64_t address,
         return false;
     }
     *digest = g_strdup(kvm_reset_launch_digest(launch));
-    choose(update, launch, control & HOSTS_FILE);
+    choose(launch, control & HOSTS_FILE);
     return true;
 }
 
@@ -243,7 +238,7 @@ static bool obey(LaunchUpdate *update, const LaunchUpdateFile *asked,
             return false;
         }
     } else if (control & HOSTS_FILE) {
-        choose(update, NULL, false);
+        choose(NULL, false);
         allow_migration_if_possible(update);
     }
     if (control & DISABLE) {
@@ -252,6 +247,10 @@ static bool obey(LaunchUpdate *update, const LaunchUpdateFile *asked,
     return true;
 }
 
+/*
+ * The big lock may be dropped in here: fw_cfg takes no other access, of any
+ * vCPU, before this one is done (QEMU's guard against reentrancy).
+ */
 static void on_write(void *opaque, off_t start, size_t length)
 {
     LaunchUpdate *update = opaque;
@@ -265,11 +264,6 @@ static void on_write(void *opaque, off_t start, size_t length)
     show(update);
     kvm_reset_keeps_shared |= asked.opaque_size != 0;
     if (start + length <= first || start >= last) {
-        return;
-    }
-    if (update->checking) {
-        /* Its status will be that of the first. */
-        tell(update, false, NULL, "another image of it is being checked");
         return;
     }
     if (start > first || start + length < last) {
@@ -350,7 +344,10 @@ static void launch_update_realize(DeviceState *dev, Error **errp)
 
 static int launch_update_post_load(void *opaque, int version)
 {
-    show(opaque);
+    LaunchUpdate *update = opaque;
+
+    kvm_reset_keeps_shared |= update->file.opaque_size != 0;
+    show(update);
     return 0;
 }
 
