@@ -6,6 +6,7 @@ test says so. The guest's request comes through the ports of
 tests/coco-platform/run.cc; on hardware it is a TDVMCALL. What is shared is
 written and read from outside."""
 
+import json
 import socket
 import struct
 
@@ -66,8 +67,9 @@ class TdxQuote(Coco):
         self.addCleanup(self.service.close)
         self.guest = self.boot(
             smp='1', devices=self.qtest.arguments(),
-            options=',quote-generation-socket.type=unix,'
-                    f'quote-generation-socket.path={path}')
+            confidential=json.dumps({
+                'qom-type': 'tdx-guest', 'id': 'cg',
+                'quote-generation-socket': {'type': 'unix', 'path': path}}))
         self.qtest.connect()
         self.addCleanup(self.qtest.close)
 
@@ -91,11 +93,14 @@ class TdxQuote(Coco):
         self.guest.wait(lambda: self.shared().endswith(QUOTE), TIMEOUT,
                         'the quote')
         self.ask(self.guest)
+        generation = self.guest.generation()
         with self.reborn(self.guest):
             self.guest.qmp('system_reset')
-        before = self.shared()
-        self.service.answer()
-        self.guest.must_answer()
+            self.guest.wait(lambda: self.guest.generation() > generation,
+                            TIMEOUT, 'a new VM')
+            # QEMU waits for half a minute, and not for a boot.
+            before = self.shared()
+            self.service.answer()
         self.assertEqual(self.shared(), before)
         self.assertNotIn(QUOTE, before)
         # And the new guest may ask, too.

@@ -62,10 +62,11 @@ class Coco(KvmResetTest):
     def boot(self, *, smp: str = SMP, machine: str = '', stopped: bool = False,
              hashes: bool = False, stock: bool = False,
              devices: Sequence[str] = (), append: str = '',
-             options: str = '', **settings: Any) -> Guest:
+             confidential: str = '', **settings: Any) -> Guest:
         """
         @hashes: the kernel is measured, too
-        @options: of the object that makes the guest a confidential one
+        @confidential: the object that makes the guest one, if another than
+            its kind's
         @stock: in a QEMU without kvm-reset
         @settings: of the platform, as in its README, in lower case
         """
@@ -89,7 +90,7 @@ class Coco(KvmResetTest):
                 machine=f'q35,confidential-guest-support=cg{machine}',
                 cpu='host' if self.TEE == 'tdx' else CPU,
                 kernel=self.KERNEL, initrd=self.INITRD, append=append,
-                args=['-object', OBJECTS[self.TEE] + options
+                args=['-object', (confidential or OBJECTS[self.TEE])
                       + (',kernel-hashes=on' if hashes else ''),
                       '-bios', FIRMWARE, *devices,
                       *(['-S'] if stopped else [])])
