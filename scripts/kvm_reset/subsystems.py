@@ -87,6 +87,7 @@ class Hook:
     """What the facts say of one."""
     name: str
     does: str
+    device: str = ''
     test: str = ''
     checked: str = ''
 
@@ -303,7 +304,9 @@ class Table:
         lines += ['', '## Hooks', '',
                   '| hook | registered in | does | fails without it |',
                   '| --- | --- | --- | --- |']
-        lines += [f'| {hook.name} | `{self.hooks[hook.name]}` | {hook.does} | '
+        lines += [f'| {hook.name} | `{self.hooks[hook.name]}`'
+                  + (f', by `-device {hook.device}`' if hook.device else '')
+                  + f' | {hook.does} | '
                   + (f'`{hook.test}` |' if hook.test else
                      f'*none:* {hook.checked} |')
                   for hook in self.facts_of_hooks]
