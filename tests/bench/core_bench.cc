@@ -119,9 +119,7 @@ template <class T> T &as(void *arg)
             as<kvm_enable_cap>(arg).args[0] = i;
         },
         &BareGuest::vm, sizeof(kvm_enable_cap),
-        [](void *arg) {
-            as<kvm_enable_cap>(arg).cap = KVM_CAP_DISABLE_QUIRKS;
-        });
+        [](void *arg) { as<kvm_enable_cap>(arg).cap = KVM_CAP_HALT_POLL; });
     recorded(
         "feature MSR", KVM_SET_MSRS,
         [](BareGuest &, void *arg, unsigned i) {
