@@ -50,7 +50,6 @@ Result<Durations> Reset::run()
     /* Nobody shall lose a guest to a launch that somebody brought along. */
     if (!outcome && refused_ && generations_.recorder().give_up_launch()) {
         generations_.note_refused_launch(outcome.error());
-        lost_ = false;
         outcome = attempt();
     }
     if (!outcome && outcome.error().waits) {

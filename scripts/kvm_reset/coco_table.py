@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from .columns import aligned
+
 KINDS = ('sev', 'sev-es', 'snp', 'tdx')
 COLUMNS = ('kind', 'QEMU', "Linux' rules", 'vCPUs', 'kernel hashes',
            'reboots', 'resets', 'launches', 'launch digest', 'equal', 'seconds')
@@ -30,10 +32,7 @@ def table(lines: list[str]) -> str:
         rows[KINDS.index(row['kind']), row['qemu'], row['linux'],
              row['vcpus'], row['hashes']] = cells(row)
     text = [COLUMNS] + [rows[key] for key in sorted(rows)]
-    width = [max(len(row[i]) for row in text) for i in range(len(COLUMNS))]
-    return '\n'.join('  '.join(cell.ljust(width[i])
-                               for i, cell in enumerate(row)).rstrip()
-                     for row in text)
+    return aligned(text)
 
 
 def main() -> int:

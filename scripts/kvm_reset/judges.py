@@ -8,6 +8,7 @@ on the simulated platform.
 import sys
 from pathlib import Path
 
+from .columns import aligned
 from .results import Result, read
 
 COLUMNS = ('test', 'lab', 'platform', 'why skipped')
@@ -19,10 +20,7 @@ def table(lab: list[Result], platform: list[Result]) -> str:
         (result.name, result.outcome, there.get(result.name, 'not run'),
          result.reason if result.outcome == 'skipped' else '')
         for result in sorted(lab, key=lambda result: result.name)]
-    width = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
-    return '\n'.join('  '.join(cell.ljust(width[i])
-                               for i, cell in enumerate(row)).rstrip()
-                     for row in rows)
+    return aligned(rows)
 
 
 def main() -> int:
