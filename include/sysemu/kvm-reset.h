@@ -143,12 +143,14 @@ bool kvm_reset_holds_vcpus(void);
 /**
  * kvm_reset_command_available - whether a monitor has this command now
  * @allow_detached: it is marked as one that needs no KVM
+ * @allow_without_vm: it is marked as one that needs KVM, but not a VM
  *
- * Of a guest without a VM no others are, but that it can be reset if it is not
- * detached.  @errp may be NULL.  Any thread.
+ * While the guest is detached from KVM, a monitor has the first kind alone; while
+ * its VM had to make room for the next one, both.  @errp may be NULL.  Any
+ * thread.
  */
 bool kvm_reset_command_available(const char *name, bool allow_detached,
-                                 struct Error **errp);
+                                 bool allow_without_vm, struct Error **errp);
 
 /* kvm_reset_may_run - whether the guest can run; says so if it cannot */
 bool kvm_reset_may_run(void);

@@ -5,7 +5,8 @@
  *
  * The guest is paused, as by `stop`, and everything of KVM's is closed.  Until
  * it is attached again the monitors have only the commands that are marked where
- * they are defined: with the QAPI feature allow-detached, or the flag "d".
+ * they are defined: with the QAPI feature allow-detached, or the flag "d".  A
+ * guest whose VM had to make room has those of allow-without-vm, "n", as well.
  */
 
 #include "qemu/osdep.h"
@@ -31,26 +32,23 @@ static int64_t stopped_at;
 /* --- Commands ------------------------------------------------------------- */
 
 bool kvm_reset_command_available(const char *name, bool allow_detached,
-                                 Error **errp)
+                                 bool allow_without_vm, Error **errp)
 {
-    if (allow_detached) {
-        return true;
+    if (!allow_detached && kvm_reset_is_detached()) {
+        error_setg(errp,
+                   "The guest is detached from KVM, so there is no '%s' "
+                   "before kvm-attach",
+                   name);
+        return false;
     }
-    if (kvm_reset_made_room() && strcmp(name, "system_reset")) {
+    if (!allow_detached && !allow_without_vm && kvm_reset_made_room()) {
         error_setg(errp,
                    "The guest has no VM until it is reset, so there is no '%s' "
                    "before that",
                    name);
         return false;
     }
-    if (!kvm_reset_is_detached()) {
-        return true;
-    }
-    error_setg(errp,
-               "The guest is detached from KVM, so there is no '%s' "
-               "before kvm-attach",
-               name);
-    return false;
+    return true;
 }
 
 bool kvm_reset_is_detached(void)

@@ -68,7 +68,7 @@ KvmResetInfo *qmp_query_kvm_reset(Error **errp)
 }
 
 bool kvm_reset_command_available(const char *name, bool allow_detached,
-                                 Error **errp)
+                                 bool allow_without_vm, Error **errp)
 {
     return true;
 }
