@@ -8,9 +8,8 @@
 
 #include <cerrno>
 
-#include "measuring.h"
 #include "old_vm.h"
-#include "transaction.h"
+#include "relaunch.h"
 
 namespace kvm_reset {
 
@@ -25,22 +24,16 @@ public:
 private:
     Result<Durations> attempt();
     Result<Durations> exchange();
-    Result<Durations> make_room(Transaction &transaction, Error why);
+    Result<Durations> make_room(Transaction &transaction, Relaunch &launch,
+                                Error why);
     Result<Durations> put_back();
-    Result<Durations> finish(Transaction &transaction, LaunchPlan plan);
+    Result<Durations> finish(Transaction &transaction, Relaunch &launch);
     Result<void> prepare(Transaction &transaction);
-    Result<void> launch(Transaction &transaction, const LaunchPlan &plan);
-    Result<void> check(Transaction &transaction,
-                       const Result<LaunchMeasurement> &now);
     Result<void> give_up_old_vm(Transaction &transaction, OldVm old);
-    Result<void> launch_in_place(Transaction &transaction,
-                                 const LaunchPlan &plan);
 
     Generations &generations_;
-    std::optional<LaunchMeasurement> measured_;
+    LaunchOutcome outcome_;
     bool confidential_ = false;
-    bool lost_ = false;    /* there is no way back */
-    bool refused_ = false; /* the launch was, for what is in it */
 };
 
 Result<Durations> Reset::run()
@@ -48,7 +41,8 @@ Result<Durations> Reset::run()
     Result<Durations> outcome = attempt();
 
     /* Nobody shall lose a guest to a launch that somebody brought along. */
-    if (!outcome && refused_ && generations_.recorder().give_up_launch()) {
+    if (!outcome && outcome_.refused &&
+        generations_.recorder().give_up_launch()) {
         generations_.note_refused_launch(outcome.error());
         outcome = attempt();
     }
@@ -56,11 +50,11 @@ Result<Durations> Reset::run()
         return outcome;
     }
     if (outcome) {
-        generations_.note_measurement(measured_);
+        generations_.note_measurement(outcome_.measured);
     }
     generations_.stop_trying();
-    generations_.note(outcome,
-                      lost_ || generations_.presence() == Presence::MadeRoom);
+    generations_.note(outcome, outcome_.lost || generations_.presence() ==
+                                                    Presence::MadeRoom);
     return outcome;
 }
 
@@ -78,17 +72,11 @@ Result<Durations> Reset::attempt()
                                                          : exchange();
 }
 
-/* What another VM would not have, while there are two. */
-static bool is_full(const Error &error)
-{
-    return error.code == ENOSPC || error.code == EBUSY || error.code == ENOMEM;
-}
-
 /* A VM for a VM. */
 Result<Durations> Reset::exchange()
 {
     Transaction transaction(generations_, Transaction::Kind::Resets);
-    LaunchPlan plan;
+    Relaunch launch(generations_, transaction, outcome_);
     Result<void> done = transaction.quiesce();
 
     if (!done) {
@@ -96,17 +84,16 @@ Result<Durations> Reset::exchange()
     }
     done = prepare(transaction);
     if (done) {
-        plan = transaction.definition().plan.without_owner();
-        done = launch(transaction, plan);
+        done = launch.ahead();
     }
     if (!done && confidential_ && is_full(done.error()) &&
         generations_.may_make_room()) {
-        return make_room(transaction, std::move(done.error()));
+        return make_room(transaction, launch, std::move(done.error()));
     }
     if (done) {
         /* What is left on the old VM would go with it. */
         done = transaction.swap(SwapWay::Exchange,
-                                plan.in_place()
+                                launch.in_place()
                                     ? std::set<int>()
                                     : generations_.skipped_eventfds());
     }
@@ -114,32 +101,28 @@ Result<Durations> Reset::exchange()
         return transaction.abort(std::move(done.error()));
     }
     OldVm old = transaction.settle();
-    if (plan.in_place()) {
+    if (launch.in_place()) {
         done = give_up_old_vm(transaction, std::move(old));
         if (!done) {
-            lost_ = true;
+            outcome_.lost = true;
             generations_.renew_spare();
             return std::unexpected(done.error());
         }
         old = {};
     }
-    Result<Durations> outcome = finish(transaction, std::move(plan));
+    Result<Durations> outcome = finish(transaction, launch);
     if (outcome) {
         generations_.hold(std::move(old));
     }
     return outcome;
 }
 
-/* The VM is in place: what is left of the launch. */
-Result<Durations> Reset::finish(Transaction &transaction, LaunchPlan plan)
+Result<Durations> Reset::finish(Transaction &transaction, Relaunch &launch)
 {
-    if (plan.in_place()) {
-        if (auto done = launch_in_place(transaction, plan); !done) {
-            generations_.renew_spare();
-            return std::unexpected(done.error());
-        }
+    if (Result<void> done = launch.finish(); !done) {
+        generations_.renew_spare();
+        return std::unexpected(done.error());
     }
-    transaction.frozen().launched(std::move(plan));
     return transaction.timing();
 }
 
@@ -148,7 +131,8 @@ Result<Durations> Reset::finish(Transaction &transaction, LaunchPlan plan)
  * for its end, so its VM may go before there is another one; but not for a
  * launch that would be refused then.
  */
-Result<Durations> Reset::make_room(Transaction &transaction, Error why)
+Result<Durations> Reset::make_room(Transaction &transaction, Relaunch &launch,
+                                   Error why)
 {
     Result<void> done;
 
@@ -157,7 +141,7 @@ Result<Durations> Reset::make_room(Transaction &transaction, Error why)
         done = transaction.freeze();
     }
     if (done) {
-        done = check(transaction, Measuring(transaction.definition()).wait());
+        done = launch.check();
     }
     if (done) {
         done = transaction.swap(SwapWay::TakeAway);
@@ -184,7 +168,7 @@ Result<Durations> Reset::make_room(Transaction &transaction, Error why)
 Result<Durations> Reset::put_back()
 {
     Transaction transaction(generations_, Transaction::Kind::Resets);
-    LaunchPlan plan;
+    Relaunch launch(generations_, transaction, outcome_);
     Result<void> done;
 
     transaction.exclude();
@@ -197,8 +181,7 @@ Result<Durations> Reset::put_back()
         }
     }
     if (done) {
-        plan = transaction.definition().plan.without_owner();
-        done = launch(transaction, plan);
+        done = launch.ahead();
     }
     if (done) {
         done = transaction.swap(SwapWay::PutBack);
@@ -213,7 +196,7 @@ Result<Durations> Reset::put_back()
         return std::unexpected(std::move(why));
     }
     transaction.settle();
-    return finish(transaction, std::move(plan));
+    return finish(transaction, launch);
 }
 
 /*
@@ -245,75 +228,6 @@ Result<void> Reset::prepare(Transaction &transaction)
         done = transaction.freeze();
     }
     return done ? transaction.bring_up_to_date() : done;
-}
-
-/* While the guest is on its old VM: all that can be done of the launch. */
-Result<void> Reset::launch(Transaction &transaction, const LaunchPlan &plan)
-{
-    PreparedVm &vm = transaction.vm();
-
-    if (vm.measured()) {
-        return check(transaction, *vm.measured());
-    }
-    Measuring measuring(transaction.definition());
-    Result<void> done;
-    if (!plan.in_place() && plan.state() != LaunchState::None) {
-        Timer timer(generations_.recorder(), "launch",
-                    transaction.timing().launch);
-        done = vm.launch(generations_.recorder().kernel(), plan);
-        refused_ = !done && !is_full(done.error());
-    }
-    if (done) {
-        done = check(transaction, measuring.wait());
-    }
-    return done;
-}
-
-Result<void> Reset::check(Transaction &transaction,
-                          const Result<LaunchMeasurement> &now)
-{
-    std::optional<LaunchMeasurement> expected =
-        transaction.frozen().expected_measurement();
-
-    measured_ = now ? std::optional(*now) : std::nullopt;
-    if (!expected || !generations_.same_measurement_required() ||
-        measured_ == expected) {
-        return {};
-    }
-    if (auto plugged = plugged_vcpu(transaction.definition())) {
-        return refuse(EBADMSG,
-                      "%s came after the guest was launched, and the next "
-                      "launch would measure that vCPU, too: start QEMU with "
-                      "all that the guest is to have",
-                      plugged->c_str());
-    }
-    return fail(EBADMSG,
-                "the guest was measured as %s when %s, and would now be as %s",
-                expected->digest.c_str(),
-                transaction.definition().other ? "its next launch was brought"
-                                               : "it was launched first",
-                now ? now->digest.c_str() : now.error().what.c_str());
-}
-
-/*
- * What the old VM has encrypted is written over.  Its regions were taken away
- * by then, since what its vCPUs left in the caches could reach the memory later
- * than what is written now.
- */
-Result<void> Reset::launch_in_place(Transaction &transaction,
-                                    const LaunchPlan &plan)
-{
-    Timer timer(generations_.recorder(), "launch", transaction.timing().launch);
-    Result<void> done = plan.take(generations_.recorder().kernel(),
-                                  transaction.definition().fd_of(),
-                                  generations_.answers());
-
-    if (!done) {
-        lost_ = true;
-        done.error().what += "; guest memory is encrypted in place, so the "
-                             "old VM had to go before that";
-    }
-    return done;
 }
 
 } /* namespace */

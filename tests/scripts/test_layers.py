@@ -40,7 +40,7 @@ LAYERS = {
     # The guest gets another VM.
     'transaction': 'registry swap spare durations generations transaction',
     # What asks for one.
-    'request': 'reset preserve detach',
+    'request': 'relaunch reset preserve detach',
     'api': 'c_instance c_api c_api_launch catalogue_dump',
 }
 ORDER = list(LAYERS)
