@@ -184,7 +184,6 @@ void Spare::work_once(std::unique_lock<std::mutex> &lock)
     if (next) {
         vm_.emplace(std::move(*next));
         status_.state = SpareState::Ready;
-        (followed ? status_.followed : status_.built)++;
         status_.duration = followed ? status_.duration : took;
     } else {
         status_.state = SpareState::Failed;

@@ -41,8 +41,6 @@ struct SpareStatus {
     size_t fds = 0;        /* that it holds */
     size_t bytes = 0;      /* of our own; the kernel does not tell of its */
     bool launched = false; /* nothing but the swap is left to do */
-    uint64_t built = 0;    /* replicas built since the start */
-    uint64_t followed = 0; /* batches of changes applied to one */
     uint64_t duration = 0; /* building the last one, ns */
 };
 
