@@ -143,44 +143,21 @@ static void set_when_full(Object *machine, int value, Error **errp)
     }
 }
 
-static void get_margin(Object *machine, Visitor *v, const char *name,
-                       void *opaque, Error **errp)
+/* Both ways: the visitor knows whether it reads or writes @opaque. */
+static void access_size(Object *machine, Visitor *v, const char *name,
+                        void *opaque, Error **errp)
 {
-    visit_type_size(v, name, &kvm_reset_margin, errp);
+    visit_type_size(v, name, opaque, errp);
 }
 
-static void set_margin(Object *machine, Visitor *v, const char *name,
-                       void *opaque, Error **errp)
+static void access_uint32(Object *machine, Visitor *v, const char *name,
+                          void *opaque, Error **errp)
 {
-    visit_type_size(v, name, &kvm_reset_margin, errp);
-}
-
-static void get_interval(Object *machine, Visitor *v, const char *name,
-                         void *opaque, Error **errp)
-{
-    visit_type_uint32(v, name, &kvm_reset_guest_interval, errp);
-}
-
-static void set_interval(Object *machine, Visitor *v, const char *name,
-                         void *opaque, Error **errp)
-{
-    visit_type_uint32(v, name, &kvm_reset_guest_interval, errp);
+    visit_type_uint32(v, name, opaque, errp);
 }
 
 uint64_t kvm_reset_launch_memory = KVM_RESET_DEFAULT_LAUNCH_MEMORY;
 bool kvm_reset_keeps_shared;
-
-static void get_launch_memory(Object *machine, Visitor *v, const char *name,
-                              void *opaque, Error **errp)
-{
-    visit_type_size(v, name, &kvm_reset_launch_memory, errp);
-}
-
-static void set_launch_memory(Object *machine, Visitor *v, const char *name,
-                              void *opaque, Error **errp)
-{
-    visit_type_size(v, name, &kvm_reset_launch_memory, errp);
-}
 
 static void on_machine_ready(Notifier *notifier, void *data)
 {
@@ -223,19 +200,22 @@ void kvm_reset_add_machine_properties(struct ObjectClass *machine_class)
         "break: if the host has not enough for two VMs of a confidential guest "
         "that is reset, the old one goes first; keep: the reset fails");
     object_class_property_add(machine_class, "kvm-reset-margin", "size",
-                              get_margin, set_margin, NULL, NULL);
+                              access_size, access_size, NULL,
+                              &kvm_reset_margin);
     object_class_property_set_description(
         machine_class, "kvm-reset-margin",
         "A confidential guest that was reset runs when its old VM has no more "
         "private memory than this");
     object_class_property_add(machine_class, "kvm-reset-guest-interval",
-                              "uint32", get_interval, set_interval, NULL, NULL);
+                              "uint32", access_uint32, access_uint32, NULL,
+                              &kvm_reset_guest_interval);
     object_class_property_set_description(
         machine_class, "kvm-reset-guest-interval",
         "A confidential guest that asks for resets all the time gets one in so "
         "many milliseconds; 0: no limit");
     object_class_property_add(machine_class, "kvm-reset-launch-memory", "size",
-                              get_launch_memory, set_launch_memory, NULL, NULL);
+                              access_size, access_size, NULL,
+                              &kvm_reset_launch_memory);
     object_class_property_set_description(
         machine_class, "kvm-reset-launch-memory",
         "What the firmware that a guest brings may take of the host's memory");
