@@ -204,6 +204,11 @@ const char *kvm_reset_hook_name(unsigned index)
     return borrowed.c_str();
 }
 
+bool kvm_reset_preserves_guest(void)
+{
+    return registry().preserving();
+}
+
 void kvm_reset_skip_irqfd(int eventfd)
 {
     instance().generations.skip_irqfd(eventfd);

@@ -31,12 +31,6 @@ std::string Hook::full_name() const
     return owner_name.empty() ? name : name + " (" + owner_name + ")";
 }
 
-static bool wants(const Hook &hook, Phase phase, bool preserving)
-{
-    return std::ranges::find(hook.phases, phase) != hook.phases.end() &&
-           (hook.preserves || !preserving);
-}
-
 /* Whether a hook of @hooks has to run before @hook. */
 static bool must_wait(const Hook &hook, const std::vector<Hook> &hooks)
 {
@@ -103,16 +97,16 @@ Result<void> Registry::add(Hook hook)
     return {};
 }
 
-bool Registry::remove(const std::string &name)
-{
-    return std::erase_if(
-        hooks_, [&name](const Hook &hook) { return hook.name == name; });
-}
-
 bool Registry::remove_owned(const void *owner)
 {
     return std::erase_if(
         hooks_, [owner](const Hook &hook) { return hook.owner == owner; });
+}
+
+bool Registry::wants(const Hook &hook, Phase phase) const
+{
+    return std::ranges::find(hook.phases, phase) != hook.phases.end() &&
+           (hook.preserves || !preserving_);
 }
 
 Result<void> Registry::run_one(const Hook &hook, Phase phase)
@@ -129,12 +123,13 @@ Result<void> Registry::run_one(const Hook &hook, Phase phase)
 
 Result<void> Registry::run(Phase phase, bool preserving)
 {
+    preserving_ = preserving;
     for (size_t i = 0; i < hooks_.size(); i++) {
-        if (!wants(hooks_[i], phase, preserving)) {
+        if (!wants(hooks_[i], phase)) {
             continue;
         }
         if (Result<void> done = run_one(hooks_[i], phase); !done) {
-            undo_first(i, phase, preserving);
+            undo_first(i, phase);
             return done;
         }
     }
@@ -145,8 +140,9 @@ Result<void> Registry::tell_aborted(bool preserving)
 {
     Result<void> all;
 
+    preserving_ = preserving;
     for (const Hook &hook : hooks_) {
-        if (!wants(hook, Phase::Aborted, preserving)) {
+        if (!wants(hook, Phase::Aborted)) {
             continue;
         }
         Result<void> told = run_one(hook, Phase::Aborted);
@@ -161,14 +157,15 @@ Result<void> Registry::tell_aborted(bool preserving)
 
 void Registry::undo(Phase phase, bool preserving)
 {
-    undo_first(hooks_.size(), phase, preserving);
+    preserving_ = preserving;
+    undo_first(hooks_.size(), phase);
 }
 
-void Registry::undo_first(size_t count, Phase phase, bool preserving)
+void Registry::undo_first(size_t count, Phase phase)
 {
     while (count-- > 0) {
         const Hook &hook = hooks_[count];
-        if (wants(hook, phase, preserving) && hook.undo) {
+        if (wants(hook, phase) && hook.undo) {
             hook.undo(phase);
         }
     }

@@ -62,7 +62,6 @@ public:
      */
     Result<void> add(Hook hook);
     /* Whether there was one. */
-    bool remove(const std::string &name);
     bool remove_owned(const void *owner);
 
     /*
@@ -79,14 +78,19 @@ public:
     /* Undoes @phase, in reverse, where run() had succeeded. */
     void undo(Phase phase, bool preserving = false);
 
+    /* For a hook that runs: whether the guest is preserved. */
+    bool preserving() const { return preserving_; }
+
     /* In the order in which they run. */
     const std::vector<Hook> &hooks() const { return hooks_; }
 
 private:
     static Result<void> run_one(const Hook &hook, Phase phase);
-    void undo_first(size_t count, Phase phase, bool preserving);
+    bool wants(const Hook &hook, Phase phase) const;
+    void undo_first(size_t count, Phase phase);
 
     std::vector<Hook> hooks_;
+    bool preserving_ = false; /* as those that ran last were told */
 };
 
 } /* namespace kvm_reset */

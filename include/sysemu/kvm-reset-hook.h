@@ -82,6 +82,14 @@ bool kvm_reset_register_hook(struct Object *owner, const KvmResetHook *hook,
                              struct Error **errp);
 
 /**
+ * kvm_reset_preserves_guest - whether the guest goes on as it is on its new VM
+ *
+ * For a hook with @preserves, while it runs: true if no reset of devices
+ * follows.
+ */
+bool kvm_reset_preserves_guest(void);
+
+/**
  * kvm_reset_skip_irqfd - says that the reset of its device ends an eventfd's irqfds
  * @eventfd: which that reset also closes
  *

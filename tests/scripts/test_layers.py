@@ -103,6 +103,34 @@ def ours():
             if path.suffix in ('.cc', '.h') and path.name != 'trace.h'}
 
 
+# The module's headers that are no interface: which files may include each,
+# as their directories and the headers' own.
+PRIVATE = {
+    f'{CORE}/c_api.h': (CORE, f'{CORE}/qemu', X86, 'hw/i386/kvm-reset',
+                        'tests/unit', 'tests/bench', 'tests/functional',
+                        'tests/hooks'),
+    f'{CORE}/qemu/launches.h': (f'{CORE}/qemu', X86, 'hw/i386/kvm-reset'),
+    f'{CORE}/qemu/internal.h': (f'{CORE}/qemu',),
+}
+C_SOURCES = ('accel', 'hw', 'include', 'target', 'tests')
+
+
+def trespasses(files):
+    """Who includes a private header from elsewhere, of @files."""
+    for path, text in sorted(files.items()):
+        home = str(Path(path).parent)
+        for name in re.findall(r'^#include "([^"]+)"', text, re.M):
+            for header, homes in PRIVATE.items():
+                if header in (name, f'{home}/{name}') and home not in homes:
+                    yield f'{path} includes {header}'
+
+
+def sources():
+    return {str(path.relative_to(TOP)): path.read_text()
+            for folder in C_SOURCES for path in (TOP / folder).rglob('*.[ch]*')
+            if path.suffix in ('.c', '.cc', '.h')}
+
+
 class Layers(unittest.TestCase):
     def test_no_file_includes_upwards(self):
         self.assertGreater(len(list(includes(ours()))), 100)
@@ -132,6 +160,20 @@ class Layers(unittest.TestCase):
         self.assertEqual(list(circles(files)), [
             'accel/kvm-reset/journal.h includes accel/kvm-reset/removal.h '
             'includes accel/kvm-reset/journal.h'])
+
+    def test_private_headers_stay_private(self):
+        self.assertEqual(list(trespasses(sources())), [])
+
+    def test_a_private_header_from_elsewhere_is_found(self):
+        self.assertEqual(
+            list(trespasses({
+                'hw/i386/kvm-reset/pam.c':
+                    '#include "accel/kvm-reset/qemu/internal.h"\n',
+                'include/sysemu/kvm-reset.h':
+                    '#include "accel/kvm-reset/c_api.h"\n',
+                f'{CORE}/qemu/reset.c': '#include "internal.h"\n'})),
+            ['hw/i386/kvm-reset/pam.c includes accel/kvm-reset/qemu/internal.h',
+             'include/sysemu/kvm-reset.h includes accel/kvm-reset/c_api.h'])
 
 
 if __name__ == '__main__':

@@ -226,6 +226,7 @@ TEST_F(DetachTest, AHookThatFailsLeavesItDetached)
 {
     guest.registry.add(
         {.name = "fails",
+         .owner = this,
          .phases = {Phase::NewVm},
          .preserves = true,
          .run = [](Phase) -> Result<void> { return fail(EIO, "on purpose"); }});
@@ -234,7 +235,7 @@ TEST_F(DetachTest, AHookThatFailsLeavesItDetached)
     ASSERT_FALSE(guest.detach.attach());
     EXPECT_TRUE(guest.generations.detached());
     EXPECT_EQ(left_of_kvm(), std::vector<std::string>());
-    guest.registry.remove("fails");
+    guest.registry.remove_owned(this);
     ASSERT_TRUE(guest.detach.attach());
     EXPECT_TRUE(is(state));
 }

@@ -265,13 +265,14 @@ TEST_F(PreserveTest, AHookThatFailsBringsTheOldVmBack)
     uint64_t old = guest.kernel.file_at(guest.vm);
     guest.registry.add(
         {.name = "fails",
+         .owner = this,
          .phases = {Phase::NewVm},
          .preserves = true,
          .run = [](Phase) -> Result<void> { return fail(EIO, "on purpose"); }});
     ASSERT_FALSE(move());
     EXPECT_EQ(guest.kernel.file_at(guest.vm), old);
     EXPECT_TRUE(is(state));
-    guest.registry.remove("fails");
+    guest.registry.remove_owned(this);
     EXPECT_TRUE(move());
 }
 

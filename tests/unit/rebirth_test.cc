@@ -26,6 +26,7 @@ protected:
     {
         guest.registry.add(
             {.name = name,
+             .owner = fails_in,
              .phases = std::move(phases),
              .run = [this, name, fails_in](Phase phase) -> Result<void> {
                  log.push_back(name + " " + to_string(phase));
@@ -261,7 +262,7 @@ TEST_F(RebirthTest, AHookThatFailsOnTheNewVmBringsTheOldOneBack)
     }
     EXPECT_EQ(guest.generations.status().aborted, 2u);
 
-    guest.registry.remove("b");
+    guest.registry.remove_owned(&fails);
     EXPECT_TRUE(guest.reset());
     EXPECT_EQ(guest.generations.status().generation, 1u);
 }

@@ -177,12 +177,34 @@ TEST_F(RegistryTest, AllThatFailAtAnAbortAreNamed)
 
 TEST_F(RegistryTest, AHookThatIsRemovedRunsNoMore)
 {
-    registry.add(hook("a"));
+    Hook owned = hook("a");
+    owned.owner = this;
+    registry.add(owned);
     registry.add(hook("b", {"a"}));
-    EXPECT_TRUE(registry.remove("a"));
-    EXPECT_FALSE(registry.remove("a"));
+    EXPECT_TRUE(registry.remove_owned(this));
+    EXPECT_FALSE(registry.remove_owned(this));
     EXPECT_TRUE(registry.run(Phase::NewVm));
     EXPECT_EQ(log, Names{"b"});
+}
+
+TEST_F(RegistryTest, AHookIsToldWhetherTheGuestIsPreserved)
+{
+    std::vector<bool> told;
+    auto asks = [&](Phase) { told.push_back(registry.preserving()); };
+    registry.add({.name = "asks",
+                  .phases = {Phase::Quiesce, Phase::Aborted},
+                  .preserves = true,
+                  .run = [&](Phase phase) -> Result<void> {
+                      asks(phase);
+                      return {};
+                  },
+                  .undo = asks});
+    for (bool preserving : {true, false}) {
+        ASSERT_TRUE(registry.run(Phase::Quiesce, preserving));
+        registry.undo(Phase::Quiesce, preserving);
+        ASSERT_TRUE(registry.tell_aborted(preserving));
+    }
+    EXPECT_EQ(told, (std::vector{true, true, true, false, false, false}));
 }
 
 TEST_F(RegistryTest, AHookWithoutAnUndoIsSkippedThere)

@@ -120,13 +120,8 @@ bool kvm_reset_qemu_may_detach(bool by_fd, Error **errp)
 /* The vCPUs' registers are also QEMU's, so that they can be looked at. */
 static bool take_away(KvmResetPause *pause, Error **errp)
 {
-    bool detached;
-
     cpu_synchronize_all_states();
-    kvm_reset_preserving = true;
-    detached = kvm_reset_detach(pause, errp);
-    kvm_reset_preserving = false;
-    return detached;
+    return kvm_reset_detach(pause, errp);
 }
 
 KvmDetachTimes *qmp_kvm_detach(bool has_check, bool check, bool has_by_fd,
@@ -208,9 +203,7 @@ static void attach(const char *name, KvmResetPause *pause, Error **errp)
     if (name && fd < 0) {
         return;
     }
-    kvm_reset_preserving = true;
     kvm_reset_attach(fd, pause, errp);
-    kvm_reset_preserving = false;
     if (fd >= 0) {
         close(fd);
     }

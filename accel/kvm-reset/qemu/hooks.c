@@ -24,23 +24,14 @@ static bool drain_coalesced(void *opaque, KvmResetPhase phase, Error **errp)
     return true;
 }
 
-void kvm_reset_collect_dirty_pages(void)
-{
-    if (global_dirty_tracking) {
-        memory_global_dirty_log_sync(false);
-    }
-}
-
 /*
  * A reset has the display redrawn; at a rebirth that preserves the guest, what
  * it has drawn counts too.
  */
-static void collect_dirty_pages_of(void)
+static void collect_dirty_pages(void)
 {
-    if (kvm_reset_preserving) {
+    if (global_dirty_tracking || kvm_reset_preserves_guest()) {
         memory_global_dirty_log_sync(false);
-    } else {
-        kvm_reset_collect_dirty_pages();
     }
 }
 
@@ -56,7 +47,7 @@ static bool carry_dirty_pages(void *opaque, KvmResetPhase phase, Error **errp)
     CPUState *cpu;
 
     if (phase == KVM_RESET_PHASE_QUIESCE) {
-        collect_dirty_pages_of();
+        collect_dirty_pages();
         return true;
     }
     if (!old_rings) {

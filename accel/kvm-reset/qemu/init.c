@@ -17,6 +17,7 @@
 #include "system/system.h"
 #include "sysemu/kvm-reset.h"
 #include "internal.h"
+#include "launches.h"
 #include "accel/kvm-reset/trace.h"
 
 static void on_seen(int fd, uint32_t request, const char *name,

@@ -12,9 +12,6 @@
 /* x-change-vmfd-on-reset: an ordinary guest wants a new VM at each reset. */
 extern bool kvm_reset_wanted;
 
-/* While the guest gets a new VM and goes on, not reset. */
-extern bool kvm_reset_preserving;
-
 /* Whether the guest can be asked for its state now. */
 bool kvm_reset_may_preserve(struct Error **errp);
 
@@ -73,17 +70,6 @@ bool kvm_reset_turn_comes(void);
 /* What the turn was for came, or comes to nothing. */
 void kvm_reset_turn_ends(void);
 unsigned kvm_reset_turns_left(void);
-
-/* --- Firmware that a guest brings (launch-update.c) ------------------------ */
-
-/* kvm-reset-launch-memory: bytes */
-#define KVM_RESET_DEFAULT_LAUNCH_MEMORY (64 * 1024 * 1024)
-extern uint64_t kvm_reset_launch_memory;
-/* What the guest shared outlives its reset; not so at first. */
-extern bool kvm_reset_keeps_shared;
-
-/* Into QEMU's own bitmaps, before something goes that knows of them. */
-void kvm_reset_collect_dirty_pages(void);
 
 /* NULL if nothing was measured; the caller's. */
 struct KvmResetMeasurement;

@@ -20,8 +20,6 @@
 #include "sysemu/kvm-reset.h"
 #include "internal.h"
 
-bool kvm_reset_preserving;
-
 bool kvm_reset_may_preserve(Error **errp)
 {
     RunState now = runstate_get();
@@ -59,14 +57,6 @@ strList *kvm_reset_qapi_pieces(void)
     return list;
 }
 
-/* With the vCPUs stopped. */
-static void move(KvmResetPause *pause, Error **errp)
-{
-    kvm_reset_preserving = true;
-    kvm_reset_preserve(pause, errp);
-    kvm_reset_preserving = false;
-}
-
 KvmRebirthPause *qmp_kvm_rebirth(bool preserve, Error **errp)
 {
     Error *err = NULL;
@@ -89,7 +79,7 @@ KvmRebirthPause *qmp_kvm_rebirth(bool preserve, Error **errp)
     began = get_clock();
     pause_all_vcpus();
     stopped = get_clock();
-    move(&pause, &err);
+    kvm_reset_preserve(&pause, &err);
     moved = get_clock();
     resume_all_vcpus();
     resumed = get_clock();

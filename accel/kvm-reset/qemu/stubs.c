@@ -46,6 +46,11 @@ bool kvm_reset_register_hook(Object *owner, const KvmResetHook *hook,
     return true;
 }
 
+bool kvm_reset_preserves_guest(void)
+{
+    return false;
+}
+
 void kvm_reset_skip_irqfd(int eventfd)
 {}
 

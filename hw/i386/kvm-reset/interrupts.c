@@ -13,7 +13,6 @@
 #include "qemu/module.h"
 #include "system/kvm.h"
 #include "sysemu/kvm-reset-hook.h"
-#include "accel/kvm-reset/qemu/internal.h"
 
 /* The address that a guest gave for the TPR's shadow can only be set. */
 static void tell_vapic(X86CPU *cpu)
@@ -86,7 +85,7 @@ static bool carry_interrupts(void *opaque, KvmResetPhase phase, Error **errp)
     CPUState *cpu;
 
     /* At a reset all of it begins anew. */
-    if (!kvm_reset_preserving) {
+    if (!kvm_reset_preserves_guest()) {
         return true;
     }
     CPU_FOREACH(cpu)

@@ -31,7 +31,7 @@
 #include "qemu/units.h"
 #include "system/kvm.h"
 #include "sysemu/kvm-reset-hook.h"
-#include "accel/kvm-reset/qemu/internal.h"
+#include "accel/kvm-reset/qemu/launches.h"
 #include "accel/kvm-reset/trace.h"
 
 #define TYPE_VM_LAUNCH_UPDATE "vm-launch-update"

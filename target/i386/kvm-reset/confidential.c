@@ -24,7 +24,7 @@
 #include "qemu/module.h"
 #include "system/kvm.h"
 #include "sysemu/kvm-reset-hook.h"
-#include "accel/kvm-reset/qemu/internal.h"
+#include "accel/kvm-reset/qemu/launches.h"
 #include "sev.h"
 #if __has_include("kvm/tdx.h")
 #include "kvm/tdx.h"

@@ -18,7 +18,6 @@
 #include "standard-headers/asm-x86/kvm_para.h"
 #include "system/kvm.h"
 #include "sysemu/kvm-reset-hook.h"
-#include "accel/kvm-reset/qemu/internal.h"
 
 static uint64_t read_msr(CPUState *cpu, uint32_t index)
 {
@@ -88,7 +87,7 @@ static bool adjust(void *opaque, KvmResetPhase phase, Error **errp)
     }
     g_array_set_size(before, 0);
     /* At a reset it begins anew. */
-    if (kvm_reset_preserving) {
+    if (kvm_reset_preserves_guest()) {
         CPU_FOREACH(cpu)
         {
             adjust_stolen(cpu);
