@@ -169,7 +169,8 @@ class SnpCost(Cost):
         self.assertTrue(info['restartable'], info)
         with self.assertRaisesRegex(ExecuteError, 'no VM until it is reset'):
             guest.qmp('cont')
-        guest.qmp('system_reset')
+        self.assertIn('no VM until it is reset', guest.hmp('stop'))
+        self.assertEqual(guest.hmp('system_reset'), '')
         self.assertEqual(guest.wait_rebirth()['outcome'], 'completed')
         guest.qmp('cont')
         guest.wait_boot()
