@@ -306,10 +306,12 @@ size_t kvm_reset_launch_answer(const char *command, bool pointed, void *out,
 /* --- Another launch -------------------------------------------------------- */
 
 /* KvmResetLaunchHost - what a launch may ask the host for */
+typedef struct KvmResetRange {
+    uint64_t begin, size;
+} KvmResetRange;
+
 typedef struct KvmResetLaunchHost {
-    const struct KvmResetRange {
-        uint64_t begin, size;
-    } * ram; /* ascending */
+    const KvmResetRange *ram; /* ascending */
     size_t ranges;
     const char *command_line; /* of the guest's kernel */
     uint64_t most_bytes;      /* that may be kept for it */
@@ -335,25 +337,36 @@ const char *kvm_reset_launch_digest(const KvmResetLaunch *launch);
 /* kvm_reset_launch_free - of one that was not chosen; @launch may be NULL */
 void kvm_reset_launch_free(KvmResetLaunch *launch);
 
+typedef enum KvmResetLaunchSource {
+    KVM_RESET_LAUNCH_START, /* the recorded one */
+    KVM_RESET_LAUNCH_GUEST,
+    KVM_RESET_LAUNCH_OPERATOR,
+} KvmResetLaunchSource;
+
 /**
  * kvm_reset_choose_launch - the next reset takes it
- * @launch: kvm-reset's from now on; NULL for the recorded one
- * @who: brought it: "guest" or "operator"; copied
- * @once: for one reset, and then the recorded one again
+ * @by: who brought it, or takes back
+ * @launch: kvm-reset's from now on; NULL for the host's, which is the
+ *     operator's standing one or else the recorded one; by the operator, NULL
+ *     is for the recorded one
+ * @once: for one reset, and then the host's again; by the operator, for one
+ *     reset, and then what there was
  *
  * If the platform does not take it, the guest is launched as the last time.
+ * What it takes the place of is wiped here, which may take milliseconds.  Any
+ * thread.
  */
-void kvm_reset_choose_launch(KvmResetLaunch *launch, const char *who,
+void kvm_reset_choose_launch(KvmResetLaunchSource by, KvmResetLaunch *launch,
                              bool once);
 
 /* KvmResetLaunches - which launches there are; free with kvm_reset_launches_free() */
 typedef struct KvmResetLaunches {
-    char *who;      /* brought that of the VM in place; NULL: recorded */
-    char *digest;   /* of that; NULL: recorded */
-    char *next_who; /* the same of the next reset's */
-    char *next_digest;
-    bool next_once; /* that is for one reset */
-    char *refused;  /* why the platform did not take one; or NULL */
+    KvmResetLaunchSource source; /* of the VM in place */
+    char *digest;                /* of that; NULL: not measured yet */
+    KvmResetLaunchSource next_source;
+    char *next_digest; /* NULL: recorded */
+    bool next_once;    /* the next one is for one reset */
+    char *refused;     /* why the platform did not take one; or NULL */
 } KvmResetLaunches;
 
 /* kvm_reset_launches - fills it; any thread */

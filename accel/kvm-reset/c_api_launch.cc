@@ -10,9 +10,19 @@
 
 using namespace kvm_reset;
 
+static_assert(int(LaunchSource::Start) == KVM_RESET_LAUNCH_START);
+static_assert(int(LaunchSource::Guest) == KVM_RESET_LAUNCH_GUEST);
+static_assert(int(LaunchSource::Operator) == KVM_RESET_LAUNCH_OPERATOR);
+
 static Recorder &the_recorder()
 {
     return the_generations().recorder();
+}
+
+static KvmResetLaunchSource source_of(const OtherLaunchPtr &launch)
+{
+    return launch ? KvmResetLaunchSource(launch->source)
+                  : KVM_RESET_LAUNCH_START;
 }
 
 struct KvmResetLaunch {
@@ -50,27 +60,30 @@ void kvm_reset_launch_free(KvmResetLaunch *launch)
     delete launch;
 }
 
-void kvm_reset_choose_launch(KvmResetLaunch *launch, const char *who, bool once)
+void kvm_reset_choose_launch(KvmResetLaunchSource by, KvmResetLaunch *launch,
+                             bool once)
 {
     OtherLaunchPtr other;
 
     if (launch) {
-        launch->launch.who = who;
         other = std::make_shared<OtherLaunch>(std::move(launch->launch));
         delete launch;
     }
-    the_recorder().choose_launch(std::move(other), once);
+    the_recorder().choose_launch(LaunchSource(by), std::move(other), once);
 }
 
 void kvm_reset_launches(KvmResetLaunches *out)
 {
     LaunchChoice launches = the_recorder().launches();
     OtherLaunchPtr now = launches.in_place(), next = launches.next();
+    auto first = the_recorder().first_measurement();
 
     *out = {
-        .who = now ? copy_out(now->who) : nullptr,
-        .digest = now ? copy_out(now->measurement.digest) : nullptr,
-        .next_who = next ? copy_out(next->who) : nullptr,
+        .source = source_of(now),
+        .digest = now   ? copy_out(now->measurement.digest)
+                : first ? copy_out(first->digest)
+                        : nullptr,
+        .next_source = source_of(next),
         .next_digest = next ? copy_out(next->measurement.digest) : nullptr,
         .next_once = launches.once(),
         .refused = copy_out(the_generations().status().refused_launch),
@@ -79,8 +92,8 @@ void kvm_reset_launches(KvmResetLaunches *out)
 
 void kvm_reset_launches_free(KvmResetLaunches *launches)
 {
-    for (char *text : {launches->who, launches->digest, launches->next_who,
-                       launches->next_digest, launches->refused}) {
+    for (char *text :
+         {launches->digest, launches->next_digest, launches->refused}) {
         free(text);
     }
     *launches = {};

@@ -35,29 +35,45 @@ size_t OtherLaunch::footprint() const
     return bytes;
 }
 
-void LaunchChoice::choose(OtherLaunchPtr other, bool once)
+void LaunchChoice::Standing::set(OtherLaunchPtr other)
 {
-    once_ = once ? other : nullptr;
-    standing_ = once ? nullptr : std::move(other);
-    if (!standing_) {
-        proven_ = nullptr; /* it was taken back by whoever brought it */
+    next = std::move(other);
+    if (!next) {
+        proven = nullptr;
     }
+}
+
+void LaunchChoice::choose(LaunchSource by, OtherLaunchPtr other, bool once)
+{
+    const bool guest = by == LaunchSource::Guest;
+
+    if (guest || !once) {
+        guests_.set(guest && !once ? other : nullptr);
+    }
+    if (!guest && !once) {
+        hosts_.set(other);
+    }
+    once_ = once ? std::move(other) : nullptr;
 }
 
 void LaunchChoice::launched()
 {
     in_place_ = next();
     if (!std::exchange(once_, nullptr)) {
-        proven_ = standing_;
+        stands().proven = in_place_;
     }
 }
 
 bool LaunchChoice::give_up()
 {
-    if (!std::exchange(once_, nullptr) && standing_ == proven_) {
+    if (std::exchange(once_, nullptr)) {
+        return true;
+    }
+    Standing &last = stands();
+    if (last.next == last.proven) {
         return false;
     }
-    standing_ = proven_;
+    last.next = last.proven;
     return true;
 }
 

@@ -20,9 +20,15 @@
 
 namespace kvm_reset {
 
+enum class LaunchSource {
+    Start, /* the recorded one */
+    Guest,
+    Operator,
+};
+
 struct OtherLaunch {
     uint64_t id = 0; /* never 0, and no other's, once it was chosen */
-    std::string who; /* brought it: "guest", "operator" */
+    LaunchSource source = LaunchSource::Guest;
     std::vector<PlannedStep> steps;
     /* Each in place of the recorded entry with its order. */
     std::vector<Entry> definitions;
@@ -51,18 +57,21 @@ struct LaunchHost {
 };
 
 /*
- * Which launch the next reset takes.  Where there is no other one, it is the
- * recorded one, which is always there to go back to.
+ * Which launch the next reset takes.  The host has one: the recorded one, which
+ * is always there to go back to, or what its operator put in its place.  The
+ * guest may have one of its own.
  */
 class LaunchChoice {
 public:
     /*
-     * @other: nullptr for the recorded one.  @once: for one reset, and then
-     * the recorded one again.
+     * @by: Guest or Operator.  @other: nullptr for the host's one; by the
+     * operator, for the recorded one.  @once: for one reset, and then the
+     * host's again; by the operator, what there was.  The operator's standing
+     * choice takes the guest's back.
      */
-    void choose(OtherLaunchPtr other, bool once);
+    void choose(LaunchSource by, OtherLaunchPtr other, bool once);
 
-    const OtherLaunchPtr &next() const { return once_ ? once_ : standing_; }
+    const OtherLaunchPtr &next() const { return once_ ? once_ : stands().next; }
     /* … of the VM in place */
     const OtherLaunchPtr &in_place() const { return in_place_; }
     /* Whether the next one is for one reset. */
@@ -78,8 +87,17 @@ public:
     bool give_up();
 
 private:
-    OtherLaunchPtr once_, standing_, in_place_;
-    OtherLaunchPtr proven_; /* what was standing when it was last launched */
+    struct Standing {
+        OtherLaunchPtr next;
+        OtherLaunchPtr proven; /* the one that was last launched */
+        /* Nothing is gone back to that was taken back. */
+        void set(OtherLaunchPtr other);
+    };
+    Standing &stands() { return guests_.next ? guests_ : hosts_; }
+    const Standing &stands() const { return guests_.next ? guests_ : hosts_; }
+
+    OtherLaunchPtr once_, in_place_;
+    Standing guests_, hosts_;
 };
 
 } /* namespace kvm_reset */

@@ -113,7 +113,7 @@ public:
      * The next reset takes @other, or with nullptr the recorded launch again.
      * @once: see LaunchChoice.  Any thread.
      */
-    void choose_launch(OtherLaunchPtr other, bool once);
+    void choose_launch(LaunchSource by, OtherLaunchPtr other, bool once);
     /* See LaunchChoice::give_up().  Any thread. */
     bool give_up_launch();
     LaunchChoice launches() const;

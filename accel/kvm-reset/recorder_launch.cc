@@ -159,7 +159,7 @@ Result<void> Recorder::Frozen::apply_layout()
  * Each of its definitions is another one than before, so replicas follow.
  * What is given up goes after the lock: to wipe megabytes takes milliseconds.
  */
-void Recorder::choose_launch(OtherLaunchPtr other, bool once)
+void Recorder::choose_launch(LaunchSource by, OtherLaunchPtr other, bool once)
 {
     LaunchChoice before;
     std::unique_lock lock(mutex_);
@@ -167,6 +167,7 @@ void Recorder::choose_launch(OtherLaunchPtr other, bool once)
 
     if (other) {
         OtherLaunch numbered = *other;
+        numbered.source = by;
         numbered.id = journal_.next();
         for (Entry &entry : numbered.definitions) {
             entry.version = journal_.next();
@@ -174,7 +175,7 @@ void Recorder::choose_launch(OtherLaunchPtr other, bool once)
         other = std::make_shared<const OtherLaunch>(std::move(numbered));
     }
     before = launches_;
-    launches_.choose(std::move(other), once);
+    launches_.choose(by, std::move(other), once);
     journal_.touch();
 }
 

@@ -41,8 +41,8 @@ Result<Durations> Reset::run()
     Result<Durations> outcome = attempt();
 
     /* Nobody shall lose a guest to a launch that somebody brought along. */
-    if (!outcome && outcome_.refused &&
-        generations_.recorder().give_up_launch()) {
+    while (!outcome && outcome_.refused &&
+           generations_.recorder().give_up_launch()) {
         generations_.note_refused_launch(outcome.error());
         outcome = attempt();
     }
@@ -60,6 +60,7 @@ Result<Durations> Reset::run()
 
 Result<Durations> Reset::attempt()
 {
+    outcome_ = {};
     if (Result<void> may = generations_.may_reset(); !may) {
         return std::unexpected(may.error());
     }

@@ -87,7 +87,6 @@ class Hook:
     """What the facts say of one."""
     name: str
     does: str
-    device: str = ''
     test: str = ''
     checked: str = ''
 
@@ -304,9 +303,7 @@ class Table:
         lines += ['', '## Hooks', '',
                   '| hook | registered in | does | fails without it |',
                   '| --- | --- | --- | --- |']
-        lines += [f'| {hook.name} | `{self.hooks[hook.name]}`'
-                  + (f', by `-device {hook.device}`' if hook.device else '')
-                  + f' | {hook.does} | '
+        lines += [f'| {hook.name} | `{self.hooks[hook.name]}` | {hook.does} | '
                   + (f'`{hook.test}` |' if hook.test else
                      f'*none:* {hook.checked} |')
                   for hook in self.facts_of_hooks]

@@ -69,9 +69,13 @@ class LaunchUpdate(CocoFault):
         firmware[BYTE] = byte
         path.write_bytes(firmware)
         image = path.with_suffix('.igvm')
-        subprocess.run([IGVM, 'wrap', '--ovmf', path, '--tee', self.TEE,
-                        *self.VCPUS, *self.VCPU_TYPE, image], check=True)
+        self.run_wrap(path, image)
         return image.read_bytes()
+
+    def run_wrap(self, firmware: Path, image: Path, tee: str = '') -> None:
+        subprocess.run([IGVM, 'wrap', '--ovmf', firmware, '--tee',
+                        tee or self.TEE, *self.VCPUS, *self.VCPU_TYPE, image],
+                       check=True)
 
     def measure(self, *options: object) -> str:
         return subprocess.run(
@@ -123,7 +127,10 @@ class LaunchUpdate(CocoFault):
         launched = self.events('launch')[launches:]
         self.assertEqual([event['digest'] for event in launched], [digest])
         launch = self.guest.info()['launch']
-        self.assertEqual(launch['source'], source)
+        self.assertEqual((launch['source'], launch['digest']),
+                         (source, digest))
+        event = self.guest.rebirths[-1]
+        self.assertEqual((event['source'], event['digest']), (source, digest))
         self.assertEqual(launch['measurement']['last'], digest)
         self.assertEqual(launch['measurement']['first'], self.hosts)
         self.guest.settle()
@@ -256,13 +263,13 @@ class SnpLaunchUpdate(LaunchUpdate):
             answer = guest.vm.qmp('migrate', uri=target)
             return str(answer.get('error', {}).get('desc', ''))
 
-        self.assertNotIn('of its own', reason())
+        self.assertNotIn('was brought', reason())
         self.bring(self.images[0], HOSTS)
-        self.assertIn('firmware of its own', reason())
+        self.assertIn('was brought for it', reason())
         self.reboots('guest', self.digests[0])
-        self.assertIn('firmware of its own', reason())
+        self.assertIn('was brought for it', reason())
         self.reboots('start', self.hosts)
-        self.assertNotIn('of its own', reason())
+        self.assertNotIn('was brought', reason())
 
     def test_where_it_is_of_no_use_there_is_none(self) -> None:
         def says(*args: str) -> str:

@@ -49,8 +49,8 @@ template <class T> struct Real : T {
         if (!other) {
             return {};
         }
-        other->who = "guest";
-        T::recorder.choose_launch(std::make_shared<OtherLaunch>(*other), once);
+        T::recorder.choose_launch(LaunchSource::Guest,
+                                  std::make_shared<OtherLaunch>(*other), once);
         return *other;
     }
 
@@ -155,7 +155,8 @@ TEST(OtherLaunchTest, AnSnpGuestIsLaunchedFromAFile)
     EXPECT_EQ(guest.measured(), other.measurement.digest);
     EXPECT_EQ(guest.measured(), owners_digest(snp_file(), Platform::SevSnp));
     EXPECT_NE(guest.measured(), guest.recorder.first_measurement()->digest);
-    EXPECT_EQ(guest.recorder.launches().in_place()->who, "guest");
+    EXPECT_EQ(guest.recorder.launches().in_place()->source,
+              LaunchSource::Guest);
 }
 
 TEST(OtherLaunchTest, ItsCpuidPageIsTheFirstLaunchs)
@@ -187,7 +188,7 @@ TEST(OtherLaunchTest, ForGoodIsUntilTheRecordedOneIsAskedFor)
         expect_reborn(guest);
         EXPECT_EQ(guest.launched(), other);
     }
-    guest.recorder.choose_launch(nullptr, false);
+    guest.recorder.choose_launch(LaunchSource::Guest, nullptr, false);
     for (int i = 0; i < 3; i++) {
         expect_reborn(guest);
         EXPECT_EQ(guest.launched(), first);
@@ -227,7 +228,7 @@ TEST(OtherLaunchTest, ATdIsLaunchedFromAFileWithItsOwnHob)
     ASSERT_NE(hob, first.end());
     EXPECT_TRUE(has_line(now, *hob));
     EXPECT_EQ(guest.measured(), owners_digest(bytes, Platform::Tdx));
-    guest.recorder.choose_launch(nullptr, false);
+    guest.recorder.choose_launch(LaunchSource::Guest, nullptr, false);
     expect_reborn(guest);
     EXPECT_EQ(guest.launched(), first);
 }
@@ -374,21 +375,113 @@ TEST(OtherLaunchTest, AVcpuThatCameSinceIsNotLaunched)
     EXPECT_EQ(guest.generations.status().refused_launch, "");
 }
 
-TEST(OtherLaunchTest, WhatWasTakenBackDoesNotComeAgain)
+/* --- what is next --------------------------------------------------------- */
+
+OtherLaunchPtr numbered(uint64_t id)
 {
-    auto launch = [](uint64_t id) {
-        auto made = std::make_shared<OtherLaunch>();
-        made->id = id;
-        return made;
-    };
-    for (bool once : {false, true}) {
+    auto made = std::make_shared<OtherLaunch>();
+
+    made->id = id;
+    return made;
+}
+
+/* 0: the recorded one. */
+uint64_t next_of(const LaunchChoice &choice)
+{
+    return choice.next() ? choice.next()->id : 0;
+}
+
+/* The next reset takes it, or the platform does not. */
+uint64_t launched(LaunchChoice &choice)
+{
+    uint64_t id = next_of(choice);
+
+    choice.launched();
+    return id;
+}
+
+TEST(LaunchChoiceTest, WhatWasTakenBackDoesNotComeAgain)
+{
+    for (LaunchSource by : {LaunchSource::Guest, LaunchSource::Operator}) {
         LaunchChoice choice;
-        choice.choose(launch(1), false);
+        choice.choose(by, numbered(1), false);
         choice.launched();
-        choice.choose(once ? launch(2) : nullptr, once);
-        EXPECT_EQ(choice.give_up(), once);
+        choice.choose(by, nullptr, false);
+        EXPECT_FALSE(choice.give_up());
         EXPECT_EQ(choice.next(), nullptr);
     }
+
+    LaunchChoice choice;
+    choice.choose(LaunchSource::Guest, numbered(1), false);
+    choice.launched();
+    choice.choose(LaunchSource::Guest, numbered(2), true);
+    EXPECT_TRUE(choice.give_up());
+    EXPECT_EQ(choice.next(), nullptr);
+}
+
+TEST(LaunchChoiceTest, TheHostsIsWhatTheOperatorBroughtForGood)
+{
+    LaunchChoice choice;
+    choice.choose(LaunchSource::Operator, numbered(1), false);
+    EXPECT_EQ(launched(choice), 1u);
+    choice.choose(LaunchSource::Guest, numbered(2), true);
+    EXPECT_EQ(launched(choice), 2u);
+    EXPECT_EQ(launched(choice), 1u);
+    choice.choose(LaunchSource::Guest, numbered(3), false);
+    EXPECT_EQ(launched(choice), 3u);
+    choice.choose(LaunchSource::Guest, nullptr, false);
+    EXPECT_EQ(launched(choice), 1u);
+    choice.choose(LaunchSource::Operator, nullptr, false);
+    EXPECT_EQ(launched(choice), 0u);
+}
+
+TEST(LaunchChoiceTest, AnOperatorsOnceIsFollowedByWhatThereWas)
+{
+    LaunchChoice choice;
+    choice.choose(LaunchSource::Guest, numbered(1), false);
+    choice.choose(LaunchSource::Operator, numbered(2), true);
+    EXPECT_TRUE(choice.once());
+    EXPECT_EQ(launched(choice), 2u);
+    EXPECT_EQ(launched(choice), 1u);
+    EXPECT_EQ(launched(choice), 1u);
+}
+
+TEST(LaunchChoiceTest, AnOperatorsStandingChoiceTakesTheGuestsBack)
+{
+    for (bool back : {false, true}) {
+        LaunchChoice choice;
+        choice.choose(LaunchSource::Guest, numbered(1), false);
+        choice.launched();
+        choice.choose(LaunchSource::Operator, back ? nullptr : numbered(2),
+                      false);
+        EXPECT_EQ(launched(choice), back ? 0u : 2u);
+        choice.choose(LaunchSource::Operator, nullptr, false);
+        EXPECT_EQ(next_of(choice), 0u);
+    }
+}
+
+TEST(LaunchChoiceTest, WhatThePlatformRefusesIsGivenUpOneAfterTheOther)
+{
+    LaunchChoice choice;
+    choice.choose(LaunchSource::Operator, numbered(1), false);
+    EXPECT_EQ(launched(choice), 1u);
+    choice.choose(LaunchSource::Operator, numbered(2), false);
+    choice.choose(LaunchSource::Guest, numbered(3), false);
+    EXPECT_EQ(launched(choice), 3u);
+    choice.choose(LaunchSource::Guest, numbered(4), false);
+    choice.choose(LaunchSource::Operator, numbered(5), true);
+    for (uint64_t left : {4, 3}) {
+        EXPECT_TRUE(choice.give_up());
+        EXPECT_EQ(next_of(choice), left);
+    }
+    /* That one was launched, so it is not its fault. */
+    EXPECT_FALSE(choice.give_up());
+
+    choice.choose(LaunchSource::Guest, nullptr, false);
+    EXPECT_EQ(next_of(choice), 2u);
+    EXPECT_TRUE(choice.give_up());
+    EXPECT_EQ(next_of(choice), 1u);
+    EXPECT_FALSE(choice.give_up());
 }
 
 /* --- files that are not for this guest ------------------------------------ */

@@ -15,7 +15,6 @@
 #include "qapi/error.h"
 #include "qapi/qapi-commands-kvm-reset.h"
 #include "qapi/qapi-commands-misc.h"
-#include "qemu/cutils.h"
 #include "qemu/error-report.h"
 #include "qemu/timer.h"
 #include "system/cpus.h"
@@ -181,24 +180,9 @@ KvmDetachTimes *qmp_kvm_detach(bool has_check, bool check, bool has_by_fd,
 
 /* --- Attaching ------------------------------------------------------------ */
 
-/* The caller's, from whoever speaks to this monitor or from a set. */
-static int take_descriptor(const char *name, Error **errp)
-{
-    int fd;
-
-    if (!strstart(name, "/dev/fdset/", NULL)) {
-        return monitor_get_fd(monitor_cur(), name, errp);
-    }
-    fd = qemu_open(name, O_RDWR, errp);
-    if (fd >= 0) {
-        monitor_fdset_dup_fd_remove(fd);
-    }
-    return fd;
-}
-
 static void attach(const char *name, KvmResetPause *pause, Error **errp)
 {
-    int fd = name ? take_descriptor(name, errp) : -1;
+    int fd = name ? kvm_reset_take_descriptor(name, O_RDWR, errp) : -1;
 
     if (name && fd < 0) {
         return;

@@ -129,6 +129,11 @@ static void set_measurement(Object *machine, int value, Error **errp)
     }
 }
 
+bool kvm_reset_wants_same_measurement(void)
+{
+    return measurement_wanted == KVM_RESET_MEASUREMENT_POLICY_SAME;
+}
+
 static int full_wanted = KVM_RESET_FULL_POLICY_BREAK;
 
 static int get_when_full(Object *machine, Error **errp)

@@ -37,6 +37,9 @@ bool kvm_reset_is_detached(void);
 /* The guest has no VM: a reset took it down, and waits for the next one. */
 bool kvm_reset_made_room(void);
 
+/* KVM_REBIRTH, with a KvmRebirthOutcome; @why: NULL if completed. */
+void kvm_reset_send_event(int outcome, const char *why);
+
 /* --- A reset that waits (waiting.c); main loop ----------------------------- */
 
 void kvm_reset_waiting_init(void);
@@ -70,6 +73,20 @@ bool kvm_reset_turn_comes(void);
 /* What the turn was for came, or comes to nothing. */
 void kvm_reset_turn_ends(void);
 unsigned kvm_reset_turns_left(void);
+
+/*
+ * Of @fd, or of the set /dev/fdset/N, as a command's argument names it: the
+ * caller's from now on, and the monitor's no more.  A set's fits @flags.  -1 on
+ * failure.  While the command is in the monitor's hands.
+ */
+int kvm_reset_take_descriptor(const char *name, int flags, struct Error **errp);
+
+/* A KvmLaunchSource. */
+int kvm_reset_qapi_source(KvmResetLaunchSource source);
+/* Of what QEMU was started with; NULL if not launched; the caller's. */
+char *kvm_reset_first_digest(void);
+/* kvm-reset-measurement=same */
+bool kvm_reset_wants_same_measurement(void);
 
 /* NULL if nothing was measured; the caller's. */
 struct KvmResetMeasurement;

@@ -1,6 +1,6 @@
 /*
  * kvm-reset in QEMU: what its parts in other directories share of launches that
- * a guest brings
+ * somebody brings
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -16,5 +16,22 @@ extern uint64_t kvm_reset_launch_memory;
 
 /* What the guest shared outlives its reset; not so at first. */
 extern bool kvm_reset_keeps_shared;
+
+/* Where this machine's RAM is, how many ranges; NULL: nobody can bring any. */
+extern size_t (*kvm_reset_launch_ram)(KvmResetRange ram[2]);
+
+/* Of an IGVM file, see kvm_reset_launch_of_igvm().  Any thread. */
+KvmResetLaunch *kvm_reset_try_launch(const void *bytes, size_t size,
+                                     struct Error **errp);
+
+/*
+ * Around kvm_reset_choose_launch() of one, which needs no big lock, and these
+ * do: while a launch that was brought is in use or is next, the guest does not
+ * migrate.  False if it is migrating.
+ */
+bool kvm_reset_begin_choice(struct Error **errp);
+void kvm_reset_end_choice(void);
+/* After one was taken back; under the big lock. */
+void kvm_reset_allow_migration_if_possible(void);
 
 #endif

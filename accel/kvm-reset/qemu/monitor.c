@@ -82,11 +82,27 @@ KvmResetMeasurement *kvm_reset_qapi_measurement(void)
     return measurement;
 }
 
-static KvmLaunchSource source_of(const char *who)
+char *kvm_reset_first_digest(void)
 {
-    return who ? qapi_enum_parse(&KvmLaunchSource_lookup, who,
-                                 KVM_LAUNCH_SOURCE_OPERATOR, NULL)
-               : KVM_LAUNCH_SOURCE_START;
+    char *tee, *first, *last;
+
+    kvm_reset_measurements(&tee, &first, &last);
+    free(tee);
+    free(last);
+    return as_glib(first);
+}
+
+int kvm_reset_qapi_source(KvmResetLaunchSource source)
+{
+    switch (source) {
+    case KVM_RESET_LAUNCH_START:
+        break;
+    case KVM_RESET_LAUNCH_GUEST:
+        return KVM_LAUNCH_SOURCE_GUEST;
+    case KVM_RESET_LAUNCH_OPERATOR:
+        return KVM_LAUNCH_SOURCE_OPERATOR;
+    }
+    return KVM_LAUNCH_SOURCE_START;
 }
 
 static void tell_of_launches(KvmResetLaunchInfo *launch)
@@ -94,10 +110,11 @@ static void tell_of_launches(KvmResetLaunchInfo *launch)
     KvmResetLaunches launches;
 
     kvm_reset_launches(&launches);
-    launch->source = source_of(launches.who);
+    launch->source = kvm_reset_qapi_source(launches.source);
+    launch->digest = g_strdup(launches.digest);
     launch->refused = g_strdup(launches.refused);
     launch->next = g_new0(KvmNextLaunch, 1);
-    launch->next->source = source_of(launches.next_who);
+    launch->next->source = kvm_reset_qapi_source(launches.next_source);
     launch->next->digest = g_strdup(launches.next_digest);
     launch->next->once = launches.next_once;
     kvm_reset_launches_free(&launches);
@@ -269,8 +286,9 @@ void hmp_info_kvm_reset(Monitor *mon, const QDict *qdict)
                        "launch: %s, %" PRIu64 " steps, %" PRIu64 " bytes\n",
                        KvmResetLaunchState_str(info->launch->state),
                        info->launch->steps, info->launch->bytes);
-        monitor_printf(mon, "launched by: %s; next by: %s%s%s%s\n",
+        monitor_printf(mon, "launched by: %s, %s; next by: %s%s%s%s\n",
                        KvmLaunchSource_str(info->launch->source),
+                       info->launch->digest ?: "not measured",
                        KvmLaunchSource_str(info->launch->next->source),
                        info->launch->next->once ? ", once" : "",
                        info->launch->next->digest ? ", " : "",

@@ -32,19 +32,25 @@ bool kvm_reset_possible(void)
     return status.restartable;
 }
 
-static void send_event(KvmRebirthOutcome outcome, const char *why)
+void kvm_reset_send_event(int outcome, const char *why)
 {
     g_autoptr(KvmResetMeasurement) measurement = NULL;
     bool completed = outcome == KVM_REBIRTH_OUTCOME_COMPLETED;
+    KvmResetLaunches launches;
     KvmResetStatus status;
+    bool has_launch;
 
     kvm_reset_status(&status, NULL, NULL, NULL);
     if (completed) {
         measurement = kvm_reset_qapi_measurement();
     }
-    qapi_event_send_kvm_rebirth(status.generation, outcome,
-                                completed ? status.last.total : 0, why,
-                                measurement);
+    kvm_reset_launches(&launches);
+    has_launch = launches.digest && outcome != KVM_REBIRTH_OUTCOME_LOST;
+    qapi_event_send_kvm_rebirth(
+        status.generation, outcome, completed ? status.last.total : 0, why,
+        measurement, has_launch, kvm_reset_qapi_source(launches.source),
+        has_launch ? launches.digest : NULL);
+    kvm_reset_launches_free(&launches);
 }
 
 bool kvm_reset_refused(void)
@@ -103,7 +109,7 @@ KvmResetOutcome kvm_reset_begin(int cause)
     if (kvm_reset_rebirth(&waits, &err)) {
         kvm_reset_turn_ends();
         kvm_reset_wait_no_more();
-        send_event(KVM_REBIRTH_OUTCOME_COMPLETED, NULL);
+        kvm_reset_send_event(KVM_REBIRTH_OUTCOME_COMPLETED, NULL);
         return KVM_RESET_REBORN;
     }
 
@@ -114,10 +120,10 @@ KvmResetOutcome kvm_reset_begin(int cause)
     kvm_reset_turn_ends();
     kvm_reset_wait_no_more();
     kvm_reset_status(&status, NULL, NULL, NULL);
-    send_event(status.lost ? KVM_REBIRTH_OUTCOME_LOST
-               : !possible ? KVM_REBIRTH_OUTCOME_REFUSED
-                           : KVM_REBIRTH_OUTCOME_FAILED,
-               why);
+    kvm_reset_send_event(status.lost ? KVM_REBIRTH_OUTCOME_LOST
+                         : !possible ? KVM_REBIRTH_OUTCOME_REFUSED
+                                     : KVM_REBIRTH_OUTCOME_FAILED,
+                         why);
     if (status.lost) {
         kvm_reset_set_failure(why, 0);
         error_report("kvm-reset: %s; the guest cannot go on, but may be "

@@ -102,6 +102,15 @@ KvmRebirthPause *qmp_kvm_rebirth(bool preserve, Error **errp)
     return NULL;
 }
 
+KvmNextLaunch *coroutine_fn qmp_kvm_reset_load_launch(
+    const char *filename, const char *fd, bool has_start, bool start,
+    bool has_once, bool once, bool has_new_measurement, bool new_measurement,
+    bool has_check, bool check, Error **errp)
+{
+    error_setg(errp, "this target has no KVM");
+    return NULL;
+}
+
 void hmp_info_kvm_reset(Monitor *mon, const QDict *qdict)
 {
     monitor_printf(mon, "restartable: no, this target has no KVM\n");

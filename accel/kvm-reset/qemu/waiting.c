@@ -85,10 +85,8 @@ static void give_up(const KvmResetStatus *status)
     if (lost) {
         kvm_reset_set_failure(why, 0);
     }
-    qapi_event_send_kvm_rebirth(status->generation,
-                                lost ? KVM_REBIRTH_OUTCOME_LOST
-                                     : KVM_REBIRTH_OUTCOME_FAILED,
-                                0, why, NULL);
+    kvm_reset_send_event(
+        lost ? KVM_REBIRTH_OUTCOME_LOST : KVM_REBIRTH_OUTCOME_FAILED, why);
     vm_stop(lost ? RUN_STATE_INTERNAL_ERROR : RUN_STATE_PAUSED);
     stop_waiting();
     kvm_reset_turn_ends();

@@ -20,7 +20,6 @@
 #include "hw/i386/x86.h"
 #include "hw/nvram/fw_cfg.h"
 #include "hw/qdev-core.h"
-#include "migration/blocker.h"
 #include "migration/vmstate.h"
 #include "qapi/error.h"
 #include "qapi/qapi-events-kvm-reset.h"
@@ -30,7 +29,6 @@
 #include "qemu/timer.h"
 #include "qemu/units.h"
 #include "system/kvm.h"
-#include "sysemu/kvm-reset-hook.h"
 #include "accel/kvm-reset/qemu/launches.h"
 #include "accel/kvm-reset/trace.h"
 
@@ -74,33 +72,8 @@ struct LaunchUpdate {
     LaunchUpdateFile file;
     uint16_t status;
     bool disabled;
-    Error *blocker;
     int64_t last_event;
 };
-
-/* --- Migration ------------------------------------------------------------ */
-
-/* The target would know nothing of what the guest has brought. */
-static bool block_migration(LaunchUpdate *update, Error **errp)
-{
-    if (update->blocker) {
-        return true;
-    }
-    error_setg(&update->blocker, "the guest has brought firmware of its own, "
-                                 "which does not come along");
-    return migrate_add_blocker(&update->blocker, errp) == 0;
-}
-
-static void allow_migration_if_possible(LaunchUpdate *update)
-{
-    KvmResetLaunches launches;
-
-    kvm_reset_launches(&launches);
-    if (!launches.who && !launches.next_who && update->blocker) {
-        migrate_del_blocker(&update->blocker);
-    }
-    kvm_reset_launches_free(&launches);
-}
 
 /* --- What the guest is told ------------------------------------------------ */
 
@@ -126,23 +99,6 @@ static void tell(LaunchUpdate *update, bool accepted, const char *digest,
 
 /* --- An image --------------------------------------------------------------- */
 
-static KvmResetLaunch *launch_of(const void *bytes, size_t size, Error **errp)
-{
-    X86MachineState *machine = X86_MACHINE(current_machine);
-    struct KvmResetRange ram[] = {
-        {0, machine->below_4g_mem_size},
-        {machine->above_4g_mem_start, machine->above_4g_mem_size},
-    };
-    KvmResetLaunchHost host = {
-        .ram = ram,
-        .ranges = machine->above_4g_mem_size ? 2 : 1,
-        .command_line = current_machine->kernel_cmdline,
-        .most_bytes = kvm_reset_launch_memory,
-    };
-
-    return kvm_reset_launch_of_igvm(bytes, size, &host, errp);
-}
-
 /*
  * Without the big lock.  A reset waits for the vCPU that is here.  The guest
  * may write to its memory meanwhile, so what is tried is a copy, and what is
@@ -167,19 +123,19 @@ static KvmResetLaunch *copy_and_try(uint64_t address, uint64_t size,
                    size, address);
         return NULL;
     }
-    return launch_of(bytes, size, errp);
+    return kvm_reset_try_launch(bytes, size, errp);
 }
 
 /* Without the big lock: the launch before is wiped, which may take a while. */
 static void choose(KvmResetLaunch *launch, bool once)
 {
     bql_unlock();
-    kvm_reset_choose_launch(launch, "guest", once);
+    kvm_reset_choose_launch(KVM_RESET_LAUNCH_GUEST, launch, once);
     bql_lock();
 }
 
-static bool take_image(LaunchUpdate *update, uint64_t control, uint64_t address,
-                       uint64_t size, char **digest, Error **errp)
+static bool take_image(uint64_t control, uint64_t address, uint64_t size,
+                       char **digest, Error **errp)
 {
     KvmResetLaunch *launch;
 
@@ -204,12 +160,13 @@ static bool take_image(LaunchUpdate *update, uint64_t control, uint64_t address,
     if (!launch) {
         return false;
     }
-    if (!block_migration(update, errp)) {
+    if (!kvm_reset_begin_choice(errp)) {
         kvm_reset_launch_free(launch);
         return false;
     }
     *digest = g_strdup(kvm_reset_launch_digest(launch));
     choose(launch, control & HOSTS_FILE);
+    kvm_reset_end_choice();
     return true;
 }
 
@@ -234,12 +191,12 @@ static bool obey(LaunchUpdate *update, const LaunchUpdateFile *asked,
         return false;
     }
     if (size) {
-        if (!take_image(update, control, address, size, digest, errp)) {
+        if (!take_image(control, address, size, digest, errp)) {
             return false;
         }
     } else if (control & HOSTS_FILE) {
         choose(NULL, false);
-        allow_migration_if_possible(update);
+        kvm_reset_allow_migration_if_possible();
     }
     if (control & DISABLE) {
         update->disabled = true;
@@ -286,12 +243,6 @@ static void on_write(void *opaque, off_t start, size_t length)
 
 /* --- The device -------------------------------------------------------------- */
 
-static bool on_reset(void *opaque, KvmResetPhase phase, Error **errp)
-{
-    allow_migration_if_possible(opaque);
-    return true;
-}
-
 static bool is_supported(Error **errp)
 {
     ConfidentialGuestSupport *guest = current_machine->cgs;
@@ -316,12 +267,6 @@ static void launch_update_realize(DeviceState *dev, Error **errp)
     LaunchUpdate *update = VM_LAUNCH_UPDATE(dev);
     FWCfgState *fw_cfg = fw_cfg_find();
     bool ambiguous = false;
-    KvmResetHook hook = {
-        .name = "vm-launch-update",
-        .phases = 1u << KVM_RESET_PHASE_BEFORE_RUN,
-        .run = on_reset,
-        .opaque = update,
-    };
 
     object_resolve_path_type("", TYPE_VM_LAUNCH_UPDATE, &ambiguous);
     if (ambiguous) {
@@ -333,8 +278,7 @@ static void launch_update_realize(DeviceState *dev, Error **errp)
                                                "fw_cfg with DMA");
         return;
     }
-    if (!is_supported(errp) ||
-        !kvm_reset_register_hook(OBJECT(dev), &hook, errp)) {
+    if (!is_supported(errp)) {
         return;
     }
     show(update);
