@@ -11,10 +11,12 @@ import subprocess
 import tomllib
 from pathlib import Path
 
+import planted
 import process
 from guest import TIMEOUT, Guest
 from kvm_reset_test import KvmResetTest
 from proof import proves
+from qemu.qmp import ExecuteError
 from shim import Shim
 
 HERE = Path(__file__).resolve().parent
@@ -119,14 +121,16 @@ class Carry(KvmResetTest):
                 return fd.read_bytes()
         raise AssertionError('QEMU has no memory-backend-memfd')
 
-    def wait_written(self, guest: Guest) -> None:
-        """Not long: QEMU asks for dirty rings once a second."""
-        guest.wait(lambda: self.memory_of(guest)[0x7f000:0x7f002]
-                   == b'\x22' * 2, TIMEOUT, 'the guest to write')
+    def press(self, guest: Guest, key: str, last: int, word: int) -> None:
+        """Until the guest has written @word to the last page that it writes
+        to then. Not long: QEMU asks for dirty rings once a second."""
+        guest.qmp('send-key', keys=[{'type': 'qcode', 'data': key}])
+        guest.wait(lambda: self.memory_of(guest)[last:last + 2]
+                   == bytes([word]) * 2, TIMEOUT, 'the guest to write')
 
-    def arrives_whole(self, accel: str = 'kvm') -> None:
-        """A guest that is reset while it migrates, after which it does not
-        run: what it wrote before, KVM alone knows."""
+    def begin_migration(self, accel: str = 'kvm') -> tuple[Guest, Guest]:
+        """Of a guest that has written once, until that was sent; what it then
+        writes as a key is pressed, KVM alone knows."""
         uri = 'unix:' + str(Path(self.socket_dir().name, 'migration'))
         options = {
             'firmware': True, 'memory': 64, 'accel': accel,
@@ -147,11 +151,11 @@ class Carry(KvmResetTest):
             'transferred', 0) >= 600 << 10, TIMEOUT, 'the pages to be sent')
         # It has to wait for whoever does not read.
         os.kill(there.pid, signal.SIGSTOP)
-        source.qmp('send-key', keys=[{'type': 'qcode', 'data': 'a'}])
-        self.wait_written(source)
-        source.qmp('stop')
-        source.qmp('system_reset')
-        self.assertEqual(source.wait_rebirth()['outcome'], 'completed')
+        self.press(source, 'a', 0x7f000, 0x22)
+        return source, there
+
+    def must_arrive_whole(self, source: Guest, there: Guest) -> None:
+        """The guest has been stopped."""
         self.assertEqual(source.qmp('query-migrate')['status'], 'active')
         source.qmp('migrate-set-parameters', max_bandwidth=1 << 40,
                    downtime_limit=10000)
@@ -166,6 +170,15 @@ class Carry(KvmResetTest):
         self.assertEqual(len(different), 0,
                          f'{len(different)} pages are lost, the first at '
                          f'{different[:1]}')
+
+    def arrives_whole(self, accel: str = 'kvm') -> None:
+        """A guest that is reset while it migrates, after which it does not
+        run."""
+        source, there = self.begin_migration(accel)
+        source.qmp('stop')
+        source.qmp('system_reset')
+        self.assertEqual(source.wait_rebirth()['outcome'], 'completed')
+        self.must_arrive_whole(source, there)
 
     @proves('dirty-log')
     def test_pages_that_only_the_old_vm_knows_to_be_dirty_are_sent(self) \
@@ -185,6 +198,21 @@ class Carry(KvmResetTest):
     @proves('dirty-ring')
     def test_pages_in_the_old_vms_dirty_rings_are_sent(self) -> None:
         self.arrives_whole('kvm,dirty-ring-size=4096')
+
+    @proves('dirty-ring')
+    def test_the_rings_of_a_vm_that_is_kept_are_read_on_where_they_were(
+            self) -> None:
+        """A move fails after it had collected what is in them; on its old VM
+        the guest then writes to other pages."""
+        with planted.preloaded(Path(self.workdir)):
+            source, there = self.begin_migration('kvm,dirty-ring-size=4096')
+        self.assertEqual(planted.plant(source.pid, planted.FAILS_ON_NEW_VM), '')
+        with self.assertRaisesRegex(ExecuteError,
+                                    'phase new-vm.*the guest keeps its VM'):
+            source.qmp('kvm-rebirth', preserve=True)
+        self.press(source, 'b', 0x1f000, 0x33)
+        source.qmp('stop')
+        self.must_arrive_whole(source, there)
 
     # --- virtio -------------------------------------------------------------
 

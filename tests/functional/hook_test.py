@@ -2,49 +2,25 @@
 """Subsystems that get it wrong, and definitions that change behind the
 journal's back: a clear word, and a guest that lives."""
 
-import os
-import subprocess
 from pathlib import Path
 
 import debugger
+import planted
 import process
 from guest import TIMEOUT, Guest
 from kvm_reset_test import KvmResetTest, takes
 
-HERE = Path(__file__).resolve().parent
-# Of planted_hook.c.
-FAILS = {0: 'quiesce', 1: 'new-vm'}
-TWICE, CYCLE = 2, 3
+FAILS = {planted.FAILS_BEFORE: 'quiesce', planted.FAILS_ON_NEW_VM: 'new-vm'}
 
 
 class Planted(KvmResetTest):
     WEIGHT = 90
 
     def firmware_guest(self, **options: object) -> Guest:
-        library = self.scratch_file('planted.so')
-        subprocess.run(['gcc', '-shared', '-fPIC', '-Wall', '-Werror',
-                        f'-I{HERE.parents[1]}',
-                        f'-I{HERE.parents[1] / "include"}', '-o', library,
-                        str(HERE / 'planted_hook.c')], check=True)
-        os.environ['LD_PRELOAD'] = library
-        try:
+        with planted.preloaded(Path(self.workdir)):
             guest = self.start(firmware=True, memory=64, **options)
-        finally:
-            del os.environ['LD_PRELOAD']
         guest.wait_firmware()
         return guest
-
-    def plant(self, guest: Guest, what: int) -> str:
-        """Why the registration failed, in quotes; empty: it did not."""
-        functions = ', '.join(f'(void *) &kvm_reset_{name}' for name in
-                              ('add_hook', 'error_set', 'error_take'))
-        done, why = debugger.call(
-            guest.pid, '((int (*)(void *, void *, void *, int)) '
-            f'kvm_reset_plant)({functions}, {what}) & 1',
-            '(char *) &kvm_reset_planted_why')
-        why = why[why.index('"'):]
-        self.assertEqual(done == '1', why == '""')
-        return why.strip('"')
 
     def comes_up(self, guest: Guest, old_vm: bool) -> None:
         before = guest.running_vm()
@@ -71,7 +47,7 @@ class Planted(KvmResetTest):
         for what, phase in FAILS.items():
             guest = self.firmware_guest(name=phase)
             self.comes_up(guest, old_vm=False)
-            self.assertEqual(self.plant(guest, what), '')
+            self.assertEqual(planted.plant(guest.pid, what), '')
             self.comes_up(guest, old_vm=True)
             self.assertIn(f'phase {phase}', guest.info()['last-error'])
             self.comes_up(guest, old_vm=True)
@@ -85,10 +61,10 @@ class Planted(KvmResetTest):
 
     def test_a_name_that_is_taken_and_a_cycle_are_refused_by_name(self) -> None:
         """The guest goes on with the hooks that it has."""
-        for what, code, word in ((TWICE, 'EEXIST', "planted-good"),
-                                 (CYCLE, 'ELOOP', 'a, b')):
+        for what, code, word in ((planted.TWICE, 'EEXIST', 'planted-good'),
+                                 (planted.CYCLE, 'ELOOP', 'a, b')):
             guest = self.firmware_guest(name=word.split(',')[0])
-            why = self.plant(guest, what)
+            why = planted.plant(guest.pid, what)
             self.assertIn(f'({code})', why)
             self.assertIn(word, why)
             self.comes_up(guest, old_vm=False)
@@ -98,10 +74,10 @@ class Planted(KvmResetTest):
         """Their numbers are other files', which must not become doorbells."""
         guest = self.firmware_guest()
         vm = process.fd_of(guest.pid, 'anon_inode:kvm-vm')
-        [planted] = debugger.call(
+        [made] = debugger.call(
             guest.pid, '((int (*)(void *, int)) kvm_reset_plant_eventfds)'
             f'((void *) &kvm_reset_ioctl_recorded, {vm})')
-        self.assertEqual(planted, '2')
+        self.assertEqual(made, '2')
         self.assertTrue(guest.info()['restartable'])
         self.comes_up(guest, old_vm=False)
         self.assertIn('kvm_reset_stale', guest.qemu_log())

@@ -53,8 +53,10 @@ bool kvm_reset_plant(__typeof__(kvm_reset_add_hook) *add,
 {
     static const char *const after_b[] = {"b", NULL};
     static const char *const after_a[] = {"a", NULL};
-    KvmResetHook good = {.name = "planted-good", .run = run, .undo = undo};
-    KvmResetHook hook = {.name = "planted", .run = run, .opaque = &undone};
+    KvmResetHook good = {
+        .name = "planted-good", .preserves = true, .run = run, .undo = undo};
+    KvmResetHook hook = {
+        .name = "planted", .preserves = true, .run = run, .opaque = &undone};
     const KvmResetHook *second = &hook;
     struct Error *err = NULL;
     char *why = NULL;
