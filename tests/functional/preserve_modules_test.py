@@ -66,9 +66,9 @@ class PreserveModules(KvmResetTest):
     def socket(self, number: int) -> str:
         return f'{self.dir}/{number}.qmp'
 
-    def start_firmware(self) -> Guest:
-        guest = self.start(firmware=True, args=[
-            '-qmp', f'unix:{self.socket(0)},server=on,wait=off'])
+    def start_firmware(self, *args: str, number: int = 0) -> Guest:
+        guest = self.start(f'guest{number}', firmware=True, args=[
+            '-qmp', f'unix:{self.socket(number)},server=on,wait=off', *args])
         guest.wait_firmware()
         return guest
 
@@ -159,6 +159,35 @@ class PreserveModules(KvmResetTest):
             self.assertIn('nothing was done', said)
         self.assertEqual(self.loaded(), before)
         self.assertEqual(guest.generation(), 0)
+
+    def test_guests_that_cannot_open_kvm_themselves_are_given_it(self) -> None:
+        """One may not, for one it is not there, and the modules bring a new
+        device that none of them has seen."""
+        Path('/dev/kvm').chmod(0o600)
+        jail = self.dir / 'jail'
+        jail.mkdir()
+        guests = {
+            'Permission denied': self.start_firmware('-run-with',
+                                                     'user=nobody'),
+            'No such file': self.start_firmware('-run-with', f'chroot={jail}',
+                                                number=1)}
+        before = self.loaded()
+        for why, guest in guests.items():
+            self.assertRegex(guest.info()['device-error'], why)
+        self.assertIn('would detach 2 guests', self.swap('--dry-run'))
+        said = self.swap()
+        self.assertIn('2 guests go on', said)
+        for old, new in zip(before, self.loaded()):
+            self.assertNotEqual(old, new)
+        for why, guest in guests.items():
+            info = guest.info()
+            self.assertFalse(info['detached'])
+            self.assertEqual(info['generation'], 1)
+            self.assertRegex(info['device-error'], why)
+            self.assertTrue(guest.qmp('query-status')['running'])
+            with self.reborn(guest, boots=False):
+                guest.qmp('system_reset')
+            guest.wait_firmware()
 
     def test_without_dev_kvm_a_guest_waits_for_it(self) -> None:
         guest = self.start_firmware()
