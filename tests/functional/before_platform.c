@@ -20,7 +20,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define MOST_CALLS 1000
+#define MOST_CALLS 4000
 /* Not ioctls. */
 enum {
     OPEN = 1,

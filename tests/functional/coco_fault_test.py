@@ -9,16 +9,18 @@ import os
 import subprocess
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Optional
 
 from chores import make_firmware
 from fault_sweep import ALL, FaultTest, short
-from fault_table import NEW_VM, OLD_VM, Row
+from fault_table import NEW_VM, NO_VM, OLD_VM, STOPPED, Row
 from guest import Guest
 from injection import ERRORS, Call
-from kvm_reset_test import CPU, takes
-from platform_injection import HERE, Injection
+from kvm_reset_test import CPU, MEMORY, takes
+from platform_injection import HERE, Injection, PlatformCall
+from qemu.qmp import ExecuteError
 
 LIBRARY = os.environ.get('KVM_RESET_COCO_LIBRARY', '')
 # A rebirth has 430 calls.
@@ -35,6 +37,9 @@ class CocoFault(FaultTest):
     OBJECT = ''
     MACHINE = ''
     CPU = CPU
+    # What is done with a VM when the host has not enough for two.
+    FULL = 'keep'
+    IDS = 2
     FEWEST = 60
     guests = 0
     # Of the guest that was launched first.
@@ -56,16 +61,17 @@ class CocoFault(FaultTest):
         subprocess.run([MAKE_FIRMWARE, self.firmware], check=True,
                        env={**os.environ, 'SEABIOS': f'{scratch}/chores.bin'})
 
-    def launch_guest(self, *args: str, machine: str = '',
-                     **settings: str) -> Guest:
-        """@args: more of QEMU's; @settings: of the platform, as in its
-        README, in lower case."""
+    def launch_guest(self, *args: str, machine: str = '', full: str = '',
+                     memory: int = MEMORY, **settings: str) -> Guest:
+        """@args: more of QEMU's; @full: what if the host is; @settings: of the
+        platform, as in its README, in lower case."""
         self.events_log = Path(self.scratch_file(f'coco{self.guests}.json'))
         environment = {
             'LD_PRELOAD': f'{self.injection.library}:{LIBRARY}',
             'KVM_RESET_BEFORE_PLATFORM': str(self.injection.path),
             'KVM_RESET_COCO_LOG': str(self.events_log),
-            'KVM_RESET_COCO_ES_ASIDS': '2', 'KVM_RESET_COCO_KEY_IDS': '2'}
+            'KVM_RESET_COCO_ES_ASIDS': str(self.IDS),
+            'KVM_RESET_COCO_KEY_IDS': str(self.IDS)}
         environment |= {f'KVM_RESET_COCO_{name.upper()}': value
                         for name, value in settings.items()}
         os.environ.update(environment)
@@ -73,9 +79,9 @@ class CocoFault(FaultTest):
             self.guest = self.start(
                 f'guest{self.guests}', firmware=True, rebirth=False, smp='2',
                 machine='q35,confidential-guest-support=cg,'
-                        'kvm-reset-when-full=keep,kvm-reset-guest-interval=0'
-                        + self.MACHINE + machine,
-                cpu=self.CPU,
+                        f'kvm-reset-when-full={full or self.FULL},'
+                        'kvm-reset-guest-interval=0' + self.MACHINE + machine,
+                cpu=self.CPU, memory=memory,
                 args=['-object', self.OBJECT, '-bios', str(self.firmware),
                       *args])
         finally:
@@ -120,17 +126,16 @@ class CocoFault(FaultTest):
             outcome = short(problem)
         return outcome, list(self.injection.disarm())
 
-
     def errors_for(self, number: int, calls: Sequence[Call]) -> Sequence[str]:
         """Hundreds of calls are alike: of these, each fails, but only the
         first few with each error."""
         call = calls[number]
         of_launch = call.name in self.injection.commands.values()
-        before = sum(one.name == call.name for one in calls[:number])
+        before = sum(one.label == call.label for one in calls[:number])
         if ALL:
             return ERRORS if of_launch or before < ALIKE else ERRORS[:1]
         if of_launch and before < 1 or number % SAMPLE == 1:
-            return [ERRORS[number % len(ERRORS)]]
+            return [ERRORS[(number + number // SAMPLE) % len(ERRORS)]]
         return ()
 
 
@@ -158,6 +163,94 @@ class TdxFault(CocoFault):
 
     @takes(3600)
     def test_each_call_of_a_tdx_rebirth_may_fail_once(self) -> None:
+        self.sweep()
+
+
+# Before the old VM is out of its place; while it goes; and when it is gone.
+BEFORE, MEANWHILE, AFTER = 'before', 'meanwhile', 'after'
+
+
+def in_phases(calls: list[Call]) -> list[Call]:
+    """Of a reset on a full host."""
+    phased, phase = [], BEFORE
+    for call in calls:
+        assert isinstance(call, PlatformCall)
+        if phase == BEFORE and call.name == 'dup3':
+            phase = MEANWHILE
+        elif phase == MEANWHILE and call.name in ('openat', 'KVM_CREATE_VM'):
+            phase = AFTER
+        phased.append(replace(call, phase=phase))
+    return phased
+
+
+class FullHost(CocoFault):
+    """The platform has one id, so the old VM goes first: a call fails before
+    that, while it does, or when the new one is built instead."""
+
+    FULL, IDS = 'break', 1
+    FEWEST = 300
+    EXPECTED = (NEW_VM, OLD_VM, STOPPED, NO_VM)
+
+    def may_end(self, call: Call) -> Sequence[str]:
+        if call.label.startswith(AFTER):
+            return NEW_VM, STOPPED, NO_VM
+        return NEW_VM, OLD_VM
+
+    def observe(self, call: Optional[Call] = None,
+                error: str = '') -> tuple[str, list[Call]]:
+        outcome, calls = super().observe(call, error)
+        return outcome, in_phases(calls)
+
+    def reset_and_judge(self) -> str:
+        outcome = super().reset_and_judge()
+        if outcome == NO_VM:
+            with self.assertRaisesRegex(ExecuteError, 'no VM until it is reset'):
+                self.guest.qmp('cont')
+        return outcome
+
+    def errors_for(self, number: int, calls: Sequence[Call]) -> Sequence[str]:
+        """With ENOMEM there is a second try, once the old VM is gone."""
+        call, errors = calls[number], super().errors_for(number, calls)
+        after = call.label.startswith(AFTER)
+        first = all(one.label != call.label for one in calls[:number])
+        if ALL and after and errors == ERRORS[:1] or \
+                not ALL and first and call.name == 'dup3':
+            return ['EMFILE']
+        return errors
+
+
+class SnpFullHost(FullHost, SnpFault):
+    NAME = '7-snp-full'
+    TITLE = 'A reset of an SEV-SNP guest on a full host'
+
+    @takes(7200)
+    def test_each_call_of_an_snp_reset_on_a_full_host_may_fail_once(
+            self) -> None:
+        self.sweep()
+
+
+class SevEsFullHost(FullHost):
+    """It is launched when the new VM is in place."""
+
+    TEE = 'sev-es'
+    NAME = '7-sev-es-full'
+    TITLE = 'A reset of an SEV-ES guest on a full host'
+    OBJECT = 'sev-guest,id=cg,cbitpos=0,reduced-phys-bits=1,policy=5'
+    CPU = SnpFault.CPU
+
+    @takes(7200)
+    def test_each_call_of_a_sev_es_reset_on_a_full_host_may_fail_once(
+            self) -> None:
+        self.sweep()
+
+
+class TdxFullHost(FullHost, TdxFault):
+    NAME = '8-tdx-full'
+    TITLE = 'A reset of a TDX guest on a full host'
+
+    @takes(7200)
+    def test_each_call_of_a_tdx_reset_on_a_full_host_may_fail_once(
+            self) -> None:
         self.sweep()
 
 

@@ -20,9 +20,10 @@ from injection import ERRORS
 NEW_VM = 'new VM'           # in spite of it
 OLD_VM = 'old VM'           # and the guest goes on there, or is reset there
 STOPPED = 'stopped'         # with the reason, until the next reset
+NO_VM = 'no VM'             # the same: the old one made room, and is gone
 SPARE = 'spare'             # is there in spite of it
 NO_SPARE = 'no spare'       # with the reason, until the next reset
-GOOD = (NEW_VM, OLD_VM, STOPPED, SPARE, NO_SPARE)
+GOOD = (NEW_VM, OLD_VM, STOPPED, NO_VM, SPARE, NO_SPARE)
 
 
 @dataclass(frozen=True)

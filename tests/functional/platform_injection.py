@@ -17,28 +17,32 @@ HERE = Path(__file__).resolve().parent
 
 HEAD = struct.Struct('<IIIII')
 ONE = struct.Struct('<II')
-MOST_CALLS = 1000
+MOST_CALLS = 4000
 
 # In the order of the enumeration there, from 1 on.
 OTHERS = ('openat', 'dup3', 'mmap', 'munmap', 'fcntl', 'readlink', 'epoll_ctl',
           'process_vm_readv', 'process_vm_writev')
-# With these the new VM takes the old one's place; there is none behind them.
+# With these the new VM takes the old one's place; behind them there is none but
+# those of a launch in place.
 LAST = ('dup3', 'mmap')
 ENCRYPT_OP = 0xc008aeba
-SEV = {22: 'SEV_INIT2', 100: 'SNP_LAUNCH_START', 101: 'SNP_LAUNCH_UPDATE',
+SEV = {1: 'SEV_ES_INIT', 2: 'LAUNCH_START', 3: 'LAUNCH_UPDATE_DATA',
+       4: 'LAUNCH_UPDATE_VMSA', 6: 'LAUNCH_MEASURE', 7: 'LAUNCH_FINISH',
+       22: 'SEV_INIT2', 100: 'SNP_LAUNCH_START', 101: 'SNP_LAUNCH_UPDATE',
        102: 'SNP_LAUNCH_FINISH'}
 TDX = {1: 'TDX_INIT_VM', 2: 'TDX_INIT_VCPU', 3: 'TDX_INIT_MEM_REGION',
        4: 'TDX_FINALIZE_VM'}
-COMMANDS = {'snp': SEV, 'tdx': TDX}
+COMMANDS = {'sev-es': SEV, 'snp': SEV, 'tdx': TDX}
 
 
 @dataclass(frozen=True)
 class PlatformCall(Call):
     met: bool = False
+    phase: str = ''
 
     @property
     def label(self) -> str:
-        return self.name
+        return f'{self.phase}: {self.name}' if self.phase else self.name
 
     @property
     def injected(self) -> bool:
@@ -90,6 +94,7 @@ class Injection:
             calls.append(PlatformCall(name, n, f'{name}, call {n}',
                                       bool(hit) and n == fails))
         if not hit and not whole:
-            while calls and calls[-1].name not in LAST:
+            last = {*LAST, *self.commands.values()}
+            while calls and calls[-1].name not in last:
                 calls.pop()
         return calls
