@@ -69,6 +69,15 @@ static void stop_waiting(void)
     kvm_reset_failures_keep(false);
 }
 
+/* For a guest that did not run either: this is what a reset leads to then. */
+static void stop_without_vm(void)
+{
+    if (!runstate_is_live(runstate_get())) {
+        runstate_set(RUN_STATE_PRELAUNCH);
+    }
+    kvm_reset_failures_end();
+}
+
 /* The old VM does not go. */
 static void give_up(const KvmResetStatus *status)
 {
@@ -76,7 +85,6 @@ static void give_up(const KvmResetStatus *status)
     const char *guest = lost ? "the guest has no VM, and may be reset again"
                              : "the guest is stopped on its old VM, and may "
                                "be reset again";
-
     g_autofree char *why = g_strdup_printf(
         "%s, but nothing of that goes any more", reason);
 
@@ -87,7 +95,11 @@ static void give_up(const KvmResetStatus *status)
     }
     kvm_reset_send_event(
         lost ? KVM_REBIRTH_OUTCOME_LOST : KVM_REBIRTH_OUTCOME_FAILED, why);
-    vm_stop(lost ? RUN_STATE_INTERNAL_ERROR : RUN_STATE_PAUSED);
+    if (lost) {
+        stop_without_vm();
+    } else {
+        vm_stop(RUN_STATE_PAUSED);
+    }
     stop_waiting();
     kvm_reset_turn_ends();
 }
