@@ -14,7 +14,8 @@ prepare_coco_platform() {
     local target=tests/coco-platform/libcoco-platform.so
     # Where nettle-dev is missing there is no platform.
     pkgconf --exists nettle || return 0
-    (library_build "$1" "$target" kvm-reset-measure kvm-reset-igvm) \
+    (library_build "$1" "$target" kvm-reset-measure kvm-reset-igvm \
+        vm-launch-update) \
         >"$2/library.log" 2>&1 ||
         die "the coco platform or its tools do not compile:" \
             "see $2/library.log"
@@ -24,6 +25,7 @@ prepare_coco_platform() {
         "$KVM_RESET_GUEST_KERNEL" "$KVM_RESET_GUEST_INITRD" 256 "$2/coco.kernel"
     export KVM_RESET_MEASURE=$1/kvm-reset-measure
     export KVM_RESET_IGVM=$1/kvm-reset-igvm
+    export KVM_RESET_LAUNCH_CLIENT=$1/vm-launch-update
     export KVM_RESET_COCO_LIBRARY=$1/$target
     export KVM_RESET_COCO_FIRMWARE=$2/coco.bin
     export KVM_RESET_COCO_KERNEL=$2/coco.kernel
