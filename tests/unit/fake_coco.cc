@@ -34,6 +34,11 @@ uint64_t digest(uint64_t address, size_t size)
         {reinterpret_cast<const char *>(address), size});
 }
 
+bool use_up(unsigned &times)
+{
+    return times && times--;
+}
+
 } /* namespace */
 
 int FakeCoco::command(const std::string &role, uintptr_t arg)
@@ -47,6 +52,9 @@ int FakeCoco::command(const std::string &role, uintptr_t arg)
             return -EINVAL; /* it is the answer's */
         }
         firmware_error_ = 0;
+        if (use_up(not_ready->interrupted)) {
+            return -EINTR;
+        }
         ret = tdx(role, cmd.id, cmd.data);
         tdx_cmd.hw_error = firmware_error_;
         return ret;
@@ -54,16 +62,14 @@ int FakeCoco::command(const std::string &role, uintptr_t arg)
     if (role != "vm") {
         return -ENOTTY;
     }
+    if (use_up(not_ready->interrupted)) {
+        return -EINTR;
+    }
     firmware_error_ = invalid_command; /* for whom it is of use */
     ret = cmd.id >= KVM_SEV_SNP_LAUNCH_START ? snp(cmd.id, cmd.data)
                                              : sev(cmd.id, cmd.data);
     cmd.error = ret == -EIO ? uint32_t(firmware_error_) : 0;
     return ret;
-}
-
-static bool use_up(unsigned &times)
-{
-    return times && times--;
 }
 
 int FakeCoco::initialize(const std::string &what)
@@ -183,17 +189,19 @@ int FakeCoco::snp(uint32_t id, uint64_t data)
         return 0;
     case KVM_SEV_SNP_LAUNCH_UPDATE: {
         auto &update = user<kvm_sev_snp_launch_update>(data);
-        if (use_up(not_ready->signals)) {
+        if (use_up(not_ready->signals) || early_ < not_ready->early) {
+            early_++;
             firmware_error_ = 0;
             return -EIO;
         }
+        early_ = 0;
         if (update.type == KVM_SEV_SNP_PAGE_TYPE_CPUID &&
             use_up(not_ready->cpuid)) {
             return refuse_cpuid(update.uaddr);
         }
         return add_pages(format("page type %u", update.type), update.gfn_start,
                          page_size, update.uaddr, update.len,
-                         update.type != KVM_SEV_SNP_PAGE_TYPE_ZERO);
+                         update.type != KVM_SEV_SNP_PAGE_TYPE_ZERO, 0);
     }
     case KVM_SEV_SNP_LAUNCH_FINISH: {
         const auto &finish = user<kvm_sev_snp_launch_finish>(data);
@@ -226,12 +234,16 @@ int FakeCoco::refuse_cpuid(uint64_t page)
 
 /* @gpa in units of @unit bytes; @left in bytes. */
 int FakeCoco::add_pages(const std::string &what, uint64_t &gpa, uint64_t unit,
-                        uint64_t &source, uint64_t &left, bool has_source)
+                        uint64_t &source, uint64_t &left, bool has_source,
+                        int in_part)
 {
     unsigned pages = 0;
 
     if (state_ != State::Started) {
         return -EINVAL;
+    }
+    if (left && use_up(not_ready->idle)) {
+        return not_ready->in_part.value_or(in_part);
     }
     while (left && pages++ < most_pages) {
         if (!is_private(gpa * unit) || !slots->has_private(gpa * unit)) {
@@ -246,7 +258,7 @@ int FakeCoco::add_pages(const std::string &what, uint64_t &gpa, uint64_t unit,
         source += has_source ? page_size : 0;
         left -= page_size;
     }
-    return left && pages ? -EAGAIN : 0;
+    return left ? not_ready->in_part.value_or(in_part) : 0;
 }
 
 int FakeCoco::tdx(const std::string &role, uint32_t id, uint64_t data)
@@ -291,7 +303,7 @@ int FakeCoco::tdx(const std::string &role, uint32_t id, uint64_t data)
         auto &region = user<kvm_tdx_init_mem_region>(data);
         uint64_t bytes = region.nr_pages * page_size;
         int ret = add_pages("page", region.gpa, 1, region.source_addr, bytes,
-                            true);
+                            true, -EINTR);
         region.nr_pages = bytes / page_size;
         return ret;
     }

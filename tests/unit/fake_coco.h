@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -33,10 +34,15 @@ public:
 
     /* Answers that are no failures: so often each, and then no more. */
     struct NotReady {
-        unsigned no_entropy = 0; /* KVM_TDX_INIT_VM: EAGAIN */
-        unsigned busy = 0;       /* KVM_TDX_FINALIZE_VM: EBUSY */
-        unsigned signals = 0;    /* KVM_SEV_SNP_LAUNCH_UPDATE: EIO */
-        unsigned cpuid = 0;      /* CPUID pages: refused, and written over */
+        unsigned no_entropy = 0;  /* KVM_TDX_INIT_VM: EAGAIN */
+        unsigned busy = 0;        /* KVM_TDX_FINALIZE_VM: EBUSY */
+        unsigned signals = 0;     /* KVM_SEV_SNP_LAUNCH_UPDATE: EIO */
+        unsigned early = 0;       /* so many before each call of it, too */
+        unsigned interrupted = 0; /* any command: EINTR */
+        unsigned idle = 0;        /* steps that add pages: none is */
+        /* To one that adds a part of them, if not as Linux. */
+        std::optional<int> in_part = {};
+        unsigned cpuid = 0; /* CPUID pages: refused, and written over */
     };
     NotReady *not_ready = nullptr; /* of all VMs */
     const FakeSlots *slots = nullptr;
@@ -64,7 +70,8 @@ private:
     int initialize(const std::string &what);
     int encrypt(uint64_t data);
     int add_pages(const std::string &what, uint64_t &gpa, uint64_t unit,
-                  uint64_t &source, uint64_t &left, bool has_source);
+                  uint64_t &source, uint64_t &left, bool has_source,
+                  int in_part);
     int measure_vcpus();
     int refuse_cpuid(uint64_t page);
     bool is_private(uint64_t gpa) const;
@@ -72,6 +79,7 @@ private:
     State state_ = State::Nothing;
     uint64_t firmware_error_ = 0;
     bool es_ = false;
+    unsigned early_ = 0; /* signals before this call */
     std::map<std::string, uint64_t> regs_;
     std::set<std::string> locked_;
     std::set<uint64_t> pages_; /* what was launched, by address */

@@ -95,6 +95,23 @@ TEST(FullHostTest, ItIsSaidWhatThereIsNotEnoughOf)
     EXPECT_FALSE(guest.generations.status().lost);
 }
 
+/* No ASID; no key id; no memory. */
+TEST(FullHostTest, EachWordForItIsUnderstood)
+{
+    for (int code : {EBUSY, ENOSPC, ENOMEM}) {
+        Launched<SnpGuest> guest;
+        guest.generations.make_room_when_full(true);
+        guest.kernel.fail(KVM_MEMORY_ENCRYPT_OP, 1, code);
+        Result<Durations> done = guest.reset();
+        ASSERT_FALSE(done);
+        EXPECT_TRUE(done.error().waits) << done.error().what;
+        EXPECT_EQ(guest.generations.presence(), Presence::MadeRoom);
+        guest.generations.drain();
+        done = guest.reset();
+        EXPECT_TRUE(done) << done.error().what;
+    }
+}
+
 TEST(FullHostTest, AnOrdinaryGuestsVmIsNotTakenDownFirst)
 {
     Guest guest;
