@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The lines that scripts/bench core makes of the check of IGVM files."""
+"""The lines that scripts/bench core makes of IGVM files and their launches."""
 
 import json
 import sys
@@ -12,10 +12,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'scripts'))
 from kvm_reset.bench import table  # noqa: E402
 
 
-def results(**runs: dict) -> table.Results:
+def results(what: str = 'igvm/some file', **runs: dict) -> table.Results:
     with tempfile.NamedTemporaryFile('w', suffix='.json') as file:
         json.dump({'benchmarks': [
-            {'name': f'igvm/some file/{step.replace("_", "-")}',
+            {'name': f'{what}/{step.replace("C_3", "C-3").replace("_", " ")}',
              'time_unit': 'ms', **run} for step, run in runs.items()]}, file)
         file.flush()
         return table.Results([Path(file.name)])
@@ -49,6 +49,22 @@ class IgvmLines(unittest.TestCase):
         found = results(check={'error_occurred': True, 'error_message': 'no'})
         line, = table.igvm(found, 'some file')
         self.assertEqual(line.verdict, 'skipped: no')
+
+
+class LaunchLines(unittest.TestCase):
+    def verdicts(self, tried: float, lock: float, added: float) -> list[str]:
+        found = results('launch/1 MiB', tried={'cpu_time': tried},
+                        under_the_lock={'cpu_time': lock},
+                        reset={'cpu_time': 1, 'added': added})
+        return [line.verdict for line in table.launch(found, '1 MiB')]
+
+    def test_each_of_three_times_has_a_target(self) -> None:
+        self.assertEqual(self.verdicts(50, 5, 1), ['pass'] * 3)
+        for times, failed in (((51, 5, 1), 0), ((50, 5.1, 1), 1),
+                              ((50, 5, 1.1), 2)):
+            verdicts = ['pass'] * 3
+            verdicts[failed] = 'FAIL'
+            self.assertEqual(self.verdicts(*times), verdicts)
 
 
 if __name__ == '__main__':

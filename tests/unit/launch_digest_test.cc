@@ -149,6 +149,23 @@ TEST(SnpDigestTest, SeveralPagesAreOneAfterTheOther)
     EXPECT_EQ(together.digest(), apart.digest());
 }
 
+TEST(SnpDigestTest, SoManyPagesThatThreadsShareThemAreOneAfterTheOther)
+{
+    /* So many that each has a share that ends on no power of two. */
+    std::vector<uint8_t> pages(1027 * launch_page_size);
+    SnpDigest together, apart;
+
+    for (size_t i = 0; i < pages.size(); i += 8) {
+        put_le(&pages[i], uint64_t(i * 0x9e3779b97f4a7c15));
+    }
+    ASSERT_TRUE(together.add(SnpPage::Normal, 0x100000, pages));
+    for (size_t at = 0; at < pages.size(); at += launch_page_size) {
+        ASSERT_TRUE(apart.add(SnpPage::Normal, 0x100000 + at,
+                              std::span(pages).subspan(at, launch_page_size)));
+    }
+    EXPECT_EQ(together.digest(), apart.digest());
+}
+
 TEST(SnpDigestTest, AContentsDigestCanBeMadeAhead)
 {
     const Page page = counting_page();

@@ -19,8 +19,11 @@ JOURNAL_BYTES = 2 << 20
 # 100 ns for each of 10,000 changes; and what counts as no CPU time at all.
 BURST_NS = 1e6
 IDLE_SPARE_US = 200
-# A guest that hands in an IGVM file waits for it.
+# A guest that hands in an IGVM file waits for it; and others do for the lock.
 IGVM_MS = 50
+LOCKED_MS = 5
+# What a reset into a launch that was brought costs besides it.
+BROUGHT_MS = 1
 
 
 @dataclass
@@ -127,6 +130,21 @@ def igvm(results: Results, what: str) -> list[Line]:
     return lines
 
 
+def launch(results: Results, what: str) -> list[Line]:
+    """What a launch of that size costs those who wait for it."""
+    lines = []
+    for step, target in (('tried', IGVM_MS), ('under the lock', LOCKED_MS)):
+        name = f'launch/{what}/{step}'
+        line = Line(f'a launch of {what}: {step}', 'ms', target=target,
+                    why_skipped=results.error(name))
+        if not line.why_skipped:
+            line.value = results.nanoseconds(name) / 1e6
+        lines.append(line)
+    return lines + counters(results, f'launch/{what}/reset',
+                            f'a launch of {what}: a reset into it', 'ms',
+                            {'added': BROUGHT_MS})
+
+
 def judge(results: Results) -> list[Line]:
     lines = [
         pair(results, 'passthrough', 'not recorded', PASSTHROUGH_NS),
@@ -153,6 +171,8 @@ def judge(results: Results) -> list[Line]:
     for name in sorted(results.runs):
         if name.startswith('igvm/') and name.endswith('/check'):
             lines += igvm(results, name.split('/')[1])
+        if name.startswith('launch/') and name.endswith('/tried'):
+            lines += launch(results, name.split('/')[1])
     for name in sorted(results.runs):
         if name.startswith('rebirth/'):
             title = f'rebirth, {name.split(":")[1]} vCPUs'

@@ -11,10 +11,13 @@
 #include <cerrno>
 #include <cinttypes>
 #include <cstring>
+#include <thread>
+#include <vector>
 
 #include <glib.h>
 
 #include "little_endian.h"
+#include "masked_thread.h"
 
 namespace kvm_reset {
 
@@ -123,6 +126,43 @@ Digest SnpDigest::contents_digest(Bytes page)
     return Hash::of(HashKind::Sha384, page);
 }
 
+/* Less than these, and a thread costs more than it gains. */
+static constexpr size_t pages_of_thread = 128;
+static constexpr size_t most_threads = 4;
+
+/* A page's has nothing to do with the next one's, so threads share them. */
+static std::vector<Digest> contents_digests(Bytes pages)
+{
+    const size_t count = pages.size() / launch_page_size;
+    const size_t shares = std::clamp<size_t>(
+        std::min<size_t>(std::thread::hardware_concurrency(),
+                         count / pages_of_thread),
+        1, most_threads);
+    std::vector<Digest> digests(count);
+    std::array<MaskedThread, most_threads> threads;
+    auto hash = [&](size_t share) {
+        for (size_t i = count * share / shares;
+             i < count * (share + 1) / shares; i++) {
+            digests[i] = SnpDigest::contents_digest(
+                pages.subspan(i * launch_page_size, launch_page_size));
+        }
+    };
+
+    /* One that cannot be had is no reason to fail. */
+    for (size_t share = 1; share < shares; share++) {
+        if (!threads[share].start("kvm-hash", [&, share] { hash(share); })) {
+            hash(share);
+        }
+    }
+    hash(0);
+    for (MaskedThread &thread : threads) {
+        if (thread.joinable()) {
+            thread.join();
+        }
+    }
+    return digests;
+}
+
 void SnpDigest::add_page(SnpPage type, uint64_t gpa, const Digest &contents)
 {
     std::array<uint8_t, page_info::size> info{};
@@ -146,9 +186,9 @@ Result<void> SnpDigest::add(SnpPage type, uint64_t gpa, Bytes pages)
     if (auto good = check_pages(gpa, pages.size()); !good) {
         return good;
     }
-    for (size_t at = 0; at < pages.size(); at += launch_page_size) {
-        add_page(type, gpa + at,
-                 contents_digest(pages.subspan(at, launch_page_size)));
+    for (const Digest &contents : contents_digests(pages)) {
+        add_page(type, gpa, contents);
+        gpa += launch_page_size;
     }
     return {};
 }
