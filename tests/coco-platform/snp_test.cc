@@ -31,6 +31,10 @@ TEST(Snp, StartChecksThePolicy)
     EXPECT_EQ(-EINVAL, vm.start(kPolicy | 1 << 26));
     EXPECT_EQ(-EINVAL, vm.start(kPolicy | 1ull << 40));
     EXPECT_FIRMWARE(kFwPolicyFailure, vm.start(kPolicy | 0xff00));
+    kvm_sev_snp_launch_start flags = {};
+    flags.policy = kKnown;
+    flags.flags = 1;
+    EXPECT_EQ(-EINVAL, vm.op(KVM_SEV_SNP_LAUNCH_START, &flags));
     EXPECT_EQ(0, vm.start(kKnown));
     EXPECT_EQ(-EINVAL, vm.start()) << "one context";
     SnpVm single;
@@ -61,6 +65,9 @@ TEST(Snp, UpdateChecksTypeAndLength)
         odd.uaddr = source;
         EXPECT_EQ(-EINVAL, vm.op(KVM_SEV_SNP_LAUNCH_UPDATE, &odd));
     }
+    odd.uaddr = vm.pages.address(0);
+    odd.flags = 1;
+    EXPECT_EQ(-EINVAL, vm.op(KVM_SEV_SNP_LAUNCH_UPDATE, &odd));
     EXPECT_EQ(0, vm.update(kSnpNormal, 0));
     EXPECT_EQ(0u, vm.left.len);
     EXPECT_EQ((kGpa >> 12) + 1, vm.left.gfn_start);
@@ -96,6 +103,17 @@ TEST(Snp, APageIsLaunchedOnce)
                            FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, kPage,
                            kPage));
     EXPECT_EQ(0, vm.update(kSnpZero, kPage));
+}
+
+TEST(Snp, WhatWasLaunchedOutlivesItsSlot)
+{
+    SnpVm vm;
+    ASSERT_TRUE(vm.good);
+    ASSERT_EQ(0, vm.start());
+    ASSERT_EQ(0, vm.update(kSnpNormal, 0));
+    ASSERT_EQ(0, vm.delete_slot(0));
+    ASSERT_EQ(0, vm.add_private_slot(0, kGpa, vm.pages, vm.gmem));
+    EXPECT_EQ(-EIO, vm.update(kSnpNormal, 0)) << "it is there already";
 }
 
 TEST(Snp, UpdateStopsBeforeTheFirstPageThatItCannotTake)
@@ -147,6 +165,10 @@ TEST(Snp, Init2ChecksFeaturesAndGhcb)
     init.ghcb_version = 2;
     init.vmsa_features = 1;
     EXPECT_EQ(-EINVAL, vm.op(KVM_SEV_INIT2, &init)) << "KVM sets it itself";
+    init.flags = 1;
+    init.vmsa_features = 0;
+    EXPECT_EQ(-EINVAL, vm.op(KVM_SEV_INIT2, &init));
+    init.flags = 0;
     init.vmsa_features = kSevFeatureDebugSwap | kSevFeatureSecureTsc;
     EXPECT_EQ(init.vmsa_features, vm.system_attribute(0));
     EXPECT_EQ(kKnown, vm.system_attribute(1) & ~0xffffull);
@@ -263,6 +285,30 @@ TEST(GuestMemfd, APrivateSlotCannotBeChanged)
     ASSERT_TRUE(vm.good);
     EXPECT_EQ(-EINVAL, vm.add_private_slot(0, kGpa, vm.pages, vm.gmem));
     EXPECT_EQ(-EINVAL, vm.add_slot(0, kGpa, vm.pages));
+}
+
+TEST(GuestMemfd, APrivateSlotIsNotReadOnlyAndLogsNoPages)
+{
+    SnpVm vm;
+    ASSERT_TRUE(vm.good);
+    Pages more(1);
+    Fd gmem = vm.make_gmem(more.size());
+    for (uint32_t flag : {KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY}) {
+        EXPECT_EQ(-EINVAL, vm.add_private_slot(1, 0, more, gmem, 0, flag));
+    }
+    EXPECT_EQ(0, vm.add_private_slot(1, 0, more, gmem));
+}
+
+TEST(GuestMemfd, FlagsAndAnUnevenSizeAreRefused)
+{
+    SnpVm vm;
+    ASSERT_TRUE(vm.good);
+    kvm_create_guest_memfd args = {};
+    args.size = kPage;
+    args.flags = 1ull << 63;
+    EXPECT_EQ(-EINVAL, call(vm.vm, KVM_CREATE_GUEST_MEMFD, &args));
+    EXPECT_EQ(-EINVAL, vm.make_gmem(kPage + 1).get());
+    EXPECT_EQ(-EINVAL, vm.make_gmem(0).get());
 }
 
 TEST(GuestMemfd, OnlyHolesInWholePages)

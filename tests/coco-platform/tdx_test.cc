@@ -129,13 +129,30 @@ TEST(Tdx, InitVmChecksItsParameters)
     EXPECT_EQ(-EINVAL, vm.init()) << "once";
 }
 
+TEST(Tdx, InitVmChecksWhatIsReserved)
+{
+    TdxVm vm;
+    ASSERT_TRUE(vm.good);
+    TdxVm::InitVm padded, reserved, long_list, good;
+    padded.init.cpuid.padding = 1;
+    EXPECT_EQ(-EINVAL, vm.command(vm.vm, KVM_TDX_INIT_VM, &padded));
+    reserved.init.reserved[0] = 1;
+    EXPECT_EQ(-EINVAL, vm.command(vm.vm, KVM_TDX_INIT_VM, &reserved));
+    long_list.init.cpuid.nent = 10'000;
+    EXPECT_EQ(-E2BIG, vm.command(vm.vm, KVM_TDX_INIT_VM, &long_list));
+    EXPECT_EQ(0, vm.command(vm.vm, KVM_TDX_INIT_VM, &good));
+}
+
 TEST(Tdx, InitVmTakesNoLeafThatItDoesNotKnow)
 {
     TdxVm vm;
     ASSERT_TRUE(vm.good);
     EXPECT_EQ(-EINVAL, vm.init_with({.function = 1})) << "no 0x80000008";
     EXPECT_EQ(-EINVAL, vm.init_with({.function = 0x80000008, .eax = 44 << 16}));
-    EXPECT_EQ(-EINVAL, vm.init_with({.function = 0x80ffffff}));
+    TdxVm::InitVm unknown;
+    unknown.init.cpuid.nent = 2;
+    unknown.entries[1].function = 0x80ffffff;
+    EXPECT_EQ(-EINVAL, vm.command(vm.vm, KVM_TDX_INIT_VM, &unknown));
     EXPECT_EQ(0, vm.init());
 }
 
@@ -149,7 +166,9 @@ TEST(Tdx, KvmHasTheLocalApicAlone)
     ASSERT_EQ(0, vm.add_vcpu(0));
     EXPECT_EQ(-EINVAL, call(vm.vcpus[0], KVM_GET_LAPIC, &lapic));
     EXPECT_EQ(-EINVAL, call(vm.vcpus[0], KVM_SET_LAPIC, &lapic));
-    EXPECT_EQ(-EINVAL, call(vm.vcpus[0], KVM_SET_TSC_KHZ, 1000000));
+    int khz = call(vm.vcpus[0], KVM_GET_TSC_KHZ, 0);
+    ASSERT_GT(khz, 0);
+    EXPECT_EQ(-EINVAL, call(vm.vcpus[0], KVM_SET_TSC_KHZ, khz));
     TdxVm whole(false);
     ASSERT_EQ(0, whole.init());
     EXPECT_EQ(-EINVAL, whole.add_vcpu(0)) << "the irqchip is not split";
@@ -168,6 +187,27 @@ TEST(Tdx, PagesHaveASourceAndAPrivateAddress)
     region = {vm.pages.address(), 1ull << 47 | kTdxGpa, 1};
     EXPECT_EQ(-EINVAL,
               vm.command(vm.vcpus[0], KVM_TDX_INIT_MEM_REGION, &region));
+    region = {vm.pages.address(16), kTdxGpa, 1};
+    EXPECT_EQ(-EINVAL,
+              vm.command(vm.vcpus[0], KVM_TDX_INIT_MEM_REGION, &region));
+    region = {vm.pages.address(), kTdxGpa, 0};
+    EXPECT_EQ(-EINVAL,
+              vm.command(vm.vcpus[0], KVM_TDX_INIT_MEM_REGION, &region));
+}
+
+TEST(Tdx, TheModulesErrorIsNoArgument)
+{
+    TdxVm vm;
+    ASSERT_TRUE(vm.good);
+    TdxVm::InitVm init;
+    kvm_tdx_cmd cmd = {KVM_TDX_INIT_VM, 0, reinterpret_cast<uint64_t>(&init),
+                       1};
+    EXPECT_EQ(-EINVAL, call(vm.vm, KVM_MEMORY_ENCRYPT_OP, &cmd));
+    ASSERT_EQ(0, vm.init());
+    ASSERT_EQ(0, vm.add_vcpu(0));
+    cmd = {KVM_TDX_INIT_VCPU, 0, 0, 1};
+    EXPECT_EQ(-EINVAL, call(vm.vcpus[0], KVM_MEMORY_ENCRYPT_OP, &cmd));
+    EXPECT_EQ(0, vm.command(vm.vcpus[0], KVM_TDX_INIT_VCPU));
 }
 
 TEST(Tdx, AVcpuComesAfterInitVm)

@@ -39,16 +39,27 @@ public:
     int init_with(const kvm_cpuid_entry2 &entry,
                   uint64_t attributes = kTdxSeptVeDisable, uint64_t xfam = 7)
     {
-        struct {
-            kvm_tdx_init_vm init;
-            kvm_cpuid_entry2 entry;
-        } data = {};
+        InitVm data;
         data.init.attributes = attributes;
         data.init.xfam = xfam;
-        data.init.cpuid.nent = 1;
-        data.entry = entry;
+        data.entries[0] = entry;
         return command(vm, KVM_TDX_INIT_VM, &data);
     }
+
+    /* As it is taken, unless it is changed. */
+    struct InitVm {
+        kvm_tdx_init_vm init = {};
+        kvm_cpuid_entry2 entries[2] = {};
+
+        InitVm()
+        {
+            init.attributes = kTdxSeptVeDisable;
+            init.xfam = 7;
+            init.cpuid.nent = 1;
+            entries[0].function = 0x80000008;
+            entries[0].eax = 48 << 16 | 48;
+        }
+    };
 
     int add(size_t offset, uint64_t count = 1,
             uint32_t flags = KVM_TDX_MEASURE_MEMORY_REGION)

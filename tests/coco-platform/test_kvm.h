@@ -179,11 +179,12 @@ public:
     }
 
     int add_private_slot(uint32_t id, uint64_t gpa, const Pages &pages,
-                         const Fd &gmem, uint64_t offset = 0)
+                         const Fd &gmem, uint64_t offset = 0,
+                         uint32_t flags = 0)
     {
         kvm_userspace_memory_region2 region = {};
         region.slot = id;
-        region.flags = KVM_MEM_GUEST_MEMFD;
+        region.flags = KVM_MEM_GUEST_MEMFD | flags;
         region.guest_phys_addr = gpa;
         region.memory_size = pages.size();
         region.userspace_addr = pages.address();
