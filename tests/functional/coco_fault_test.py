@@ -24,7 +24,7 @@ from qemu.qmp import ExecuteError
 
 LIBRARY = os.environ.get('KVM_RESET_COCO_LIBRARY', '')
 # A rebirth has 430 calls.
-ALIKE, SAMPLE = 2, 60
+SAMPLE = 60
 REFUSALS = {'ENOMEM': 'ENOMEM', 'EBUSY': 'EBUSY', 'EMFILE': 'EMFILE',
             'ENOSPC': 'ENOSPC', 'EIO': 'EIO:9', 'EINTR': 'EINTR'}
 # Of these no failure: the step is asked for again at once.
@@ -41,6 +41,8 @@ class CocoFault(FaultTest):
     FULL = 'keep'
     IDS = 2
     FEWEST = 60
+    # Of so many calls that are alike each fails with each error.
+    ALIKE = 2
     guests = 0
     # Of the guest that was launched first.
     digest = ''
@@ -133,7 +135,7 @@ class CocoFault(FaultTest):
         of_launch = call.name in self.injection.commands.values()
         before = sum(one.label == call.label for one in calls[:number])
         if ALL:
-            return ERRORS if of_launch or before < ALIKE else ERRORS[:1]
+            return ERRORS if of_launch or before < self.ALIKE else ERRORS[:1]
         if of_launch and before < 1 or number % SAMPLE == 1:
             return [ERRORS[(number + number // SAMPLE) % len(ERRORS)]]
         return ()
@@ -188,7 +190,8 @@ class FullHost(CocoFault):
     that, while it does, or when the new one is built instead."""
 
     FULL, IDS = 'break', 1
-    FEWEST = 300
+    FEWEST = 200
+    ALIKE = 1
     EXPECTED = (NEW_VM, OLD_VM, STOPPED, NO_VM)
 
     def may_end(self, call: Call) -> Sequence[str]:
