@@ -332,8 +332,12 @@ TEST(AskedNotReady, ATdIsLaunchedByWhoAsksAgain)
             return vm.command(vm.vcpus[0], KVM_TDX_INIT_MEM_REGION, &vm.region);
         });
         EXPECT_EQ(0u, vm.region.nr_pages);
-        finalize += until_done(
-            -EBUSY, [&vm] { return vm.command(vm.vm, KVM_TDX_FINALIZE_VM); });
+        finalize += until_done(-EBUSY, [&vm] {
+            kvm_tdx_cmd cmd = {KVM_TDX_FINALIZE_VM, 0, 0, 0};
+            int ret = call(vm.vm, KVM_MEMORY_ENCRYPT_OP, &cmd);
+            EXPECT_EQ(ret == -EBUSY, cmd.hw_error != 0);
+            return ret;
+        });
         EXPECT_TRUE(i != 0 || !(init + add + finalize)) << "the first VM";
     }
     EXPECT_TRUE(init && add && finalize);
