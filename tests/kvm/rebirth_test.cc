@@ -98,6 +98,7 @@ TEST_F(RealRebirthTest, AHookThatFailsBringsTheOldVmBackWhole)
     Whole whole;
     whole.guest.registry.add(
         {.name = "fails",
+         .owner = this,
          .phases = {Phase::NewVm},
          .run = [](Phase) -> Result<void> { return fail(EIO, "on purpose"); }});
     size_t fds = open_fds();
@@ -106,7 +107,7 @@ TEST_F(RealRebirthTest, AHookThatFailsBringsTheOldVmBackWhole)
         EXPECT_EQ(open_fds(), fds);
         whole.expect_whole();
     }
-    whole.guest.registry.remove("fails");
+    whole.guest.registry.remove_owned(this);
     whole.guest.reborn();
     whole.expect_whole();
 }
