@@ -84,9 +84,10 @@ static const char *whose(const StatePiece &piece)
     return piece.on == FdClass::Vm ? "the VM" : "a vCPU";
 }
 
-Result<void> GuestState::read_item(Item &item, int fd)
+Result<void> GuestState::read_item(Item &item, const Snapshot &snapshot)
 {
     const StatePiece &piece = *item.piece;
+    const int fd = snapshot.object(item.object)->fd;
 
     item.value = item.fresh;
     item.present = true;
@@ -118,6 +119,9 @@ Result<void> GuestState::read_item(Item &item, int fd)
     }
     if (ret < 0) {
         return fail(-ret, "reading %s of %s", piece.name, whose(piece));
+    }
+    if (piece.amend) {
+        return piece.amend(*kernel_, snapshot, item.value);
     }
     return piece.autonomous ? stop_item(item, fd) : Result<void>();
 }
@@ -176,11 +180,10 @@ Result<void> GuestState::read(const Snapshot &snapshot)
     pages_.clear();
     for (bool first : {true, false}) {
         for (Item &item : items_) {
-            const Object *object = snapshot.object(item.object);
             if (item.piece->first != first) {
                 continue;
             }
-            if (Result<void> done = read_item(item, object->fd); !done) {
+            if (Result<void> done = read_item(item, snapshot); !done) {
                 return done;
             }
         }

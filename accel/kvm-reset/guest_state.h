@@ -91,7 +91,7 @@ private:
               std::vector<uint8_t> &value) const;
     int get(const StatePiece &piece, int fd, std::vector<uint8_t> &value) const;
     int set(const StatePiece &piece, int fd, std::vector<uint8_t> value) const;
-    Result<void> read_item(Item &item, int fd);
+    Result<void> read_item(Item &item, const Snapshot &snapshot);
     Result<void> stop_item(Item &item, int fd);
     Result<void> adopt_item(const Item &from);
     Result<void> adopt_registers(Item &to, const Item &from);

@@ -203,6 +203,7 @@ constexpr uint32_t KVM_MSR_EXIT_REASON_FILTER = 4;
 
 constexpr uint32_t KVM_CPUID_FLAG_SIGNIFCANT_INDEX = 1;
 constexpr uint32_t KVM_GUESTDBG_ENABLE = 1;
+constexpr uint32_t KVM_STATE_NESTED_FORMAT_SVM = 1;
 constexpr uint32_t KVM_STATE_NESTED_GUEST_MODE = 1;
 
 constexpr uint32_t KVM_CLOCK_REALTIME = 4;
@@ -265,7 +266,10 @@ constexpr uint32_t KVM_EXIT_SHUTDOWN = 8;
 constexpr uint32_t KVM_EXIT_FAIL_ENTRY = 9;
 constexpr uint32_t KVM_EXIT_INTERNAL_ERROR = 17;
 constexpr uint32_t KVM_EXIT_SYSTEM_EVENT = 24;
+constexpr uint32_t KVM_EXIT_HYPERV = 27;
 constexpr uint32_t KVM_EXIT_X86_RDMSR = 29;
+constexpr uint32_t KVM_EXIT_X86_WRMSR = 30;
+constexpr uint32_t KVM_EXIT_XEN = 34;
 
 constexpr uint32_t KVM_EXIT_IO_IN = 0;
 constexpr uint32_t KVM_INTERNAL_ERROR_EMULATION = 1;

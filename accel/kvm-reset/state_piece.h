@@ -18,6 +18,7 @@
 #include "argument.h"
 #include "catalogue.h"
 #include "error.h"
+#include "journal.h"
 #include "kernel.h"
 
 namespace kvm_reset {
@@ -57,6 +58,9 @@ struct StatePiece {
     /* Registers: which ones, in the order in which they are put. */
     Result<std::vector<uint32_t>> (*indices)(Kernel &kernel,
                                              int system) = nullptr;
+    /* Adds what @get does not say, out of the guest's memory. */
+    Result<void> (*amend)(Kernel &kernel, const Snapshot &snapshot,
+                          std::vector<uint8_t> &value) = nullptr;
 };
 
 } /* namespace kvm_reset */

@@ -47,6 +47,7 @@ struct Telling {
 const Telling tellings[] = {
     {"CLOCK", {{IN(kvm_clock_data, clock), 1000 * second}}},
     {"FEATURE_CONTROL", {{0x3a, 8, 1}}},
+    {"HYPERCALL", {{0x40000000, 8, 0x8100000000000000}}},
     {"SREGS2",
      {{IN(kvm_sregs2, ds.selector), 0x77}, {IN(kvm_sregs2, cr2), 0x1234000}}},
     {"SREGS",
@@ -112,7 +113,8 @@ struct Subject {
     {
         guest.add_memory();
         kvm_xen_hvm_config config = {};
-        config.msr = 0x40000000;
+        /* Beside Hyper-V, which has the first ones. */
+        config.msr = 0x40000200;
         guest.ioctl(guest.vm, KVM_XEN_HVM_CONFIG, &config);
         EXPECT_EQ(guest.ioctl(guest.vm, KVM_CREATE_IRQCHIP), 0);
         kvm_pit_config pit = {};

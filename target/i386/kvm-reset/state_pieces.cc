@@ -9,6 +9,8 @@
  *   the clock       before what is told the time: pages that the guest
  *                   registered for it are written when their MSR is put
  *   FEATURE_CONTROL before nested VMX
+ *   HYPERCALL       Hyper-V's, without which KVM takes no enlightenments with
+ *                   nested state
  *   SREGS           EFER and the LAPIC's base: before nested state and LAPIC
  *   nested state    turns the registers that are there into L2's: before REGS
  *   TSC's offset    before the MSRs, one of which starts timers by the TSC
@@ -26,6 +28,7 @@
 
 #include "field_of.h"
 #include "kvm_abi.h"
+#include "nested_state.h"
 
 namespace kvm_reset {
 
@@ -38,6 +41,8 @@ constexpr auto Vcpu = FdClass::Vcpu;
 enum Msr : uint32_t {
     Tsc = 0x10,
     FeatureControl = 0x3a,
+    HypervGuestOsId = 0x40000000,
+    HypervHypercall = 0x40000001,
     TscDeadline = 0x6e0,
     PerfGlobalCtrl = 0x38f,
     PebsEnable = 0x3f1,
@@ -90,7 +95,8 @@ Indices listed(Kernel &kernel, int system)
 
 bool has_its_own_row(uint32_t index)
 {
-    return index == Tsc || index == FeatureControl || index == TscDeadline;
+    return index == Tsc || index == FeatureControl || index == TscDeadline ||
+           index == HypervGuestOsId || index == HypervHypercall;
 }
 
 Indices other_msrs(Kernel &kernel, int system)
@@ -115,9 +121,10 @@ Indices other_msrs(Kernel &kernel, int system)
     return all;
 }
 
-template <uint32_t index> Indices only(Kernel &, int)
+/* In the order in which they are put. */
+template <uint32_t... index> Indices only(Kernel &, int)
 {
-    return std::vector<uint32_t>{index};
+    return std::vector<uint32_t>{index...};
 }
 
 constexpr StatePiece msrs(const char *name, Indices (*indices)(Kernel &, int))
@@ -204,6 +211,12 @@ constexpr StatePiece sized(StatePiece piece, uint32_t cap, Field room = {})
     return piece;
 }
 
+constexpr StatePiece amended(StatePiece piece, decltype(StatePiece::amend) how)
+{
+    piece.amend = how;
+    return piece;
+}
+
 constexpr StatePiece pieces[] = {
     {.name = "CLOCK",
      .on = Vm,
@@ -216,9 +229,11 @@ constexpr StatePiece pieces[] = {
     with_cap(plain("SREGS2", Vcpu, KVM_GET_SREGS2, KVM_SET_SREGS2),
              KVM_CAP_SREGS2),
     unless(plain("SREGS", Vcpu, KVM_GET_SREGS, KVM_SET_SREGS), KVM_CAP_SREGS2),
-    sized(
-        plain("NESTED_STATE", Vcpu, KVM_GET_NESTED_STATE, KVM_SET_NESTED_STATE),
-        KVM_CAP_NESTED_STATE, field_of(&kvm_nested_state::size)),
+    msrs("HYPERCALL", only<HypervGuestOsId, HypervHypercall>),
+    amended(sized(plain("NESTED_STATE", Vcpu, KVM_GET_NESTED_STATE,
+                        KVM_SET_NESTED_STATE),
+                  KVM_CAP_NESTED_STATE, field_of(&kvm_nested_state::size)),
+            add_enlightenments),
     plain("REGS", Vcpu, KVM_GET_REGS, KVM_SET_REGS),
     sized(plain("XSAVE2", Vcpu, KVM_GET_XSAVE2, KVM_SET_XSAVE), KVM_CAP_XSAVE2),
     unless(plain("XSAVE", Vcpu, KVM_GET_XSAVE, KVM_SET_XSAVE), KVM_CAP_XSAVE2),
