@@ -287,7 +287,7 @@ void kvm_reset_measurements(char **tee, char **first, char **last);
 
 /**
  * kvm_reset_require_same_measurement - whether a launch that would be measured
- * otherwise than the first one is refused; it is, at first
+ * otherwise than the first one fails; at first it does
  */
 void kvm_reset_require_same_measurement(bool required);
 

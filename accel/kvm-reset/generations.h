@@ -104,7 +104,7 @@ public:
 
     /*
      * Whether a launch that would be measured otherwise than the first one
-     * is refused (EBADMSG), while the guest is on its old VM.  It is.
+     * fails (EBADMSG), while the guest is on its old VM.  At first it does.
      */
     void require_same_measurement(bool required) { same_required_ = required; }
     bool same_measurement_required() const { return same_required_; }
