@@ -11,8 +11,6 @@
 #include "qemu/main-loop.h"
 #include "qemu/rcu.h"
 #include "cpu.h"
-#include "crypto/aes.h"
-#include "crypto/aes-round.h"
 #include "exec/address-spaces.h"
 #include "exec/cputlb.h"
 #include "exec/exec-all.h"
@@ -20,21 +18,18 @@
 #include "exec/ram_addr.h"
 #include "hw/core/cpu.h"
 #include "tcg/helper-tcg.h"
+#include "sev-lab-cipher.h"
 #include "sev-lab-tcg.h"
 
 #define PAGE        SEV_LAB_PAGE
-#define BLOCK       16
 #define ASIDS       1024
-#define ROUNDS      10
 #define KEPT_MAX    16384
 
 typedef struct Key {
     bool installed;
     bool needs_flush;           /* removed, and no DF_FLUSH since */
     uint64_t serial;            /* of all keys that there ever were */
-    AESState encrypt[ROUNDS + 1];
-    AESState decrypt[ROUNDS + 1];
-    AESState tweak[ROUNDS + 1];
+    SevLabCipher cipher;
 } Key;
 
 /* Both texts of a page. */
@@ -111,105 +106,6 @@ uint8_t *sev_lab_ram(hwaddr page)
     return sev_lab_ram_range(page, PAGE);
 }
 
-/* The cipher */
-
-static void expand(AESState round_keys[ROUNDS + 1], const uint8_t *key,
-                   bool decrypt)
-{
-    AES_KEY expanded;
-
-    if (decrypt) {
-        AES_set_decrypt_key(key, 128, &expanded);
-    } else {
-        AES_set_encrypt_key(key, 128, &expanded);
-    }
-    for (int i = 0; i <= ROUNDS; i++) {
-        for (int j = 0; j < 4; j++) {
-            round_keys[i].w[j] = cpu_to_be32(expanded.rd_key[4 * i + j]);
-        }
-    }
-}
-
-static void set_key(Key *key, const uint8_t vek[SEV_LAB_KEY_SIZE])
-{
-    static const uint8_t label[BLOCK] = "tweak of a page";
-    uint8_t tweak[BLOCK];
-    AES_KEY expanded;
-
-    expand(key->encrypt, vek, false);
-    expand(key->decrypt, vek, true);
-    AES_set_encrypt_key(vek, 128, &expanded);
-    AES_encrypt(label, tweak, &expanded);
-    expand(key->tweak, tweak, false);
-}
-
-static void aes_encrypt(const AESState *round_keys, AESState *block)
-{
-    block->v ^= round_keys[0].v;
-    for (int i = 1; i < ROUNDS; i++) {
-        aesenc_SB_SR_MC_AK(block, block, &round_keys[i], false);
-    }
-    aesenc_SB_SR_AK(block, block, &round_keys[ROUNDS], false);
-}
-
-static void aes_decrypt(const AESState *round_keys, AESState *block)
-{
-    block->v ^= round_keys[0].v;
-    for (int i = 1; i < ROUNDS; i++) {
-        aesdec_ISB_ISR_IMC_AK(block, block, &round_keys[i], false);
-    }
-    aesdec_ISB_ISR_AK(block, block, &round_keys[ROUNDS], false);
-}
-
-/* The tweak of a page's first block, and then of each next one. */
-static AESState first_tweak(const Key *key, hwaddr page)
-{
-    AESState tweak = { .d = { cpu_to_le64(page), 0 } };
-
-    aes_encrypt(key->tweak, &tweak);
-    return tweak;
-}
-
-static void next_tweak(AESState *tweak)
-{
-    uint64_t low = le64_to_cpu(tweak->d[0]), high = le64_to_cpu(tweak->d[1]);
-
-    tweak->d[1] = cpu_to_le64(high << 1 | low >> 63);
-    tweak->d[0] = cpu_to_le64(low << 1 ^ (high >> 63 ? 0x87 : 0));
-}
-
-/*
- * Where NOW differs from OLD, what is the other text of it goes to OTHER, and
- * OLD becomes NOW. All three are of one page.
- */
-static void translate(const Key *key, hwaddr page, bool encrypt,
-                      const uint8_t *now, uint8_t *old, uint8_t *other)
-{
-    AESState tweak;
-
-    if (!memcmp(now, old, PAGE)) {
-        return;
-    }
-    tweak = first_tweak(key, page);
-    for (int at = 0; at < PAGE; at += BLOCK, next_tweak(&tweak)) {
-        AESState block;
-
-        if (!memcmp(now + at, old + at, BLOCK)) {
-            continue;
-        }
-        memcpy(&block, now + at, BLOCK);
-        block.v ^= tweak.v;
-        if (encrypt) {
-            aes_encrypt(key->encrypt, &block);
-        } else {
-            aes_decrypt(key->decrypt, &block);
-        }
-        block.v ^= tweak.v;
-        memcpy(other + at, &block, BLOCK);
-        memcpy(old + at, now + at, BLOCK);
-    }
-}
-
 /* Views */
 
 static void forget(View *view)
@@ -263,15 +159,15 @@ static View *take_view(uint32_t asid, hwaddr page)
 
 static void open_view(View *view)
 {
-    translate(&memory.keys[view->asid], view->page, false, view->ram,
-              view->ciphertext, view->plaintext);
+    sev_lab_cipher_follow(&memory.keys[view->asid].cipher, view->page, false,
+                          view->ram, view->ciphertext, view->plaintext);
     memcpy(view->ram, view->plaintext, PAGE);
 }
 
 static void close_view(View *view)
 {
-    translate(&memory.keys[view->asid], view->page, true, view->ram,
-              view->plaintext, view->ciphertext);
+    sev_lab_cipher_follow(&memory.keys[view->asid].cipher, view->page, true,
+                          view->ram, view->plaintext, view->ciphertext);
     memcpy(view->ram, view->ciphertext, PAGE);
 }
 
@@ -401,7 +297,7 @@ void sev_lab_key_install(uint32_t asid, const uint8_t vek[SEV_LAB_KEY_SIZE])
     Key *key = &memory.keys[asid % ASIDS];
 
     memory_init();
-    set_key(key, vek);
+    sev_lab_cipher_init(&key->cipher, vek);
     key->installed = true;
     key->serial = ++memory.serials;
     for (size_t i = 0; i < memory.translated->len; i++) {
@@ -504,46 +400,18 @@ bool sev_lab_dram_write(hwaddr spa, const void *data, size_t len)
                                MEMTXATTRS_UNSPECIFIED, data, len) == MEMTX_OK;
 }
 
-/* LEN bytes at SPA, in both texts, page by page. */
-static void cipher(const Key *key, hwaddr spa, bool encrypt, const uint8_t *in,
-                   uint8_t *out, size_t len)
-{
-    for (size_t done = 0; done < len; done += BLOCK) {
-        hwaddr at = spa + done;
-        AESState tweak = first_tweak(key, at & ~(hwaddr)(PAGE - 1)), block;
-
-        for (hwaddr i = 0; i < (at & (PAGE - 1)); i += BLOCK) {
-            next_tweak(&tweak);
-        }
-        /* On through this page without starting over. */
-        for (;; done += BLOCK, next_tweak(&tweak)) {
-            memcpy(&block, in + done, BLOCK);
-            block.v ^= tweak.v;
-            if (encrypt) {
-                aes_encrypt(key->encrypt, &block);
-            } else {
-                aes_decrypt(key->decrypt, &block);
-            }
-            block.v ^= tweak.v;
-            memcpy(out + done, &block, BLOCK);
-            if (done + BLOCK == len || !((spa + done + BLOCK) & (PAGE - 1))) {
-                break;
-            }
-        }
-    }
-}
-
 bool sev_lab_decrypt(const uint8_t vek[SEV_LAB_KEY_SIZE], hwaddr spa,
                      void *plaintext, size_t len)
 {
     g_autofree uint8_t *ciphertext = g_malloc(len);
-    Key key;
+    SevLabCipher cipher;
 
-    if ((spa | len) % BLOCK || !sev_lab_dram_read(spa, ciphertext, len)) {
+    if ((spa | len) % SEV_LAB_BLOCK ||
+        !sev_lab_dram_read(spa, ciphertext, len)) {
         return false;
     }
-    set_key(&key, vek);
-    cipher(&key, spa, false, ciphertext, plaintext, len);
+    sev_lab_cipher_init(&cipher, vek);
+    sev_lab_cipher_text(&cipher, spa, false, ciphertext, plaintext, len);
     return true;
 }
 
@@ -551,13 +419,13 @@ bool sev_lab_encrypt(const uint8_t vek[SEV_LAB_KEY_SIZE], hwaddr spa,
                      const void *plaintext, size_t len)
 {
     g_autofree uint8_t *ciphertext = g_malloc(len);
-    Key key;
+    SevLabCipher cipher;
 
-    if ((spa | len) % BLOCK) {
+    if ((spa | len) % SEV_LAB_BLOCK) {
         return false;
     }
-    set_key(&key, vek);
-    cipher(&key, spa, true, plaintext, ciphertext, len);
+    sev_lab_cipher_init(&cipher, vek);
+    sev_lab_cipher_text(&cipher, spa, true, plaintext, ciphertext, len);
     return sev_lab_dram_write(spa, ciphertext, len);
 }
 
