@@ -63,6 +63,12 @@ bool Machine::has_mapping(void *address)
     });
 }
 
+bool Machine::is_vm(int fd)
+{
+    std::unique_lock lock(mutex_);
+    return fd == vm_;
+}
+
 void Machine::note_created(int fd, uint32_t request, uintptr_t arg, int ret)
 {
     std::unique_lock lock(mutex_);
@@ -70,6 +76,7 @@ void Machine::note_created(int fd, uint32_t request, uintptr_t arg, int ret)
     switch (request) {
     case KVM_CREATE_VM:
         fds_.insert({fd, ret});
+        vm_ = ret;
         break;
     case KVM_CREATE_VCPU:
         fds_.insert(ret);

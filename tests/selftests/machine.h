@@ -51,6 +51,7 @@ public:
 
     bool has(int fd);
     bool has_mapping(void *address);
+    bool is_vm(int fd);
 
     struct Counts {
         unsigned runs = 0, moves = 0, busy = 0;
@@ -89,6 +90,7 @@ private:
     std::mutex mutex_; /* of what follows */
     std::condition_variable changed_;
     std::set<int> fds_;
+    int vm_ = -1;
     std::map<int, Vcpu> vcpus_;
     bool moving_ = false;
     Counts counts_;

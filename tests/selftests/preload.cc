@@ -88,16 +88,22 @@ static Policy &policy()
 static std::mutex &guard = *new std::mutex;
 static auto &machines = *new std::vector<std::shared_ptr<Machine>>;
 
-__attribute__((destructor)) static void end()
+static void tell_of(Machine &machine)
 {
     const char *path = getenv("KVM_RESET_MOVE_REPORT");
     FILE *report = path ? fopen(path, "a") : nullptr;
 
     if (report) {
-        for (const auto &machine : machines) {
-            fprintf(report, "%s\n", machine->counts().text().c_str());
-        }
+        fprintf(report, "%s\n", machine.counts().text().c_str());
         fclose(report);
+    }
+}
+
+/* Of VMs that the program has not closed. */
+__attribute__((destructor)) static void end()
+{
+    for (const auto &machine : machines) {
+        tell_of(*machine);
     }
 }
 
@@ -221,6 +227,11 @@ EXPORT int close(int fd)
 {
     if (!is_ours(__builtin_return_address(0))) {
         if (auto machine = machine_of(fd)) {
+            if (machine->is_vm(fd)) {
+                tell_of(*machine);
+                std::unique_lock lock(guard);
+                std::erase(machines, machine);
+            }
             return to_errno(machine->close(fd));
         }
     }
