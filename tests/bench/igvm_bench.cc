@@ -14,7 +14,7 @@
 
 #include "crc32.h"
 #include "igvm_launch.h"
-#include "igvm_writer.h"
+#include "igvm_parts.h"
 
 using namespace kvm_reset;
 using namespace kvm_reset::igvm;
@@ -34,28 +34,10 @@ IgvmX86Guest guest()
 
 IgvmWriter writer_for_snp()
 {
-    IgvmWriter writer;
-    writer.add(SupportedPlatform{.mask = 1,
-                                 .highest_vtl = 0,
-                                 .platform = Platform::SevSnp,
-                                 .version = 1,
-                                 .shared_gpa_boundary = 0});
+    IgvmWriter writer = igvm_writer_for({{Platform::SevSnp, snp_mask}});
     const VmsaPage area = vmsa_page(initial_vmsa(reset_vector, 0, 1));
-    return writer.add(VpContext{.gpa = snp_vmsa_gpa,
-                                .mask = 1,
-                                .data = writer.data(area),
-                                .vp = 0,
-                                .reserved = 0});
-}
 
-PageData page_at(uint64_t gpa, uint32_t data)
-{
-    return {.gpa = gpa,
-            .mask = 1,
-            .data = data,
-            .flags = 0,
-            .type = PageType::Normal,
-            .reserved = 0};
+    return writer.add(context_at(0, writer.data(area), snp_mask));
 }
 
 /* Firmware and a kernel: pages side by side, of which no two are alike. */
@@ -70,7 +52,7 @@ std::vector<uint8_t> many_pages()
     }
     const uint32_t first = writer.data(data);
     for (uint64_t at = 0; at < size; at += page_size) {
-        writer.add(page_at(at, uint32_t(first + at)));
+        writer.add(page_at(at, uint32_t(first + at), snp_mask));
     }
     std::vector<uint8_t> file = writer.build();
     file.resize(file_size);
@@ -88,7 +70,7 @@ std::vector<uint8_t> most_pages()
     /* All but those of the platform and the vCPU. */
     for (uint32_t i = 2; i < most_headers; i++) {
         writer.add(page_at(uint64_t(most_headers - i) * page_size,
-                           i % 2 ? first : no_data));
+                           i % 2 ? first : no_data, snp_mask));
     }
     return writer.build();
 }

@@ -16,7 +16,7 @@
 
 #include "arch.h"
 #include "igvm_launch.h"
-#include "igvm_writer.h"
+#include "igvm_parts.h"
 #include "reset_vcpu.h"
 
 using namespace kvm_reset;
@@ -44,29 +44,17 @@ struct LargeGuest : SnpGuest {
     /* What would launch the same. */
     std::vector<uint8_t> file() const
     {
-        IgvmWriter writer;
-        writer.add(SupportedPlatform{.mask = 1,
-                                     .highest_vtl = 0,
-                                     .platform = Platform::SevSnp,
-                                     .version = 1,
-                                     .shared_gpa_boundary = 0});
+        IgvmWriter writer = igvm_writer_for({{Platform::SevSnp, snp_mask}});
         for (uint64_t at = 0; at < file_size; at += page_size) {
-            writer.add(PageData{
-                .gpa = where + at,
-                .mask = 1,
-                .data = writer.data(std::span(pages).subspan(at, page_size)),
-                .flags = 0,
-                .type = PageType::Normal,
-                .reserved = 0});
+            writer.add(
+                page_at(where + at,
+                        writer.data(std::span(pages).subspan(at, page_size)),
+                        snp_mask));
         }
         const VmsaPage area = vmsa_page(
             initial_vmsa(reset_vector, signature, 1));
         for (uint16_t vcpu = 0; vcpu < vcpus.size(); vcpu++) {
-            writer.add(VpContext{.gpa = snp_vmsa_gpa,
-                                 .mask = 1,
-                                 .data = writer.data(area),
-                                 .vp = vcpu,
-                                 .reserved = 0});
+            writer.add(context_at(vcpu, writer.data(area), snp_mask));
         }
         return writer.build();
     }
