@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Small IGVM files for the fuzzer to begin with: igvm_seeds.py DIRECTORY
+"""Small IGVM files for the fuzzer to begin with: igvm_seeds.py DIRECTORY [PROGRAM]
 
-They are made without the module's own writer. Before each is a byte that says
+PROGRAM, if any, is run with the names of all of them. They are made without the module's own writer. Before each is a byte that says
 which guest it is for (tests/fuzz/igvm_fuzz.cc).
 """
 
 import struct
+import subprocess
 import sys
 import zlib
 from pathlib import Path
@@ -118,6 +119,8 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     for name, (guest, data) in seeds().items():
         (out / name).write_bytes(bytes([guest]) + data)
+    for program in sys.argv[2:]:
+        subprocess.run([program, *sorted(out.iterdir())], check=True)
 
 
 if __name__ == '__main__':
