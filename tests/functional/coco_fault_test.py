@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Optional
@@ -64,9 +64,11 @@ class CocoFault(FaultTest):
                        env={**os.environ, 'SEABIOS': f'{scratch}/chores.bin'})
 
     def launch_guest(self, *args: str, machine: str = '', full: str = '',
-                     memory: int = MEMORY, **settings: str) -> Guest:
-        """@args: more of QEMU's; @full: what if the host is; @settings: of the
-        platform, as in its README, in lower case."""
+                     memory: int = MEMORY,
+                     platform: Optional[Mapping[str, str]] = None) -> Guest:
+        """@args: more of QEMU's; @full: what if the host is; @platform: its
+        settings, as in its README, in lower case. (One of them is a memory,
+        too: they are no arguments beside these.)"""
         self.events_log = Path(self.scratch_file(f'coco{self.guests}.json'))
         environment = {
             'LD_PRELOAD': f'{self.injection.library}:{LIBRARY}',
@@ -75,7 +77,7 @@ class CocoFault(FaultTest):
             'KVM_RESET_COCO_ES_ASIDS': str(self.IDS),
             'KVM_RESET_COCO_KEY_IDS': str(self.IDS)}
         environment |= {f'KVM_RESET_COCO_{name.upper()}': value
-                        for name, value in settings.items()}
+                        for name, value in (platform or {}).items()}
         os.environ.update(environment)
         try:
             self.guest = self.start(
@@ -282,7 +284,7 @@ class RefusedStep(CocoFault):
             if all(record.has(number, error) for error in REFUSALS):
                 continue
             self.base = None
-            self.launch_guest(fault=self.rules(step, times))
+            self.launch_guest(platform={'fault': self.rules(step, times)})
             for error in REFUSALS:
                 outcome = self.reset_and_judge()
                 self.must_be_whole(outcome)

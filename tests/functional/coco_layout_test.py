@@ -42,7 +42,7 @@ class Layout(CocoFault):
     def power_on(self, *args: str, machine: str = '',
                  **settings: str) -> Guest:
         guest = self.launch_guest(*self.qtest.arguments(), *args,
-                                  machine=machine, **settings)
+                                  machine=machine, platform=settings)
         self.qtest.connect()
         self.addCleanup(self.qtest.close)
         return guest

@@ -27,8 +27,9 @@ class Patience(CocoFault):
     WEIGHT = 200
 
     def launch_slow(self, ids: int, **options: str) -> Guest:
-        return self.launch_guest(memory=MEMORY, delay=SLOW, es_asids=str(ids),
-                                 **options)
+        return self.launch_guest(
+            memory=MEMORY, platform={'delay': SLOW, 'es_asids': str(ids)},
+            **options)
 
     def reset_to_wait(self, reset_done: bool) -> None:
         guest = self.guest

@@ -86,7 +86,8 @@ class LaunchUpdate(CocoFault):
                  **settings: str) -> Guest:
         guest = self.launch_guest(
             *self.qtest.arguments(), '-trace', 'kvm_reset_launch_update',
-            '-device', 'vm-launch-update', *args, machine=machine, **settings)
+            '-device', 'vm-launch-update', *args, machine=machine,
+            platform=settings)
         self.qtest.connect()
         self.addCleanup(self.qtest.close)
         self.fw_cfg = FwCfg(self.qtest)

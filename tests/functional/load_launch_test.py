@@ -58,7 +58,7 @@ class LoadLaunch(LaunchUpdate):
 
     def turn_on(self, *args: str, machine: str = '', **settings: str) -> Guest:
         """Without the device."""
-        return self.launch_guest(*args, machine=machine, **settings)
+        return self.launch_guest(*args, machine=machine, platform=settings)
 
     def load(self, **arguments: Any) -> dict[str, Any]:
         return self.guest.qmp('kvm-reset-load-launch', **arguments)
