@@ -123,6 +123,21 @@ class WrappedFirmware(Igvm):
                     launch_reference.tdx(ovmf.read_bytes()),
                     self.by_bios('tdx', ovmf))
 
+    def test_sev_is_measured_as_by_bios(self) -> None:
+        ovmf = need('ovmf')
+        path = self.wrap(ovmf, '--tee', 'sev,sev-es', '--vcpus', 2,
+                         '--vcpu-type', 'EPYC-v4')
+        self.assert_equal_digests(self.digest('sev', path),
+                                  self.by_bios('sev', ovmf))
+        self.assert_equal_digests(
+            self.digest('sev-es', path),
+            self.by_bios('sev-es', ovmf, '--vcpus', 2, '--vcpu-type',
+                         'EPYC-v4'))
+        path = self.wrap(ovmf, '--tee', 'sev-es', '--legacy-vm-type')
+        self.assert_equal_digests(
+            self.digest('sev-es', path),
+            self.by_bios('sev-es', ovmf, '--legacy-vm-type', '--vcpu-sig', 0))
+
     def test_one_file_for_all_platforms(self) -> None:
         ovmf = need('ovmf')
         path = self.wrap(ovmf, '--tee', 'native,tdx,snp')
@@ -302,13 +317,16 @@ class BadInput(Igvm):
                 (['check', '--ovmf', path, path], "no option '--ovmf'"),
                 (['wrap', path], 'say --ovmf FILE'),
                 (['wrap', '--ovmf', path], 'say OUTPUT'),
-                ([*wrap, '--tee', 'sev'], "--tee 'sev' is none of snp, tdx"),
+                ([*wrap, '--tee', 'sgx'], "--tee 'sgx' is none of snp, sev"),
+                ([*wrap, '--tee', 'sev', '--kernel', path],
+                 '--kernel is for snp'),
                 ([*wrap, '--tee', 'snp,'], "--tee '' is none of"),
                 ([*wrap, '--tee', ''], "--tee '' is none of"),
                 ([*wrap, '--tee', 'snp,snp'], 'names snp twice'),
                 ([*wrap, '--tee', 'tdx', '--kernel', path],
                  '--kernel is for snp'),
                 ([*wrap, '--append', 'x'], '--append goes with --kernel'),
+                ([*wrap, '--legacy-vm-type'], '--legacy-vm-type is for sev-es'),
                 ([*wrap, '--vcpus', 4097], 'from 1 to 4096'),
                 ([*wrap, '--policy', '3x'], "--policy '3x' is no number"),
                 ([*wrap, '--vcpu-sig', 1, '--vcpu-type', 'EPYC'],

@@ -88,13 +88,14 @@ Launched launch(const IgvmWrap &wrap, Platform platform, uint32_t vcpus = 1)
 }
 
 /* By -bios. */
-std::string digest_of(Tee tee, const IgvmWrap &wrap)
+std::string digest_of(Tee tee, const IgvmWrap &wrap, bool fpu = true)
 {
     Guest guest{.tee = tee,
                 .firmware = wrap.firmware,
                 .vcpus = wrap.vcpus,
                 .cpu_signature = wrap.cpu_signature,
                 .sev_features = wrap.sev_features,
+                .fpu_in_save_area = fpu,
                 .kernel = wrap.kernel};
     return launch_digest(guest)->hex();
 }
@@ -136,6 +137,25 @@ TEST(IgvmWrapTest, OfSnpHasTheHashesOfAKernel)
                            .build();
     wrap.firmware = other;
     expect_refused(wrap_ovmf(wrap), ENOENT, "no section for kernel hashes");
+}
+
+TEST(IgvmWrapTest, OfSevAndSevEsHasTheDigestOfBios)
+{
+    const Blob image = snp_image().build();
+    IgvmWrap wrap = wrap_of(image, {Platform::SevEs, Platform::Sev});
+
+    for (unsigned vcpus : {1u, 2u, 5u}) {
+        wrap.vcpus = vcpus;
+        IgvmWrap by_bios = wrap;
+        by_bios.sev_features = 0;
+        for (bool fpu : {true, false}) {
+            wrap.fpu_in_save_area = fpu;
+            EXPECT_EQ(launch(wrap, Platform::SevEs, vcpus).digest(),
+                      digest_of(Tee::SevEs, by_bios, fpu));
+        }
+        EXPECT_EQ(launch(wrap, Platform::Sev, vcpus).digest(),
+                  digest_of(Tee::Sev, by_bios));
+    }
 }
 
 TEST(IgvmWrapTest, OfTdxHasTheDigestOfBios)
@@ -293,8 +313,10 @@ TEST(IgvmWrapTest, IsRefusedForWhatTheFirmwareLacks)
     expect_refused(wrap_ovmf(wrap_of(none, {Platform::Tdx})), ENOENT,
                    "no TDVF metadata");
     EXPECT_TRUE(wrap_ovmf(wrap_of(none, {Platform::Native})));
-    expect_refused(wrap_ovmf(wrap_of(none, {Platform::SevEs})), EINVAL,
-                   "not wrapped for SEV-ES");
+    expect_refused(wrap_ovmf(wrap_of(none, {Platform::SevEs})), ENOENT,
+                   "reset");
+    expect_refused(wrap_ovmf(wrap_of(none, {Platform::Vsm})), EINVAL,
+                   "not wrapped for VSM");
     expect_refused(wrap_ovmf(wrap_of(Blob(100), {Platform::Native})), EINVAL,
                    "no multiple of 4096");
     const Blob image = snp_image().build();

@@ -55,7 +55,7 @@ static Result<void> check_control_registers(const VmsaState &state)
 
 /* --- SEV-ES, SEV-SNP ------------------------------------------------------ */
 
-Result<VmsaState> context_of_vmsa(Bytes page)
+Result<VmsaState> context_of_vmsa(Bytes page, bool es)
 {
     if (page.size() != launch_page_size) {
         return refuse(EINVAL,
@@ -77,6 +77,9 @@ Result<VmsaState> context_of_vmsa(Bytes page)
     kvm.pkru = 0;
     kvm.mxcsr = 0x1f80;
     kvm.x87_fcw = 0x37f;
+    if (es && !state.mxcsr && !state.x87_fcw) {
+        kvm = without_fpu(kvm);
+    }
     for (VmsaSegment *table : {&kvm.gdtr, &kvm.idtr}) {
         *table = {.limit = table->limit & 0xffff, .base = table->base};
     }

@@ -19,9 +19,10 @@ constexpr uint64_t sev_features_of_kvm = 1 << 0 | 1 << 5 | 1 << 9;
  * The registers of a save area of 4096 bytes, as they are measured: a vCPU is
  * given them without EFER.SVME, which KVM adds.  EINVAL: KVM takes no such
  * registers, or would make another page of them.  That page is what is
- * measured, so its owner would wait for a digest that never comes.
+ * measured, so its owner would wait for a digest that never comes.  @es: it may
+ * lack the FPU, as one of a guest started with KVM_SEV_ES_INIT does.
  */
-Result<VmsaState> context_of_vmsa(Bytes page);
+Result<VmsaState> context_of_vmsa(Bytes page, bool es);
 
 /*
  * The registers of a native context of igvm::native_context_size bytes; what

@@ -76,7 +76,8 @@ static Result<VmsaState> read_context(const IgvmFile &file, Platform platform,
     if (!data) {
         return std::unexpected(data.error());
     }
-    return native ? context_of_native(*data) : context_of_vmsa(*data);
+    return native ? context_of_native(*data)
+                  : context_of_vmsa(*data, platform == Platform::SevEs);
 }
 
 static Result<void> check_features(const IgvmX86Guest &guest, uint64_t features)

@@ -39,16 +39,22 @@ file is refused.
 wrap: makes an IGVM file that launches OVMF as QEMU's -bios does, with the same
 digest but for pages that hold parameters.
   --ovmf FILE           the firmware
-  --tee KIND,KIND...    snp, tdx, native; by default snp
+  --tee KIND,KIND...    snp, sev, sev-es, tdx, native; by default snp
   --no-parameters       does without the parameters that OVMF asks for
                         (the memory map, the number of vCPUs)
 
-For snp:
+For snp and sev-es:
   --vcpus N             how many vCPUs the file is for; by default 1
   --vcpu-type MODEL, --vcpu-sig NUMBER, --vcpu-family N --vcpu-model N
   --vcpu-stepping N     their CPU; by default the signature is 0
   --guest-features NUMBER
-                        SEV_FEATURES; by default 0x1 (SNP is active)
+                        SEV_FEATURES; by default 0x1 (SNP is active, which
+                        a SEV-ES guest does not get)
+  --legacy-vm-type      sev-es: for a sev-guest object that does not say
+                        legacy-vm-type=off, or a host before Linux 6.10:
+                        the save areas lack the FPU's state then
+
+For snp:
   --policy NUMBER       of the guest; by default 0x30000
   --kernel FILE, --initrd FILE, --append TEXT
                         their hashes, as with kernel-hashes=on; QEMU still
@@ -70,8 +76,8 @@ static constexpr std::string_view wrap_with_value[] = {
     "ovmf",        "tee",        "vcpus",         "vcpu-type",      "vcpu-sig",
     "vcpu-family", "vcpu-model", "vcpu-stepping", "guest-features", "policy",
     "kernel",      "initrd",     "append"};
-static constexpr std::string_view wrap_without_value[] = {"no-parameters",
-                                                          "help"};
+static constexpr std::string_view wrap_without_value[] = {
+    "no-parameters", "legacy-vm-type", "help"};
 
 static constexpr std::string_view help_alone[] = {"help"};
 
@@ -98,12 +104,10 @@ static Result<void> read_platforms(const OptionWords &said, IgvmWrap &wrap)
         end = std::min(all.find(',', begin), all.size());
         const std::string name = all.substr(begin, end - begin);
         auto platform = platform_of_tee(name);
-        if (!platform ||
-            (*platform != Platform::SevSnp && *platform != Platform::Tdx &&
-             *platform != Platform::Native)) {
+        if (!platform) {
             return refuse(EINVAL,
-                          "--tee '%s' is none of snp, tdx and native, for "
-                          "which firmware can be wrapped",
+                          "--tee '%s' is none of snp, sev, sev-es, tdx and "
+                          "native, for which firmware can be wrapped",
                           name.c_str());
         }
         if (std::ranges::count(wrap.platforms, *platform)) {
@@ -128,6 +132,12 @@ static Result<void> read_snp(const OptionWords &said, IgvmWrap &wrap)
     }
     wrap.vcpus = *vcpus;
     wrap.sev_features = *features;
+    wrap.fpu_in_save_area = !said.has("legacy-vm-type");
+    if (!wrap.fpu_in_save_area &&
+        !std::ranges::count(wrap.platforms, Platform::SevEs)) {
+        return refuse(EINVAL, "--legacy-vm-type is for sev-es: no other has "
+                              "another save area by it");
+    }
     wrap.policy = *policy;
     auto signature = signature_option(said);
     if (!signature) {

@@ -32,6 +32,7 @@ public:
 
 private:
     /* What of the file is for the platform @mask. */
+    Result<void> add_sev_es(uint32_t mask);
     Result<void> add_snp(uint32_t mask);
     Result<void> add_tdx(uint32_t mask);
     void add_image(uint32_t mask);
@@ -39,7 +40,7 @@ private:
     Result<void> add_section(const SevSection &section,
                              const OvmfParameters &parameters, uint32_t mask);
     void add_parameters(const OvmfParameters &parameters, uint32_t mask);
-    Result<void> add_vcpus(uint32_t mask);
+    Result<void> add_vcpus(uint32_t mask, uint64_t sev_features, bool fpu);
 
     /* Whole pages, each with a header of its own; @model has all but place. */
     void add_pages(uint64_t gpa, uint64_t size, PageData model);
@@ -125,7 +126,7 @@ Result<void> Wrapper::add_section(const SevSection &section,
     return {};
 }
 
-Result<void> Wrapper::add_vcpus(uint32_t mask)
+Result<void> Wrapper::add_vcpus(uint32_t mask, uint64_t sev_features, bool fpu)
 {
     if (wrap_.vcpus < 1 || wrap_.vcpus > most_vcpus) {
         return refuse(EINVAL, "%u vCPUs cannot be: from 1 to %u can",
@@ -136,8 +137,9 @@ Result<void> Wrapper::add_vcpus(uint32_t mask)
         return std::unexpected(others.error());
     }
     auto save_area = [&](uint32_t entry) {
-        return writer_.data(vmsa_page(
-            initial_vmsa(entry, wrap_.cpu_signature, wrap_.sev_features)));
+        const VmsaState state = initial_vmsa(entry, wrap_.cpu_signature,
+                                             sev_features);
+        return writer_.data(vmsa_page(fpu ? state : without_fpu(state)));
     };
     const uint32_t first = save_area(reset_vector);
     const uint32_t other = wrap_.vcpus > 1 ? save_area(*others) : no_data;
@@ -176,7 +178,16 @@ Result<void> Wrapper::add_snp(uint32_t mask)
         return no_hash_section();
     }
     add_parameters(parameters, mask);
-    return add_vcpus(mask);
+    return add_vcpus(mask, wrap_.sev_features, true);
+}
+
+/* --- SEV-ES --------------------------------------------------------------- */
+
+Result<void> Wrapper::add_sev_es(uint32_t mask)
+{
+    add_image(mask);
+    return add_vcpus(mask, wrap_.sev_features & ~sev_feature_snp_active,
+                     wrap_.fpu_in_save_area);
 }
 
 /* --- TDX ------------------------------------------------------------------ */
@@ -225,6 +236,12 @@ Result<std::vector<uint8_t>> Wrapper::build()
         const uint32_t mask = 1u << i;
         Result<void> added;
         switch (platforms[i]) {
+        case Platform::Sev:
+            add_image(mask);
+            break;
+        case Platform::SevEs:
+            added = add_sev_es(mask);
+            break;
         case Platform::SevSnp:
             added = add_snp(mask);
             break;

@@ -17,11 +17,14 @@ namespace kvm_reset {
 
 struct IgvmWrap {
     Bytes firmware;                        /* as QEMU gets it by -bios */
-    std::vector<igvm::Platform> platforms; /* SevSnp, Tdx, Native; each once */
-    /* SEV-SNP alone: */
+    std::vector<igvm::Platform> platforms; /* all but Vsm; each once */
+    /* SEV-SNP and SEV-ES alone: */
     unsigned vcpus = 1; /* each has a context in the file */
     uint32_t cpu_signature = 0;
-    uint64_t sev_features = 1;
+    uint64_t sev_features = 1; /* of SEV-ES without bit 0 */
+    /* SEV-ES alone: */
+    bool fpu_in_save_area = true; /* not with KVM_SEV_ES_INIT */
+    /* SEV-SNP alone: */
     uint64_t policy = 0x30000;
     std::optional<KernelHashes> kernel;
     /* Has the host fill in what OVMF's IGVM metadata asks for. */

@@ -25,14 +25,10 @@ struct SaveAreas {
 
 static VmsaPage save_area(const Guest &guest, uint32_t entry)
 {
-    VmsaState state = initial_vmsa(entry, guest.cpu_signature,
-                                   guest.sev_features);
+    const VmsaState state = initial_vmsa(entry, guest.cpu_signature,
+                                         guest.sev_features);
 
-    if (!guest.fpu_in_save_area) {
-        state.mxcsr = 0;
-        state.x87_fcw = 0;
-    }
-    return vmsa_page(state);
+    return vmsa_page(guest.fpu_in_save_area ? state : without_fpu(state));
 }
 
 static Result<SaveAreas> save_areas(const Guest &guest, const Ovmf &ovmf)

@@ -71,6 +71,14 @@ struct VmsaState {
     uint16_t x87_fcw = 0;
 };
 
+/* As KVM_SEV_ES_INIT has it. */
+inline VmsaState without_fpu(VmsaState state)
+{
+    state.mxcsr = 0;
+    state.x87_fcw = 0;
+    return state;
+}
+
 using VmsaPage = std::array<uint8_t, launch_page_size>;
 
 VmsaPage vmsa_page(const VmsaState &state);
