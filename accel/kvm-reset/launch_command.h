@@ -72,6 +72,7 @@ struct LaunchCommand {
     uint16_t size = 0; /* bytes of what data points to; 0: nothing */
     Tail tail = {};
     bool data_is_value = false; /* data is a number, not a pointer */
+    bool no_ioctl = false;      /* to write where it points is all of it */
     std::array<LaunchPointer, 2> pointers = {};
     /*
      * The kernel may do a part, say how much is left here, and be called

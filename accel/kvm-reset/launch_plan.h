@@ -64,6 +64,7 @@ public:
      * here and must come again, or by looking at the measurement.
      */
     void waits_for_owner() { waits_ = true; }
+    bool waits() const { return waits_; }
 
     /* The vCPUs that there were at the end of the launch. */
     void set_vcpus(std::vector<uint64_t> vcpus) { vcpus_ = std::move(vcpus); }

@@ -297,6 +297,9 @@ Result<void> LaunchStep::take(Kernel &kernel, int fd, Answer *answer) const
     if (Result<void> done = restore(kernel); !done) {
         return done;
     }
+    if (command_->no_ioctl) {
+        return {};
+    }
     if (argument) {
         write_field(header, launch_data, uint64_t(argument.data()));
     }

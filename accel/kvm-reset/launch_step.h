@@ -33,6 +33,9 @@ public:
     /* No argument: only that there was such a step. */
     static LaunchStep mark(const LaunchCommand &command);
 
+    /* What its first pointer points to goes to @address when it is taken. */
+    void put_at(uint64_t address) { addresses_[0] = address; }
+
     const LaunchCommand &command() const { return *command_; }
 
     /*

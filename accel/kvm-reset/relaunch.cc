@@ -95,6 +95,7 @@ Result<void> Relaunch::launch_in_place()
 
     if (!done) {
         outcome_.lost = true;
+        outcome_.refused = !is_full(done.error());
         done.error().what += "; guest memory is encrypted in place, so the "
                              "old VM had to go before that";
     }

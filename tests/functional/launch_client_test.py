@@ -39,6 +39,7 @@ def archive_entry(name: str, content: bytes, mode: int) -> bytes:
 class LaunchClient(Coco):
     JUDGES = ('platform',)
     VCPUS: tuple[str, ...] = ()
+    VM_TYPE: tuple[str, ...] = ()
 
     def setUp(self) -> None:
         super().setUp()
@@ -51,7 +52,7 @@ class LaunchClient(Coco):
         firmware[BYTE] = 1
         own.write_bytes(firmware)
         subprocess.run([IGVM, 'wrap', '--ovmf', own, '--tee', self.TEE,
-                        *self.VCPUS, image], check=True)
+                        *self.VCPUS, *self.VM_TYPE, image], check=True)
         self.own = subprocess.run(
             [MEASURE, '--tee', self.TEE, '--igvm', image, *self.VCPUS[:2]],
             capture_output=True, text=True, check=True).stdout.strip()
@@ -140,6 +141,16 @@ class SnpLaunchClient(LaunchClient):
         with self.reborn(guest):
             guest.console.send('reboot')
         self.runs_from(guest, 'start', self.expected)
+
+
+class SevEsLaunchClient(LaunchClient):
+    TEE = 'sev-es'
+    VCPUS = SnpLaunchClient.VCPUS
+    VM_TYPE = ('--legacy-vm-type',)
+
+    def test_a_sev_es_guest_brings_its_firmware_and_runs_from_it(
+            self) -> None:
+        self.brings_its_firmware()
 
 
 class TdxLaunchClient(LaunchClient):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from chores import Qtest
-from coco_fault_test import LIBRARY, CocoFault, TdxFault
+from coco_fault_test import LIBRARY, CocoFault, SevEsFullHost, TdxFault
 from fault_table import NEW_VM
 from fw_cfg import ERROR, FwCfg
 from guest import Guest
@@ -49,6 +49,8 @@ class LaunchUpdate(CocoFault):
     # What the owner's tools want to know of the vCPUs.
     VCPUS: tuple[str, ...] = ()
     VCPU_TYPE: tuple[str, ...] = ()
+    # What they want to know of how QEMU starts the VM.
+    VM_TYPE: tuple[str, ...] = ()
     WEIGHT = 60
 
     def setUp(self) -> None:
@@ -59,7 +61,8 @@ class LaunchUpdate(CocoFault):
         self.images = [self.wrap(scratch / f'own{n}', n) for n in (1, 2)]
         self.digests = [self.measure('--igvm', scratch / f'own{n}.igvm')
                         for n in (1, 2)]
-        self.hosts = self.measure('--ovmf', self.firmware, *self.VCPU_TYPE)
+        self.hosts = self.measure('--ovmf', self.firmware, *self.VCPU_TYPE,
+                                  *self.VM_TYPE)
         self.assertEqual(len({self.hosts, *self.digests}), 3)
         self.qtest = Qtest()
 
@@ -74,8 +77,8 @@ class LaunchUpdate(CocoFault):
 
     def run_wrap(self, firmware: Path, image: Path, tee: str = '') -> None:
         subprocess.run([IGVM, 'wrap', '--ovmf', firmware, '--tee',
-                        tee or self.TEE, *self.VCPUS, *self.VCPU_TYPE, image],
-                       check=True)
+                        tee or self.TEE, *self.VCPUS, *self.VCPU_TYPE,
+                        *self.VM_TYPE, image], check=True)
 
     def measure(self, *options: object) -> str:
         return subprocess.run(
@@ -285,7 +288,7 @@ class SnpLaunchUpdate(LaunchUpdate):
 
         snp = ('-machine', 'q35,confidential-guest-support=cg',
                '-object', self.OBJECT, '-bios', str(self.firmware))
-        self.assertIn('is for SEV-SNP guests and TDs alone',
+        self.assertIn('is for confidential guests alone',
                       says('-machine', 'q35'))
         self.assertIn('there can be one',
                       says(*snp, '-device', 'vm-launch-update'))
@@ -312,3 +315,36 @@ class TdxLaunchUpdate(LaunchUpdate):
         self.assertIn('TDX_FINALIZE_VM', guest.info()['launch']['refused'])
         self.bring(self.images[0])
         self.reboots('guest', self.digests[0])
+
+
+class SevEsLaunchUpdate(LaunchUpdate):
+    """It is launched where the old VM's memory was."""
+
+    TEE = 'sev-es'
+    OBJECT = SevEsFullHost.OBJECT
+    CPU = SevEsFullHost.CPU
+    VCPUS = SnpLaunchUpdate.VCPUS
+    VCPU_TYPE = SnpLaunchUpdate.VCPU_TYPE
+    VM_TYPE = ('--legacy-vm-type',)
+
+    def test_a_sev_es_guest_brings_its_firmware_once_and_for_good(
+            self) -> None:
+        self.bring_once_and_for_good()
+
+    def test_a_sev_es_guest_that_the_platform_refuses_has_the_old_firmware(
+            self) -> None:
+        guest = self.power_on(fault='LAUNCH_UPDATE_DATA:2:EIO:9')
+        self.bring(self.images[0])
+        self.reboots('start', self.hosts)
+        self.assertIn('LAUNCH_UPDATE_DATA', guest.info()['launch']['refused'])
+        self.bring(self.images[0])
+        self.reboots('guest', self.digests[0])
+
+
+class SevLaunchUpdate(LaunchUpdate):
+    TEE = 'sev'
+    OBJECT = 'sev-guest,id=cg,cbitpos=0,reduced-phys-bits=1'
+    CPU = SevEsFullHost.CPU
+
+    def test_a_sev_guest_brings_its_firmware_once_and_for_good(self) -> None:
+        self.bring_once_and_for_good()

@@ -26,13 +26,13 @@ OTHERS = ('openat', 'dup3', 'mmap', 'munmap', 'fcntl', 'readlink', 'epoll_ctl',
 # those of a launch in place.
 LAST = ('dup3', 'mmap')
 ENCRYPT_OP = 0xc008aeba
-SEV = {1: 'SEV_ES_INIT', 2: 'LAUNCH_START', 3: 'LAUNCH_UPDATE_DATA',
-       4: 'LAUNCH_UPDATE_VMSA', 6: 'LAUNCH_MEASURE', 7: 'LAUNCH_FINISH',
-       22: 'SEV_INIT2', 100: 'SNP_LAUNCH_START', 101: 'SNP_LAUNCH_UPDATE',
-       102: 'SNP_LAUNCH_FINISH'}
+SEV = {0: 'SEV_INIT', 1: 'SEV_ES_INIT', 2: 'LAUNCH_START',
+       3: 'LAUNCH_UPDATE_DATA', 4: 'LAUNCH_UPDATE_VMSA', 6: 'LAUNCH_MEASURE',
+       7: 'LAUNCH_FINISH', 22: 'SEV_INIT2', 100: 'SNP_LAUNCH_START',
+       101: 'SNP_LAUNCH_UPDATE', 102: 'SNP_LAUNCH_FINISH'}
 TDX = {1: 'TDX_INIT_VM', 2: 'TDX_INIT_VCPU', 3: 'TDX_INIT_MEM_REGION',
        4: 'TDX_FINALIZE_VM'}
-COMMANDS = {'sev-es': SEV, 'snp': SEV, 'tdx': TDX}
+COMMANDS = {'sev': SEV, 'sev-es': SEV, 'snp': SEV, 'tdx': TDX}
 
 
 @dataclass(frozen=True)

@@ -182,9 +182,15 @@ struct SevGuest : ConfidentialGuest {
     uint8_t session[32] = {3}, measurement[48] = {};
     bool es;
 
-    explicit SevGuest(bool is_es) : ConfidentialGuest(0), es(is_es)
+    /* @typed: with KVM_SEV_INIT2, as since Linux 6.10. */
+    explicit SevGuest(bool is_es, bool typed = false)
+        : ConfidentialGuest(!typed  ? KVM_X86_DEFAULT_VM
+                            : is_es ? KVM_X86_SEV_ES_VM
+                                    : KVM_X86_SEV_VM),
+          es(is_es)
     {
-        command(vm, es ? 1 : 0);
+        uint64_t init2[6] = {};
+        typed ? command(vm, 22, init2) : command(vm, es ? 1 : 0);
         struct {
             uint32_t handle = 0, policy = 5;
             uint64_t dh = 0;

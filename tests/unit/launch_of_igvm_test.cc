@@ -8,73 +8,33 @@
 
 #include <gtest/gtest.h>
 
-#include "arch.h"
-#include "igvm_image.h"
-#include "igvm_launch.h"
-#include "launched_guest.h"
-#include "reset_vcpu.h"
+#include "igvm_launched_guest.h"
 
 using namespace kvm_reset;
 using namespace kvm_reset::igvm;
 
 namespace {
 
-constexpr uint64_t top_page = 0xfffff000;
 constexpr uint64_t hob_at = 0x809000; /* of TdxGuest */
 
-/* Its firmware ends at 4 GiB, and its vCPUs are as QEMU has them. */
-template <class T> struct Real : T {
-    template <class... Args> explicit Real(Args... args) : T(args...)
+template <class T> using Real = TakesFiles<T>;
+
+/* Their firmware ends at 4 GiB. */
+template <class T> struct WholeFirmware : T {
+    template <class... Args> explicit WholeFirmware(Args... args) : T(args...)
     {
         T::private_slot(3, T::firmware_gpa + T::firmware_size,
                         (uint64_t(1) << 32) - T::firmware_gpa -
                             T::firmware_size);
-        if (T::vm_type_of == 4) {
-            reset_vcpus(*this);
-        }
-        T::launch();
-    }
-
-    Result<OtherLaunch> try_file(const Blob &bytes, const LaunchHost &host = {})
-    {
-        return arch()->launch_of_igvm(T::kernel, T::recorder.recorded(), bytes,
-                                      host);
-    }
-
-    /* Accepted; the next reset's. */
-    OtherLaunch bring(const Blob &bytes, bool once = false)
-    {
-        auto other = try_file(bytes);
-        EXPECT_TRUE(other) << other.error().what;
-        if (!other) {
-            return {};
-        }
-        T::recorder.choose_launch(LaunchSource::Guest,
-                                  std::make_shared<OtherLaunch>(*other), once);
-        return *other;
-    }
-
-    std::string measured()
-    {
-        auto measurement = T::generations.status().measurement;
-        return measurement ? measurement->digest : "";
     }
 };
 
-struct Snp : SnpGuest {
-    static constexpr int vm_type_of = 4;
-    using SnpGuest::SnpGuest;
+struct Snp : WholeFirmware<SnpGuest> {
+    /* Its vCPUs are as QEMU has them. */
+    Snp() { reset_vcpus(*this); }
 };
 
-struct Tdx : TdxGuest {
-    static constexpr int vm_type_of = 5;
-};
-
-Blob save_area(uint32_t entry = reset_vector, uint64_t features = 1)
-{
-    const VmsaPage page = vmsa_page(initial_vmsa(entry, signature, features));
-    return Blob(page.begin(), page.end());
-}
+using Tdx = WholeFirmware<TdxGuest>;
 
 /* A page of each kind that SEV-SNP has; @seed makes the file another one. */
 IgvmWriter snp_writer(uint8_t seed = 5, unsigned vcpus = 2,
@@ -109,28 +69,6 @@ IgvmWriter tdx_writer()
     writer.add(page_at(0x100000, 0, tdx_mask));
     writer.add(page_at(hob_at, 0, tdx_mask, Unmeasured));
     return writer;
-}
-
-bool has_line(const Log &log, std::string_view beginning)
-{
-    return std::ranges::any_of(log, [&](const std::string &line) {
-        return line.starts_with(beginning);
-    });
-}
-
-/* The digest that its owner computes of the file alone. */
-std::string owners_digest(const Blob &bytes, Platform platform)
-{
-    IgvmX86Guest guest;
-    guest.platform = platform;
-    guest.guest = igvm_guest(2);
-    auto file = IgvmFile::parse(bytes);
-    EXPECT_TRUE(file);
-    auto launch = igvm_launch(*file, guest);
-    EXPECT_TRUE(launch) << launch.error().what;
-    auto digest = igvm_digest(*launch, guest);
-    EXPECT_TRUE(digest) << digest.error().what;
-    return digest->hex();
 }
 
 /* --- the launch ----------------------------------------------------------- */
@@ -558,17 +496,13 @@ TEST(OtherLaunchTest, ATdsHobHasToBeWhereItsVcpusLook)
     expect_refused(guest.try_file(writer.build()), EINVAL, "this TD's HOB");
 }
 
-TEST(OtherLaunchTest, OtherGuestsAreNotLaunchedFromAFile)
+TEST(OtherLaunchTest, AnOrdinaryGuestIsNotLaunchedFromAFile)
 {
     Guest ordinary;
-    Launched<SevGuest> sev(false), es(true);
-    for (Guest *guest :
-         {&ordinary, static_cast<Guest *>(&sev), static_cast<Guest *>(&es)}) {
-        expect_refused(arch()->launch_of_igvm(guest->kernel,
-                                              guest->recorder.recorded(),
-                                              snp_file(), {}),
-                       ENOTSUP, "only an SEV-SNP guest or a TD");
-    }
+    expect_refused(arch()->launch_of_igvm(ordinary.kernel,
+                                          ordinary.recorder.recorded(),
+                                          snp_file(), {}),
+                   ENOTSUP, "only a confidential guest");
 }
 
 TEST(OtherLaunchTest, AGuestThatWasNotLaunchedYetHasNone)

@@ -248,11 +248,12 @@ static bool is_supported(Error **errp)
     ConfidentialGuestSupport *guest = current_machine->cgs;
 
     if (!kvm_enabled() || !guest ||
-        !(object_dynamic_cast(OBJECT(guest), "sev-snp-guest") ||
+        !(object_dynamic_cast(OBJECT(guest), "sev-guest") ||
+          object_dynamic_cast(OBJECT(guest), "sev-snp-guest") ||
           object_dynamic_cast(OBJECT(guest), "tdx-guest"))) {
         error_setg(errp, TYPE_VM_LAUNCH_UPDATE
-                   " is for SEV-SNP guests and TDs alone (-object "
-                   "sev-snp-guest, -object tdx-guest)");
+                   " is for confidential guests alone (-object sev-guest, "
+                   "-object sev-snp-guest, -object tdx-guest)");
         return false;
     }
     if (!object_dynamic_cast(OBJECT(current_machine), TYPE_X86_MACHINE)) {

@@ -28,21 +28,54 @@ constexpr uint64_t four_gib = uint64_t(1) << 32;
 
 /* --- the guest ------------------------------------------------------------ */
 
-Result<Platform> platform_of(const Definition &recorded)
+/* By the step that only its launch has; before Linux 6.10 a VM has no type. */
+constexpr struct {
+    const char *step;
+    Platform platform;
+    const char *start;
+    Field policy; /* of the argument of @start; width 0: none */
+    const char *policy_option;
+} kinds[] = {
+    {"KVM_SEV_SNP_LAUNCH_FINISH", Platform::SevSnp, "KVM_SEV_SNP_LAUNCH_START",
+     field_of(&kvm_sev_snp_launch_start::policy), "sev-snp-guest,policy="},
+    {"KVM_TDX_INIT_MEM_REGION", Platform::Tdx, "", {}, ""},
+    {"KVM_SEV_LAUNCH_UPDATE_VMSA", Platform::SevEs, "KVM_SEV_LAUNCH_START",
+     field_of(&kvm_sev_launch_start::policy), "sev-guest,policy="},
+    {"KVM_SEV_LAUNCH_UPDATE_DATA", Platform::Sev, "KVM_SEV_LAUNCH_START",
+     field_of(&kvm_sev_launch_start::policy), "sev-guest,policy="},
+};
+using LaunchKind = std::remove_reference_t<decltype(kinds[0])>;
+
+Result<const LaunchKind *> kind_of(const Definition &recorded)
 {
-    switch (recorded.vm_type) {
-    case KVM_X86_SNP_VM:
-        return Platform::SevSnp;
-    case KVM_X86_TDX_VM:
-        return Platform::Tdx;
+    if (recorded.plan.state() == LaunchState::None) {
+        return refuse(ENOTSUP,
+                      "only a confidential guest can be launched from an IGVM "
+                      "file at a reset, and this is an ordinary one");
     }
-    return refuse(ENOTSUP,
-                  "only an SEV-SNP guest or a TD can be launched from "
-                  "an IGVM file at a reset, and this guest is neither");
+    if (recorded.plan.waits()) {
+        return refuse(ENOTSUP,
+                      "the owner of this guest has a say before it runs, by a "
+                      "secret or by its measurement, which another launch "
+                      "would leave out");
+    }
+    if (recorded.plan.state() != LaunchState::Finished) {
+        return refuse(EAGAIN, "the guest was not launched yet");
+    }
+    for (const LaunchKind &kind : kinds) {
+        if (std::ranges::any_of(
+                recorded.plan.steps(), [&](const PlannedStep &planned) {
+                    return planned.step->name() == std::string_view(kind.step);
+                })) {
+            return &kind;
+        }
+    }
+    return refuse(ENOTSUP, "this guest was launched without a page, so no "
+                           "other launch can be like it");
 }
 
 IgvmX86Guest guest_of(Platform platform, const Definition &recorded,
-                      const LaunchHost &host)
+                      const LaunchMemory &memory, const LaunchHost &host)
 {
     IgvmX86Guest x86;
     IgvmGuest &guest = x86.guest;
@@ -55,7 +88,7 @@ IgvmX86Guest guest_of(Platform platform, const Definition &recorded,
     for (const LaunchHost::Range &range : host.ram) {
         guest.ram.push_back({range.begin, range.size});
     }
-    for (const MemoryRange &range : private_memory(recorded)) {
+    for (const MemoryRange &range : memory.ranges()) {
         if (range.begin + range.size == four_gib) {
             guest.firmware = range;
         } else if (host.ram.empty()) {
@@ -70,23 +103,34 @@ IgvmX86Guest guest_of(Platform platform, const Definition &recorded,
 /* --- what the platform would not take ------------------------------------- */
 
 /* The policy is signed and measured by the platform, and was QEMU's to give. */
-Result<void> check_policy(const Definition &recorded, const IgvmLaunch &launch)
+Result<void> check_policy(const LaunchKind &kind, const Definition &recorded,
+                          const IgvmLaunch &launch)
 {
     for (const EntryPtr &entry : recorded.entries) {
         const LaunchStep *step = launch_step(*entry);
-        if (!step || !launch.plan.policy ||
-            step->name() != std::string_view("KVM_SEV_SNP_LAUNCH_START")) {
+        if (!step || !launch.plan.policy || !kind.policy.width ||
+            step->name() != std::string_view(kind.start)) {
             continue;
         }
-        const uint64_t policy = step->read(
-            field_of(&kvm_sev_snp_launch_start::policy));
+        const uint64_t policy = step->read(kind.policy);
         if (policy != *launch.plan.policy) {
             return refuse(EINVAL,
                           "the IGVM file's guest policy is 0x%" PRIx64
                           ", and this guest was started with 0x%" PRIx64
-                          " (sev-snp-guest,policy=)",
-                          *launch.plan.policy, policy);
+                          " (%s)",
+                          *launch.plan.policy, policy, kind.policy_option);
         }
+    }
+    return {};
+}
+
+/* QEMU resets those of a SEV guest, which are not measured, when it is up. */
+Result<void> check_contexts(const IgvmLaunch &launch)
+{
+    if (launch.platform == Platform::Sev && !launch.plan.contexts.empty()) {
+        return refuse(ENOTSUP,
+                      "the IGVM file has a VP context for a SEV guest, and "
+                      "kvm-reset gives such a guest no registers");
     }
     return {};
 }
@@ -143,24 +187,30 @@ Result<OtherLaunch> x86_launch_of_igvm(Kernel &kernel,
                                        const LaunchHost &host)
 {
     const std::vector<ObjectId> vcpus = vcpus_of(recorded);
-    auto platform = platform_of(recorded);
-    if (!platform) {
-        return std::unexpected(platform.error());
+    auto kind = kind_of(recorded);
+    if (!kind) {
+        return std::unexpected(kind.error());
     }
     auto file = IgvmFile::parse(bytes);
     if (!file) {
         return std::unexpected(file.error());
     }
 
-    const IgvmX86Guest guest = guest_of(*platform, recorded, host);
-    auto launch = igvm_launch(*file, guest);
+    const LaunchMemory memory(recorded);
+    auto launch = igvm_launch(
+        *file, guest_of((*kind)->platform, recorded, memory, host));
     if (!launch) {
         return std::unexpected(launch.error());
     }
-    if (auto good = check_policy(recorded, *launch); !good) {
+    auto good = check_policy(**kind, recorded, *launch);
+    if (good) {
+        good = check_contexts(*launch);
+    }
+    if (!good) {
         return std::unexpected(good.error());
     }
-    auto steps = steps_of_igvm(kernel, recorded, *launch, host.most_bytes);
+    auto steps = steps_of_igvm(kernel, recorded, memory, *launch,
+                               host.most_bytes);
     if (!steps) {
         return std::unexpected(steps.error());
     }
@@ -176,7 +226,7 @@ Result<OtherLaunch> x86_launch_of_igvm(Kernel &kernel,
     }
     Definition planned = recorded;
     other.put_into(planned);
-    if (auto good = check_vcpus(planned, *launch); !good) {
+    if (good = check_vcpus(planned, *launch); !good) {
         return std::unexpected(good.error());
     }
     auto measured = x86_measure(planned);
@@ -184,7 +234,7 @@ Result<OtherLaunch> x86_launch_of_igvm(Kernel &kernel,
         return std::unexpected(measured.error());
     }
     other.measurement = *measured;
-    if (auto good = check_identity(*launch, *measured); !good) {
+    if (good = check_identity(*launch, *measured); !good) {
         return std::unexpected(good.error());
     }
     return other;

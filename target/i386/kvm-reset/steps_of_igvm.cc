@@ -21,32 +21,6 @@ namespace kvm_reset {
 using namespace abi;
 using igvm::Platform;
 
-/* Ascending, and none touches the next. */
-std::vector<MemoryRange> private_memory(const Definition &recorded)
-{
-    using Region = kvm_userspace_memory_region2;
-    std::vector<MemoryRange> slots, ranges;
-
-    for (const EntryPtr &entry : recorded.entries) {
-        if (entry->row->request == KVM_SET_USER_MEMORY_REGION2 &&
-            entry->arg.read(field_of(&Region::flags)) & KVM_MEM_GUEST_MEMFD) {
-            slots.push_back(
-                {entry->arg.read(field_of(&Region::guest_phys_addr)),
-                 entry->arg.read(field_of(&Region::memory_size))});
-        }
-    }
-    std::ranges::sort(slots, {}, &MemoryRange::begin);
-    for (const MemoryRange &slot : slots) {
-        if (!ranges.empty() &&
-            ranges.back().begin + ranges.back().size == slot.begin) {
-            ranges.back().size += slot.size;
-        } else {
-            ranges.push_back(slot);
-        }
-    }
-    return ranges;
-}
-
 namespace {
 
 /*
@@ -54,6 +28,9 @@ namespace {
  * have some 65000.
  */
 constexpr size_t most_steps = 1024;
+
+/* A length has 32 bits, and is of whole pages. */
+constexpr uint64_t most_of_step = uint64_t(1) << 30;
 
 /* --- steps ---------------------------------------------------------------- */
 
@@ -71,17 +48,24 @@ const PlannedStep *find_step(const Definition &recorded, std::string_view name)
 class Planner {
 public:
     Planner(Kernel &kernel, const Definition &recorded,
-            const IgvmLaunch &launch, uint64_t most_bytes)
-        : kernel_(kernel), recorded_(recorded), launch_(launch),
-          left_(most_bytes), most_(most_bytes)
+            const LaunchMemory &memory, const IgvmLaunch &launch,
+            uint64_t most_bytes)
+        : kernel_(kernel), recorded_(recorded), memory_(memory),
+          launch_(launch), left_(most_bytes), most_(most_bytes)
     {}
 
     Result<std::vector<PlannedStep>> run();
 
 private:
+    Result<void> check_place(const IgvmRegion &region) const;
+    Result<void> add_region(const IgvmRegion &region);
+    Result<void> add_sev(const IgvmRegion &region);
     Result<void> add_snp(const IgvmRegion &region);
     Result<void> add_tdx(const IgvmRegion &region);
+    Result<void> finish();
+    void finish_sev();
     Result<void> finish_snp();
+    Result<void> finish_tdx();
     Result<void> check_hob();
     Result<const uint8_t *> source(const IgvmRegion &region, bool filled,
                                    std::vector<uint8_t> &room);
@@ -89,18 +73,22 @@ private:
                             std::vector<uint8_t> &page);
     void fill_hob(const IgvmRegion &region, std::vector<uint8_t> &bytes);
     Result<void> add(const PlannedStep &like, const LaunchCommand &command,
-                     uint32_t flags, void *argument);
+                     uint32_t flags, void *argument, uint64_t address = 0);
 
     Kernel &kernel_;
     const Definition &recorded_;
+    const LaunchMemory &memory_;
     const IgvmLaunch &launch_;
     uint64_t left_, most_; /* bytes that may be kept */
     std::vector<PlannedStep> steps_;
 };
 
-/* On the same fds, the platform's included, as @like. */
+/*
+ * On the same fds, the platform's included, as @like.  @address: where in
+ * guest memory it goes, if it is launched in place.
+ */
 Result<void> Planner::add(const PlannedStep &like, const LaunchCommand &command,
-                          uint32_t flags, void *argument)
+                          uint32_t flags, void *argument, uint64_t address)
 {
     kvm_sev_cmd header{.id = command.id,
                        .pad0 = flags,
@@ -118,6 +106,9 @@ Result<void> Planner::add(const PlannedStep &like, const LaunchCommand &command,
     auto step = LaunchStep::copy(kernel_, command, uintptr_t(&header));
     if (!step) {
         return std::unexpected(step.error());
+    }
+    if (address) {
+        step->put_at(address);
     }
     steps_.push_back(
         {like.target, std::make_shared<const LaunchStep>(std::move(*step))});
@@ -145,6 +136,65 @@ Result<const uint8_t *> Planner::source(const IgvmRegion &region, bool filled,
     room.assign(region.data.begin(), region.data.end());
     room.resize(region.size);
     return room.data();
+}
+
+/* --- SEV, SEV-ES ---------------------------------------------------------- */
+
+/* What is not encrypted is written, and the firmware does not hear of it. */
+constexpr LaunchCommand plain_pages = {
+    .name = "pages that are not encrypted",
+    .effect = LaunchEffect::Step,
+    .size = sizeof(kvm_sev_launch_update_data),
+    .no_ioctl = true,
+    .pointers = {{{.offset = offset_of(&kvm_sev_launch_update_data::uaddr),
+                   .length = field_of(&kvm_sev_launch_update_data::len),
+                   .unit = 1,
+                   .pointing = LaunchPointing::InPlace}}},
+};
+
+bool is_encrypted(const IgvmRegion &region)
+{
+    return region.kind == IgvmPages::Normal || region.kind == IgvmPages::Zero;
+}
+
+/* The firmware hashes all pages as one, so slots may part them. */
+Result<void> Planner::add_sev(const IgvmRegion &region)
+{
+    const PlannedStep *like = find_step(recorded_,
+                                        "KVM_SEV_LAUNCH_UPDATE_DATA");
+    const LaunchCommand &command = is_encrypted(region) ? like->step->command()
+                                                        : plain_pages;
+    std::vector<uint8_t> pages;
+    auto from = source(region, false, pages);
+    uint64_t done = 0;
+
+    if (!from) {
+        return std::unexpected(from.error());
+    }
+    while (done < region.size) {
+        const auto piece = memory_.at(region.gpa + done);
+        kvm_sev_launch_update_data update{
+            .uaddr = uint64_t(*from) + done,
+            .len = uint32_t(
+                std::min({piece->size, region.size - done, most_of_step}))};
+        if (auto added = add(*like, command, 0, &update, piece->address);
+            !added) {
+            return added;
+        }
+        done += update.len;
+    }
+    return {};
+}
+
+/* All but the pages is as it was: vCPUs, the question, the end. */
+void Planner::finish_sev()
+{
+    for (const PlannedStep &planned : recorded_.plan.steps()) {
+        if (planned.step->name() !=
+            std::string_view("KVM_SEV_LAUNCH_UPDATE_DATA")) {
+            steps_.push_back(planned);
+        }
+    }
 }
 
 /* --- SEV-SNP -------------------------------------------------------------- */
@@ -315,48 +365,76 @@ Result<void> Planner::add_tdx(const IgvmRegion &region)
                measured ? KVM_TDX_MEASURE_MEMORY_REGION : 0, &pages_of);
 }
 
+Result<void> Planner::finish_tdx()
+{
+    auto good = check_hob();
+
+    if (good) {
+        steps_.push_back(*find_step(recorded_, "KVM_TDX_FINALIZE_VM"));
+    }
+    return good;
+}
+
 /* --- all ------------------------------------------------------------------ */
+
+Result<void> Planner::check_place(const IgvmRegion &region) const
+{
+    const bool in_place = recorded_.plan.in_place();
+
+    if (region.kind == IgvmPages::Shared && !in_place) {
+        return refuse(ENOTSUP,
+                      "the IGVM file has shared pages at the address 0x%" PRIx64
+                      ", and kvm-reset does not write such",
+                      region.gpa);
+    }
+    if (!memory_.has(region.gpa, region.size)) {
+        return refuse(EINVAL,
+                      "the IGVM file has 0x%" PRIx64 " bytes at the address "
+                      "0x%" PRIx64 ", where this guest had no %s when it was "
+                      "started",
+                      region.size, region.gpa,
+                      in_place ? "memory to be encrypted" : "private memory");
+    }
+    return {};
+}
+
+Result<void> Planner::add_region(const IgvmRegion &region)
+{
+    switch (launch_.platform) {
+    case Platform::SevSnp:
+        return add_snp(region);
+    case Platform::Tdx:
+        return add_tdx(region);
+    default:
+        return add_sev(region);
+    }
+}
+
+Result<void> Planner::finish()
+{
+    switch (launch_.platform) {
+    case Platform::SevSnp:
+        return finish_snp();
+    case Platform::Tdx:
+        return finish_tdx();
+    default:
+        finish_sev();
+        return {};
+    }
+}
 
 Result<std::vector<PlannedStep>> Planner::run()
 {
-    const bool snp = launch_.platform == Platform::SevSnp;
-    const std::vector<MemoryRange> memory = private_memory(recorded_);
-    const PlannedStep *finish = find_step(
-        recorded_, snp ? "KVM_SEV_SNP_LAUNCH_FINISH" : "KVM_TDX_FINALIZE_VM");
-    Result<void> done;
-
-    if (!finish || (!snp && !find_step(recorded_, "KVM_TDX_INIT_MEM_REGION"))) {
-        return refuse(EAGAIN, "the guest was not launched yet");
-    }
     for (const IgvmRegion &region : launch_.plan.regions) {
-        if (region.kind == IgvmPages::Shared) {
-            return refuse(
-                ENOTSUP,
-                "the IGVM file has shared pages at the address 0x%" PRIx64
-                ", and kvm-reset does not write such",
-                region.gpa);
+        auto done = check_place(region);
+        if (done) {
+            done = add_region(region);
         }
-        if (std::ranges::none_of(memory, [&](const MemoryRange &range) {
-                return range.has(region.gpa, region.size);
-            })) {
-            return refuse(EINVAL,
-                          "the IGVM file has 0x%" PRIx64
-                          " bytes at the address "
-                          "0x%" PRIx64 ", where this guest had no private "
-                          "memory when it was started",
-                          region.size, region.gpa);
-        }
-        done = snp ? add_snp(region) : add_tdx(region);
         if (!done) {
             return std::unexpected(done.error());
         }
     }
-    if (snp) {
-        done = finish_snp();
-    } else if (done = check_hob(); done) {
-        steps_.push_back(*finish);
-    }
-    if (!done) {
+    if (auto done = finish(); !done) {
         return std::unexpected(done.error());
     }
     return std::move(steps_);
@@ -366,10 +444,11 @@ Result<std::vector<PlannedStep>> Planner::run()
 
 Result<std::vector<PlannedStep>> steps_of_igvm(Kernel &kernel,
                                                const Definition &recorded,
+                                               const LaunchMemory &memory,
                                                const IgvmLaunch &launch,
                                                uint64_t most_bytes)
 {
-    return Planner(kernel, recorded, launch, most_bytes).run();
+    return Planner(kernel, recorded, memory, launch, most_bytes).run();
 }
 
 } /* namespace kvm_reset */

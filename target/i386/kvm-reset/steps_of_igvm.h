@@ -14,21 +14,18 @@
 
 #include "definition.h"
 #include "igvm_launch.h"
+#include "launch_memory.h"
 
 namespace kvm_reset {
 
 /*
- * The memory that @recorded has private, where alone pages can be launched.
- * Ascending, and none touches the next.
- */
-std::vector<MemoryRange> private_memory(const Definition &recorded);
-
-/*
- * Copies of all that @launch needs, no more than @most_bytes.  EINVAL: there
- * is no such memory in the guest; EFBIG: it is too much.
+ * Copies of all that @launch needs, no more than @most_bytes; @memory is that
+ * of @recorded, which was launched.  EINVAL: there is no such memory in the
+ * guest; EFBIG: it is too much.
  */
 Result<std::vector<PlannedStep>> steps_of_igvm(Kernel &kernel,
                                                const Definition &recorded,
+                                               const LaunchMemory &memory,
                                                const IgvmLaunch &launch,
                                                uint64_t most_bytes);
 

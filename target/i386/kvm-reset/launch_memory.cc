@@ -1,0 +1,77 @@
+/*
+ * The memory that a guest is launched into
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "launch_memory.h"
+
+#include <algorithm>
+
+#include "field_of.h"
+#include "kvm_abi.h"
+
+namespace kvm_reset {
+
+using namespace abi;
+
+/* Of the other struct, struct kvm_userspace_memory_region, it is the start. */
+using Region = kvm_userspace_memory_region2;
+
+static bool is_launched_into(const LaunchPlan &plan, const Argument &slot)
+{
+    constexpr uint64_t four_gib = uint64_t(1) << 32;
+    const uint64_t flags = slot.read(field_of(&Region::flags));
+
+    if (!plan.in_place()) {
+        return flags & KVM_MEM_GUEST_MEMFD;
+    }
+    return !(flags & KVM_MEM_READONLY) ||
+           slot.read(field_of(&Region::guest_phys_addr)) +
+                   slot.read(field_of(&Region::memory_size)) ==
+               four_gib;
+}
+
+LaunchMemory::LaunchMemory(const Definition &recorded)
+{
+    if (!recorded.plan.layout()) {
+        return;
+    }
+    for (const EntryPtr &entry : *recorded.plan.layout()) {
+        if (is_launched_into(recorded.plan, entry->arg)) {
+            slots_.push_back(
+                {entry->arg.read(field_of(&Region::guest_phys_addr)),
+                 entry->arg.read(field_of(&Region::memory_size)),
+                 entry->arg.read(field_of(&Region::userspace_addr))});
+        }
+    }
+    std::ranges::sort(slots_, {}, &Slot::gpa);
+    for (const Slot &slot : slots_) {
+        if (!ranges_.empty() &&
+            ranges_.back().begin + ranges_.back().size == slot.gpa) {
+            ranges_.back().size += slot.size;
+        } else {
+            ranges_.push_back({slot.gpa, slot.size});
+        }
+    }
+}
+
+bool LaunchMemory::has(uint64_t gpa, uint64_t size) const
+{
+    return std::ranges::any_of(ranges_, [&](const MemoryRange &range) {
+        return range.has(gpa, size);
+    });
+}
+
+std::optional<LaunchMemory::Piece> LaunchMemory::at(uint64_t gpa) const
+{
+    for (const Slot &slot : slots_) {
+        if (gpa >= slot.gpa && gpa - slot.gpa < slot.size) {
+            return Piece{slot.address + (gpa - slot.gpa),
+                         slot.size - (gpa - slot.gpa)};
+        }
+    }
+    return {};
+}
+
+} /* namespace kvm_reset */
