@@ -53,6 +53,12 @@ struct Arch {
                                           const Definition &recorded,
                                           std::span<const uint8_t> bytes,
                                           const LaunchHost &host);
+    /*
+     * Gives the vCPU behind @fd, which was reset, the @registers of
+     * WrittenLaunch; those that it does not have stay.
+     */
+    Result<void> (*start_vcpu)(Kernel &kernel, int fd,
+                               std::span<const uint8_t> registers);
     /* A guest's volatile state, in the order in which it is put. */
     std::span<const StatePiece> (*state_pieces)();
     /* What the KVM device that is open at @system offers. */

@@ -313,6 +313,8 @@ typedef struct KvmResetRange {
 typedef struct KvmResetLaunchHost {
     const KvmResetRange *ram; /* ascending */
     size_t ranges;
+    /* Firmware below 4 GiB that can be written over; of an ordinary guest. */
+    KvmResetRange rom;
     const char *command_line; /* of the guest's kernel */
     uint64_t most_bytes;      /* that may be kept for it */
 } KvmResetLaunchHost;
@@ -331,7 +333,10 @@ KvmResetLaunch *kvm_reset_launch_of_igvm(const void *bytes, size_t size,
                                          const KvmResetLaunchHost *host,
                                          struct Error **errp);
 
-/* kvm_reset_launch_digest - what will be measured of it; borrowed */
+/*
+ * kvm_reset_launch_digest - what will be measured of it; NULL: an ordinary guest
+ * is not.  Borrowed.
+ */
 const char *kvm_reset_launch_digest(const KvmResetLaunch *launch);
 
 /* kvm_reset_launch_free - of one that was not chosen; @launch may be NULL */
@@ -359,10 +364,20 @@ typedef enum KvmResetLaunchSource {
 void kvm_reset_choose_launch(KvmResetLaunchSource by, KvmResetLaunch *launch,
                              bool once);
 
+/**
+ * kvm_reset_write_launch - writes what is in force of an ordinary guest's into
+ * its memory and its first vCPU, or the host's firmware back
+ *
+ * After devices were reset, before the guest runs, with the registers of its
+ * vCPUs in KVM; under the big lock.  Otherwise it runs from the host's
+ * firmware, and *@errp says why.
+ */
+bool kvm_reset_write_launch(struct Error **errp);
+
 /* KvmResetLaunches - which launches there are; free with kvm_reset_launches_free() */
 typedef struct KvmResetLaunches {
     KvmResetLaunchSource source; /* of the VM in place */
-    char *digest;                /* of that; NULL: not measured yet */
+    char *digest;                /* of that; NULL: not measured, or not yet */
     KvmResetLaunchSource next_source;
     char *next_digest; /* NULL: recorded */
     bool next_once;    /* the next one is for one reset */

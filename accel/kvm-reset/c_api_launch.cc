@@ -7,6 +7,7 @@
 #include "c_instance.h"
 
 #include "arch.h"
+#include "launch_writer.h"
 
 using namespace kvm_reset;
 
@@ -34,6 +35,7 @@ KvmResetLaunch *kvm_reset_launch_of_igvm(const void *bytes, size_t size,
                                          ::Error **errp)
 {
     LaunchHost what{.ram = {},
+                    .rom = {host->rom.begin, host->rom.size},
                     .command_line = host->command_line ?: "",
                     .most_bytes = host->most_bytes};
 
@@ -52,7 +54,9 @@ KvmResetLaunch *kvm_reset_launch_of_igvm(const void *bytes, size_t size,
 
 const char *kvm_reset_launch_digest(const KvmResetLaunch *launch)
 {
-    return launch->launch.measurement.digest.c_str();
+    const std::string &digest = launch->launch.measurement.digest;
+
+    return digest.empty() ? nullptr : digest.c_str();
 }
 
 void kvm_reset_launch_free(KvmResetLaunch *launch)
@@ -70,6 +74,17 @@ void kvm_reset_choose_launch(KvmResetLaunchSource by, KvmResetLaunch *launch,
         delete launch;
     }
     the_recorder().choose_launch(LaunchSource(by), std::move(other), once);
+}
+
+bool kvm_reset_write_launch(::Error **errp)
+{
+    static auto *writer = new LaunchWriter(the_recorder());
+    Result<void> done = writer->write();
+
+    if (!done) {
+        the_generations().note_refused_launch(done.error());
+    }
+    return answer(done, errp);
 }
 
 void kvm_reset_launches(KvmResetLaunches *out)

@@ -16,19 +16,9 @@
 #include <vector>
 
 #include "igvm_file.h"
+#include "memory_range.h"
 
 namespace kvm_reset {
-
-struct MemoryRange {
-    uint64_t begin = 0;
-    uint64_t size = 0;
-
-    /* Does all of @size bytes at @gpa lie in it?  No sum wraps. */
-    bool has(uint64_t gpa, uint64_t bytes) const
-    {
-        return gpa >= begin && bytes <= size && gpa - begin <= size - bytes;
-    }
-};
 
 /* The guest that a file is executed against. */
 struct IgvmGuest {

@@ -13,6 +13,9 @@ namespace kvm_reset {
 
 void OtherLaunch::put_into(Definition &definition) const
 {
+    if (written) {
+        return; /* the VM is the same one */
+    }
     for (const Entry &other : definitions) {
         auto recorded = std::ranges::find(definition.entries, other.order,
                                           &Entry::order);
@@ -31,6 +34,12 @@ size_t OtherLaunch::footprint() const
 
     for (const PlannedStep &planned : steps) {
         bytes += planned.step->footprint();
+    }
+    if (written) {
+        bytes += sizeof *written + written->first_vcpu.size();
+        for (const WrittenLaunch::Pages &pages : written->pages) {
+            bytes += sizeof pages + pages.bytes.size();
+        }
     }
     return bytes;
 }
@@ -75,6 +84,19 @@ bool LaunchChoice::give_up()
     }
     last.next = last.proven;
     return true;
+}
+
+void LaunchChoice::drop_in_place()
+{
+    for (Standing *standing : {&guests_, &hosts_}) {
+        if (standing->next == in_place_) {
+            standing->set(nullptr);
+        }
+    }
+    if (once_ == in_place_) {
+        once_ = nullptr;
+    }
+    in_place_ = nullptr;
 }
 
 } /* namespace kvm_reset */

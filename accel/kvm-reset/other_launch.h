@@ -20,6 +20,17 @@
 
 namespace kvm_reset {
 
+/* Of an ordinary guest, when its devices were reset. */
+struct WrittenLaunch {
+    struct Pages {
+        uint64_t gpa, size;
+        std::vector<uint8_t> bytes; /* @size of them; none: zeros */
+    };
+    std::vector<Pages> pages;
+    /* As Arch::start_vcpu() takes them; empty: as after a reset. */
+    std::vector<uint8_t> first_vcpu;
+};
+
 enum class LaunchSource {
     Start, /* the recorded one */
     Guest,
@@ -33,6 +44,8 @@ struct OtherLaunch {
     /* Each in place of the recorded entry with its order. */
     std::vector<Entry> definitions;
     LaunchMeasurement measurement;
+    /* Of an ordinary guest: this, and nothing of the above. */
+    std::shared_ptr<const WrittenLaunch> written;
 
     /* What a VM has to be that is launched so. */
     void put_into(Definition &definition) const;
@@ -51,6 +64,8 @@ struct LaunchHost {
     /* The guest's RAM, ascending; none: all that is launched into, but for
      * the firmware. */
     std::vector<Range> ram;
+    /* Firmware below 4 GiB that can be written over; of an ordinary guest. */
+    Range rom{};
     std::string command_line; /* of its kernel */
     /* Bytes that may be kept for it. */
     uint64_t most_bytes = 64 << 20;
@@ -85,6 +100,9 @@ public:
      * to go back to, which is the next one now.
      */
     bool give_up();
+
+    /* What is in place is not, and is never next again. */
+    void drop_in_place();
 
 private:
     struct Standing {

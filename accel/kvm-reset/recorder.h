@@ -116,6 +116,8 @@ public:
     void choose_launch(LaunchSource by, OtherLaunchPtr other, bool once);
     /* See LaunchChoice::give_up().  Any thread. */
     bool give_up_launch();
+    /* See LaunchChoice::drop_in_place().  Any thread. */
+    void drop_launch_in_place();
     LaunchChoice launches() const;
 
     /*

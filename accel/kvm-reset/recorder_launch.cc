@@ -191,6 +191,13 @@ bool Recorder::give_up_launch()
     return true;
 }
 
+void Recorder::drop_launch_in_place()
+{
+    std::unique_lock lock(mutex_);
+
+    launches_.drop_in_place();
+}
+
 LaunchChoice Recorder::launches() const
 {
     std::unique_lock lock(mutex_);
@@ -207,7 +214,8 @@ std::optional<LaunchMeasurement> Recorder::Frozen::expected_measurement() const
 {
     const OtherLaunchPtr &other = recorder_->launches_.next();
 
-    return other ? other->measurement : recorder_->first_measurement_;
+    return other && !other->written ? other->measurement
+                                    : recorder_->first_measurement_;
 }
 
 /* The recorded plan stays what it was, to go back to. */

@@ -6,45 +6,26 @@ is the same firmware with another byte in it, as an IGVM file; so it goes on in
 the same way, and is measured otherwise."""
 
 import os
-import struct
 import subprocess
 import time
 from pathlib import Path
-from typing import NamedTuple
 
 from chores import Qtest
 from coco_fault_test import LIBRARY, CocoFault, SevEsFullHost, TdxFault
 from fault_table import NEW_VM
-from fw_cfg import ERROR, FwCfg
+from fw_cfg import ERROR
 from guest import Guest
+from launch_dialog import (DISABLE, FAILED, HOSTS, IMAGE, IS_IGVM, OPAQUE, RAM,
+                           SUCCESS, File, LaunchDialog)
 
 IGVM = os.environ.get('KVM_RESET_IGVM', '')
 MEASURE = os.environ.get('KVM_RESET_MEASURE', '')
 
-FILE = 'etc/vmlaunchupdate'
-DISABLE, HOSTS, IS_IGVM = 1 << 0, 1 << 1, 1 << 32
-SUCCESS, FAILED = 0, 1
-LAYOUT = struct.Struct('<HHIQQQQQQ')
-# Where the guest has its image, and what it hands itself.
-IMAGE, OPAQUE = 0x8000000, 0xc000000
-RAM = 256 << 20
 # What a firmware image has in no place that matters.
 BYTE = 0x1000
 
 
-class File(NamedTuple):
-    version: int = 0
-    status: int = 0
-    padding: int = 0
-    capabilities: int = 0
-    control: int = 0
-    address: int = 0
-    size: int = 0
-    opaque: int = 0
-    opaque_size: int = 0
-
-
-class LaunchUpdate(CocoFault):
+class LaunchUpdate(LaunchDialog, CocoFault):
     TIME_LIMIT = 900
     # What the owner's tools want to know of the vCPUs.
     VCPUS: tuple[str, ...] = ()
@@ -93,35 +74,10 @@ class LaunchUpdate(CocoFault):
             platform=settings)
         self.qtest.connect()
         self.addCleanup(self.qtest.close)
-        self.fw_cfg = FwCfg(self.qtest)
-        self.key = self.fw_cfg.find(FILE)
-        self.assertTrue(self.key)
+        self.begin_dialog(self.qtest)
         return guest
 
     # --- what the guest does --------------------------------------------------
-
-    def file(self) -> File:
-        return File(*LAYOUT.unpack(self.fw_cfg.read(self.key, LAYOUT.size)))
-
-    def ask(self, status: int, control: int, address: int = 0, size: int = 0,
-            opaque: int = 0, opaque_size: int = 0) -> str:
-        """The reason that QEMU gives."""
-        seen = len(self.guest.qemu_log())
-        asked = File(0x7777, 0x7777, 0x7777, 0x7777, control, address, size,
-                     opaque, opaque_size)
-        self.assertEqual(self.fw_cfg.write(self.key, LAYOUT.pack(*asked)), 0)
-        taken = status == SUCCESS
-        self.assertEqual(self.file(), asked._replace(
-            version=1, status=status, padding=0, capabilities=IS_IGVM,
-            address=0 if taken else address, size=0 if taken else size))
-        said = self.guest.qemu_log()[seen:]
-        self.assertIn(f'accepted {int(taken)}', said)
-        return said
-
-    def bring(self, image: bytes, control: int = 0, status: int = SUCCESS,
-              **opaque: int) -> str:
-        self.fw_cfg.write_memory(IMAGE, image)
-        return self.ask(status, control | IS_IGVM, IMAGE, len(image), **opaque)
 
     def reboots(self, source: str, digest: str) -> None:
         """… and is launched from what that one brought."""
@@ -288,7 +244,7 @@ class SnpLaunchUpdate(LaunchUpdate):
 
         snp = ('-machine', 'q35,confidential-guest-support=cg',
                '-object', self.OBJECT, '-bios', str(self.firmware))
-        self.assertIn('is for confidential guests alone',
+        self.assertIn('the guest keeps its VM at a reset',
                       says('-machine', 'q35'))
         self.assertIn('there can be one',
                       says(*snp, '-device', 'vm-launch-update'))

@@ -15,8 +15,8 @@ LAYERS = {
     'kernel': 'error kernel system_kernel file_watch masked_thread'
               ' secret_memory code_address crc32 little_endian',
     # A guest's own firmware, as a file: what it asks for.
-    'igvm': 'igvm_format igvm_file igvm_plan igvm_areas igvm_dry_run'
-            ' igvm_writer',
+    'igvm': 'igvm_format igvm_file memory_range igvm_plan igvm_areas'
+            ' igvm_dry_run igvm_writer',
     # What each ioctl means.
     'catalogue': 'kvm_abi kvm_cap kvm_struct field_of catalogue'
                  ' catalogue_builder catalogue_foreign catalogue_rows classify'
@@ -27,7 +27,8 @@ LAYERS = {
     'rebuild': 'kvm_device replica vm_reaper old_vm',
     # How a confidential guest is launched, and on such a VM launched again.
     'launch': 'launch_command launch_measurement launch_step launch_plan'
-              ' definition memory_layout other_launch prepared_vm',
+              ' definition memory_layout launch_memory other_launch'
+              ' prepared_vm',
     # What a guest's state is, and how it is carried.
     'state': 'state_piece host_features registers guest_state survey_state'
              ' adopt_state',
@@ -40,7 +41,7 @@ LAYERS = {
     # The guest gets another VM.
     'transaction': 'registry swap spare durations generations transaction',
     # What asks for one.
-    'request': 'relaunch reset preserve detach',
+    'request': 'relaunch reset launch_writer preserve detach',
     'api': 'c_instance c_api c_api_launch catalogue_dump',
 }
 ORDER = list(LAYERS)

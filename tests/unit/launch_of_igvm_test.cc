@@ -496,15 +496,6 @@ TEST(OtherLaunchTest, ATdsHobHasToBeWhereItsVcpusLook)
     expect_refused(guest.try_file(writer.build()), EINVAL, "this TD's HOB");
 }
 
-TEST(OtherLaunchTest, AnOrdinaryGuestIsNotLaunchedFromAFile)
-{
-    Guest ordinary;
-    expect_refused(arch()->launch_of_igvm(ordinary.kernel,
-                                          ordinary.recorder.recorded(),
-                                          snp_file(), {}),
-                   ENOTSUP, "only a confidential guest");
-}
-
 TEST(OtherLaunchTest, AGuestThatWasNotLaunchedYetHasNone)
 {
     SnpGuest guest;

@@ -1,5 +1,5 @@
 /*
- * kvm-reset in QEMU: launches that somebody brings for a confidential guest
+ * kvm-reset in QEMU: launches that somebody brings for a guest
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
@@ -11,10 +11,26 @@
 #include "migration/blocker.h"
 #include "qapi/error.h"
 #include "qemu/module.h"
+#include "system/kvm.h"
 #include "sysemu/kvm-reset-hook.h"
+#include "internal.h"
 #include "launches.h"
 
-size_t (*kvm_reset_launch_ram)(KvmResetRange ram[2]);
+size_t (*kvm_reset_launch_ram)(KvmResetRange ram[2], KvmResetRange *rom);
+
+bool kvm_reset_may_bring(Error **errp)
+{
+    if (!kvm_enabled()) {
+        error_setg(errp, "KVM is not in use");
+        return false;
+    }
+    if (!current_machine->cgs && !kvm_reset_wanted) {
+        error_setg(errp, "the guest keeps its VM at a reset: start QEMU with "
+                         "-machine x-change-vmfd-on-reset=on");
+        return false;
+    }
+    return true;
+}
 
 KvmResetLaunch *kvm_reset_try_launch(const void *bytes, size_t size,
                                      Error **errp)
@@ -31,7 +47,7 @@ KvmResetLaunch *kvm_reset_try_launch(const void *bytes, size_t size,
                          "somebody brings");
         return NULL;
     }
-    host.ranges = kvm_reset_launch_ram(ram);
+    host.ranges = kvm_reset_launch_ram(ram, &host.rom);
     return kvm_reset_launch_of_igvm(bytes, size, &host, errp);
 }
 

@@ -9,6 +9,7 @@
 
 #include "qemu/osdep.h"
 #include "block/thread-pool.h"
+#include "hw/boards.h"
 #include "qapi/error.h"
 #include "qapi/qapi-commands-kvm-reset.h"
 #include "qemu/cutils.h"
@@ -117,14 +118,12 @@ static bool may_load(Error **errp)
 {
     KvmResetStatus status;
 
-    if (!kvm_enabled()) {
-        error_setg(errp, "KVM is not in use");
+    if (!kvm_reset_may_bring(errp)) {
         return false;
     }
     kvm_reset_status(&status, NULL, NULL, NULL);
-    if (!status.launched) {
-        error_setg(errp, "the guest is not a confidential one that is "
-                         "launched, so its resets launch nothing");
+    if (current_machine->cgs && !status.launched) {
+        error_setg(errp, "the guest was not launched yet");
         return false;
     }
     return true;

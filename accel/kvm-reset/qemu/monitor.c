@@ -120,15 +120,30 @@ static void tell_of_launches(KvmResetLaunchInfo *launch)
     kvm_reset_launches_free(&launches);
 }
 
+static bool somebody_brought(void)
+{
+    KvmResetLaunches launches;
+    bool brought;
+
+    kvm_reset_launches(&launches);
+    brought = launches.source != KVM_RESET_LAUNCH_START ||
+              launches.next_source != KVM_RESET_LAUNCH_START ||
+              launches.refused;
+    kvm_reset_launches_free(&launches);
+    return brought;
+}
+
 static KvmResetLaunchInfo *launch_of(const KvmResetStatus *status)
 {
+    const bool ordinary = !status->launching && !status->launched;
     KvmResetLaunchInfo *launch;
 
-    if (!status->launching && !status->launched) {
+    if (ordinary && !somebody_brought()) {
         return NULL;
     }
     launch = g_new0(KvmResetLaunchInfo, 1);
-    launch->state = status->launched ? KVM_RESET_LAUNCH_STATE_FINISHED
+    launch->state = ordinary         ? KVM_RESET_LAUNCH_STATE_NONE
+                  : status->launched ? KVM_RESET_LAUNCH_STATE_FINISHED
                                      : KVM_RESET_LAUNCH_STATE_BEGUN;
     launch->steps = status->launch_steps;
     launch->bytes = status->launch_bytes;

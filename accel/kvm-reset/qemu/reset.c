@@ -45,7 +45,9 @@ void kvm_reset_send_event(int outcome, const char *why)
         measurement = kvm_reset_qapi_measurement();
     }
     kvm_reset_launches(&launches);
-    has_launch = launches.digest && outcome != KVM_REBIRTH_OUTCOME_LOST;
+    has_launch = (launches.digest ||
+                  launches.source != KVM_RESET_LAUNCH_START) &&
+                 outcome != KVM_REBIRTH_OUTCOME_LOST;
     qapi_event_send_kvm_rebirth(
         status.generation, outcome, completed ? status.last.total : 0, why,
         measurement, has_launch, kvm_reset_qapi_source(launches.source),
@@ -63,6 +65,17 @@ static KvmResetOutcome wait_for_reset(int cause, const char *why, bool for_turn)
     refused = true;
     kvm_reset_wait_for_reset(cause, why, for_turn);
     return KVM_RESET_REFUSED;
+}
+
+static bool runs_from_what_was_brought(void)
+{
+    KvmResetLaunches launches;
+    bool brought;
+
+    kvm_reset_launches(&launches);
+    brought = launches.source != KVM_RESET_LAUNCH_START;
+    kvm_reset_launches_free(&launches);
+    return brought;
 }
 
 KvmResetOutcome kvm_reset_begin(int cause)
@@ -131,7 +144,8 @@ KvmResetOutcome kvm_reset_begin(int cause)
                      why);
         return KVM_RESET_REFUSED;
     }
-    if (needed) {
+    /* What was brought goes into its memory when it has a new VM. */
+    if (needed || runs_from_what_was_brought()) {
         refused = true;
         error_report("kvm-reset: %s; the guest is stopped on its old VM, "
                      "and may be reset again",
@@ -171,6 +185,11 @@ void kvm_reset_finish(void)
         {
             run_on_cpu(cpu, put_full_state, RUN_ON_CPU_NULL);
         }
+    }
+    if (!kvm_reset_write_launch(&err)) {
+        warn_reportf_err(err, "kvm-reset: the guest runs from the host's "
+                              "firmware: ");
+        err = NULL;
     }
     if (!kvm_reset_before_run(&err)) {
         kvm_reset_set_failure(error_get_pretty(err), 0);

@@ -247,13 +247,15 @@ static bool is_supported(Error **errp)
 {
     ConfidentialGuestSupport *guest = current_machine->cgs;
 
-    if (!kvm_enabled() || !guest ||
-        !(object_dynamic_cast(OBJECT(guest), "sev-guest") ||
-          object_dynamic_cast(OBJECT(guest), "sev-snp-guest") ||
-          object_dynamic_cast(OBJECT(guest), "tdx-guest"))) {
-        error_setg(errp, TYPE_VM_LAUNCH_UPDATE
-                   " is for confidential guests alone (-object sev-guest, "
-                   "-object sev-snp-guest, -object tdx-guest)");
+    if (!kvm_reset_may_bring(errp)) {
+        error_prepend(errp, TYPE_VM_LAUNCH_UPDATE " is of no use: ");
+        return false;
+    }
+    if (guest && !object_dynamic_cast(OBJECT(guest), "sev-guest") &&
+        !object_dynamic_cast(OBJECT(guest), "sev-snp-guest") &&
+        !object_dynamic_cast(OBJECT(guest), "tdx-guest")) {
+        error_setg(errp, TYPE_VM_LAUNCH_UPDATE " is not for guests with %s",
+                   object_get_typename(OBJECT(guest)));
         return false;
     }
     if (!object_dynamic_cast(OBJECT(current_machine), TYPE_X86_MACHINE)) {

@@ -14,6 +14,7 @@
 
 #include "arch.h"
 #include "kvm_abi.h"
+#include "kvm_of_vmsa.h"
 #include "launch_of_igvm.h"
 #include "launch_commands.h"
 #include "plan_digest.h"
@@ -49,6 +50,7 @@ static constexpr Arch x86{
     .launch_command = x86_launch_command,
     .measure = x86_measure,
     .launch_of_igvm = x86_launch_of_igvm,
+    .start_vcpu = x86_start_vcpu,
     .state_pieces = x86_state_pieces,
     .host_features = x86_host_features,
     .missing_features = x86_missing_features,

@@ -178,4 +178,36 @@ std::vector<Entry> entries_of_vmsa(const Snapshot &snapshot, ObjectId vcpu,
     return entries;
 }
 
+/* Reads what the vCPU has, changes it, and gives it back. */
+static Result<void> change(Kernel &kernel, int fd, uint32_t get, uint32_t set,
+                           const VmsaState &state)
+{
+    const Row &row = *find_row(FdClass::Vcpu, set);
+    std::vector<uint8_t> now(fixed_size(row));
+    int ret = kernel.ioctl(fd, get, uintptr_t(now.data()));
+
+    if (ret >= 0) {
+        Argument arg = Argument::copy(row, uintptr_t(now.data()));
+        put(arg, set, state);
+        if (set == KVM_SET_SREGS) {
+            /* Nobody adds to these of an ordinary guest. */
+            arg.write(field_of(&kvm_sregs::cr4), state.cr4);
+            arg.write(field_of(&kvm_sregs::efer), state.efer);
+        }
+        ret = kernel.ioctl(fd, set, arg.live().pass());
+    }
+    return ret < 0 ? fail(-ret, "%s", row.name) : Result<void>();
+}
+
+Result<void> x86_start_vcpu(Kernel &kernel, int fd, Bytes page)
+{
+    const VmsaState state = vmsa_state(page);
+    auto done = change(kernel, fd, KVM_GET_SREGS, KVM_SET_SREGS, state);
+
+    if (done) {
+        done = change(kernel, fd, KVM_GET_REGS, KVM_SET_REGS, state);
+    }
+    return done;
+}
+
 } /* namespace kvm_reset */

@@ -24,6 +24,12 @@ namespace kvm_reset {
 std::vector<Entry> entries_of_vmsa(const Snapshot &snapshot, ObjectId vcpu,
                                    const VmsaState &state);
 
+/*
+ * Gives the vCPU behind @fd the registers of the save area @page, but for what
+ * only a save area has.  Fails if KVM takes no such registers.
+ */
+Result<void> x86_start_vcpu(Kernel &kernel, int fd, Bytes page);
+
 } /* namespace kvm_reset */
 
 #endif

@@ -48,11 +48,6 @@ using LaunchKind = std::remove_reference_t<decltype(kinds[0])>;
 
 Result<const LaunchKind *> kind_of(const Definition &recorded)
 {
-    if (recorded.plan.state() == LaunchState::None) {
-        return refuse(ENOTSUP,
-                      "only a confidential guest can be launched from an IGVM "
-                      "file at a reset, and this is an ordinary one");
-    }
     if (recorded.plan.waits()) {
         return refuse(ENOTSUP,
                       "the owner of this guest has a say before it runs, by a "
@@ -88,9 +83,14 @@ IgvmX86Guest guest_of(Platform platform, const Definition &recorded,
     for (const LaunchHost::Range &range : host.ram) {
         guest.ram.push_back({range.begin, range.size});
     }
+    if (platform == Platform::Native) {
+        guest.firmware = {host.rom.begin, host.rom.size};
+    }
     for (const MemoryRange &range : memory.ranges()) {
         if (range.begin + range.size == four_gib) {
-            guest.firmware = range;
+            if (platform != Platform::Native) {
+                guest.firmware = range;
+            }
         } else if (host.ram.empty()) {
             guest.ram.push_back(range);
         }
@@ -180,6 +180,73 @@ Result<void> check_identity(const IgvmLaunch &launch,
     return {};
 }
 
+/* --- an ordinary guest ---------------------------------------------------- */
+
+Result<std::shared_ptr<const WrittenLaunch>>
+written_launch(const LaunchMemory &memory, const IgvmLaunch &launch,
+               uint64_t most_bytes)
+{
+    auto written = std::make_shared<WrittenLaunch>();
+    uint64_t left = most_bytes;
+
+    for (const IgvmRegion &region : launch.plan.regions) {
+        if (!memory.has(region.gpa, region.size)) {
+            return no_memory_at(region, "memory");
+        }
+        if (region.data.size() > left) {
+            return too_much(most_bytes);
+        }
+        left -= region.data.size();
+        written->pages.push_back({region.gpa,
+                                  region.size,
+                                  {region.data.begin(), region.data.end()}});
+    }
+    if (!launch.vcpus.empty() && launch.vcpus[0]) {
+        const VmsaPage page = vmsa_page(*launch.vcpus[0]);
+        written->first_vcpu.assign(page.begin(), page.end());
+    }
+    return written;
+}
+
+/* OVMF in flash is the usual case of a file that fits but for that. */
+bool wants_flash(const Definition &recorded, const LaunchMemory &memory,
+                 const IgvmFile &file, LaunchHost host)
+{
+    constexpr uint64_t most_flash = 16 << 20;
+
+    if (host.rom.size) {
+        return false;
+    }
+    host.rom = {four_gib - most_flash, most_flash};
+    return igvm_launch(file, guest_of(Platform::Native, recorded, memory, host))
+        .has_value();
+}
+
+Result<OtherLaunch> launch_ordinary(const Definition &recorded,
+                                    const IgvmFile &file,
+                                    const LaunchHost &host)
+{
+    const LaunchMemory memory(recorded);
+    auto launch = igvm_launch(
+        file, guest_of(Platform::Native, recorded, memory, host));
+    if (!launch && wants_flash(recorded, memory, file, host)) {
+        return refuse(ENOTSUP,
+                      "the IGVM file has firmware, and this guest's is in "
+                      "flash, which is not written over: start QEMU with "
+                      "-bios");
+    }
+    if (!launch) {
+        return std::unexpected(launch.error());
+    }
+    auto written = written_launch(memory, *launch, host.most_bytes);
+    if (!written) {
+        return std::unexpected(written.error());
+    }
+    OtherLaunch other;
+    other.written = *written;
+    return other;
+}
+
 } /* namespace */
 
 Result<OtherLaunch> x86_launch_of_igvm(Kernel &kernel,
@@ -187,13 +254,16 @@ Result<OtherLaunch> x86_launch_of_igvm(Kernel &kernel,
                                        const LaunchHost &host)
 {
     const std::vector<ObjectId> vcpus = vcpus_of(recorded);
-    auto kind = kind_of(recorded);
-    if (!kind) {
-        return std::unexpected(kind.error());
-    }
     auto file = IgvmFile::parse(bytes);
     if (!file) {
         return std::unexpected(file.error());
+    }
+    if (recorded.plan.state() == LaunchState::None) {
+        return launch_ordinary(recorded, *file, host);
+    }
+    auto kind = kind_of(recorded);
+    if (!kind) {
+        return std::unexpected(kind.error());
     }
 
     const LaunchMemory memory(recorded);

@@ -21,6 +21,25 @@ namespace kvm_reset {
 using namespace abi;
 using igvm::Platform;
 
+std::unexpected<Error> no_memory_at(const IgvmRegion &region,
+                                    const char *memory)
+{
+    return refuse(EINVAL,
+                  "the IGVM file has 0x%" PRIx64 " bytes at the address "
+                  "0x%" PRIx64 ", where this guest had no %s when it was "
+                  "started",
+                  region.size, region.gpa, memory);
+}
+
+std::unexpected<Error> too_much(uint64_t most_bytes)
+{
+    return refuse(EFBIG,
+                  "the pages of the IGVM file take more than the 0x%" PRIx64
+                  " bytes that this guest may have kept for them: raise "
+                  "kvm-reset-launch-memory",
+                  most_bytes);
+}
+
 namespace {
 
 /*
@@ -123,11 +142,7 @@ Result<const uint8_t *> Planner::source(const IgvmRegion &region, bool filled,
                                         std::vector<uint8_t> &room)
 {
     if (region.size > left_) {
-        return refuse(EFBIG,
-                      "the pages of the IGVM file take more than the 0x%" PRIx64
-                      " bytes that this guest may have kept for them: raise "
-                      "kvm-reset-launch-memory",
-                      most_);
+        return too_much(most_);
     }
     left_ -= region.size;
     if (!filled && !region.data.empty()) {
@@ -388,12 +403,8 @@ Result<void> Planner::check_place(const IgvmRegion &region) const
                       region.gpa);
     }
     if (!memory_.has(region.gpa, region.size)) {
-        return refuse(EINVAL,
-                      "the IGVM file has 0x%" PRIx64 " bytes at the address "
-                      "0x%" PRIx64 ", where this guest had no %s when it was "
-                      "started",
-                      region.size, region.gpa,
-                      in_place ? "memory to be encrypted" : "private memory");
+        return no_memory_at(region, in_place ? "memory to be encrypted"
+                                             : "private memory");
     }
     return {};
 }

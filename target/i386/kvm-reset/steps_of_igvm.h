@@ -18,6 +18,11 @@
 
 namespace kvm_reset {
 
+/* Errors for a file that wants what the guest, or its host, does not have. */
+std::unexpected<Error> no_memory_at(const IgvmRegion &region,
+                                    const char *memory);
+std::unexpected<Error> too_much(uint64_t most_bytes);
+
 /*
  * Copies of all that @launch needs, no more than @most_bytes; @memory is that
  * of @recorded, which was launched.  EINVAL: there is no such memory in the

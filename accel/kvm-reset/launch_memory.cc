@@ -10,6 +10,7 @@
 
 #include "field_of.h"
 #include "kvm_abi.h"
+#include "memory_layout.h"
 
 namespace kvm_reset {
 
@@ -18,12 +19,17 @@ using namespace abi;
 /* Of the other struct, struct kvm_userspace_memory_region, it is the start. */
 using Region = kvm_userspace_memory_region2;
 
+static bool has_private_memory(const LaunchPlan &plan)
+{
+    return plan.state() != LaunchState::None && !plan.in_place();
+}
+
 static bool is_launched_into(const LaunchPlan &plan, const Argument &slot)
 {
     constexpr uint64_t four_gib = uint64_t(1) << 32;
     const uint64_t flags = slot.read(field_of(&Region::flags));
 
-    if (!plan.in_place()) {
+    if (has_private_memory(plan)) {
         return flags & KVM_MEM_GUEST_MEMFD;
     }
     return !(flags & KVM_MEM_READONLY) ||
@@ -32,17 +38,23 @@ static bool is_launched_into(const LaunchPlan &plan, const Argument &slot)
                four_gib;
 }
 
+void LaunchMemory::add(const Argument &slot)
+{
+    slots_.push_back(
+        {slot.read(field_of(&Region::guest_phys_addr)),
+         slot.read(field_of(&Region::memory_size)),
+         slot.read(field_of(&Region::userspace_addr)),
+         bool(slot.read(field_of(&Region::flags)) & KVM_MEM_READONLY)});
+}
+
 LaunchMemory::LaunchMemory(const Definition &recorded)
 {
-    if (!recorded.plan.layout()) {
-        return;
-    }
-    for (const EntryPtr &entry : *recorded.plan.layout()) {
-        if (is_launched_into(recorded.plan, entry->arg)) {
-            slots_.push_back(
-                {entry->arg.read(field_of(&Region::guest_phys_addr)),
-                 entry->arg.read(field_of(&Region::memory_size)),
-                 entry->arg.read(field_of(&Region::userspace_addr))});
+    const auto &layout = recorded.plan.layout();
+
+    for (const EntryPtr &entry : layout ? *layout : recorded.entries) {
+        if (sets_slot(*entry->row) &&
+            is_launched_into(recorded.plan, entry->arg)) {
+            add(entry->arg);
         }
     }
     std::ranges::sort(slots_, {}, &Slot::gpa);
@@ -68,7 +80,7 @@ std::optional<LaunchMemory::Piece> LaunchMemory::at(uint64_t gpa) const
     for (const Slot &slot : slots_) {
         if (gpa >= slot.gpa && gpa - slot.gpa < slot.size) {
             return Piece{slot.address + (gpa - slot.gpa),
-                         slot.size - (gpa - slot.gpa)};
+                         slot.size - (gpa - slot.gpa), slot.read_only};
         }
     }
     return {};

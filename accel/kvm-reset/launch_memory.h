@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Each launch is on the memory slots of the first one (memory_layout.h), so
- * what came later, or went, does not count.
+ * A confidential guest's launches are on the memory slots of the first one
+ * (memory_layout.h), so what came later, or went, does not count.
  */
 
 #ifndef KVM_RESET_LAUNCH_MEMORY_H
@@ -15,16 +15,15 @@
 #include <vector>
 
 #include "definition.h"
-#include "igvm_plan.h"
+#include "memory_range.h"
 
 namespace kvm_reset {
 
 class LaunchMemory {
 public:
     /*
-     * What is private in the slots of @recorded; or, if it is encrypted in
-     * place, its RAM and the firmware below 4 GiB, which alone may be
-     * read-only.
+     * What is private in the slots of @recorded; or, if that is not apart, its
+     * RAM and the firmware below 4 GiB, which alone may be read-only.
      */
     explicit LaunchMemory(const Definition &recorded);
 
@@ -35,6 +34,7 @@ public:
     struct Piece {
         uint64_t address; /* where userspace has it */
         uint64_t size;    /* up to the end of the slot */
+        bool read_only;
     };
     /* From @gpa on; nothing: the guest has none there. */
     std::optional<Piece> at(uint64_t gpa) const;
@@ -42,7 +42,9 @@ public:
 private:
     struct Slot {
         uint64_t gpa, size, address;
+        bool read_only;
     };
+    void add(const Argument &slot);
     std::vector<Slot> slots_;
     std::vector<MemoryRange> ranges_;
 };
