@@ -5,9 +5,9 @@
  *
  * For Linux guests on x86-64 with QEMU's device vm-launch-update.  The image is
  * put into memory whose physical address is known, and fw_cfg is told where it
- * is, by DMA.  vm-launch-update.1 is its manual.  One file and no library:
+ * is, by DMA.  vm-launch-update.1 is its manual.  It needs no library:
  *
- *     gcc -O2 -static -o vm-launch-update vm-launch-update.c
+ *     gcc -O2 -static -o vm-launch-update *.c
  */
 
 #include <ctype.h>
@@ -16,120 +16,18 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/io.h>
-#include <sys/mman.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum {
-    EXIT_ERROR = 1,
-    EXIT_USAGE = 2,
-    EXIT_REFUSED = 3, /* by QEMU */
-};
-
-__attribute__((noreturn, format(printf, 1, 2))) static void
-fail(const char *format, ...)
-{
-    va_list words;
-
-    fputs("vm-launch-update: error: ", stderr);
-    va_start(words, format);
-    vfprintf(stderr, format, words);
-    va_end(words);
-    fputc('\n', stderr);
-    exit(EXIT_ERROR);
-}
-
-/* --- fw_cfg by its ports --------------------------------------------------- */
-
-enum {
-    PORT_SELECTOR = 0x510, /* a word */
-    PORT_DATA = 0x511,     /* a byte each time */
-    PORT_DMA = 0x514, /* two words of 32 bits, big endian, the higher first */
-    PORTS = 12,
-
-    ITEM_SIGNATURE = 0x00,
-    ITEM_ID = 0x01,
-    ITEM_FILES = 0x19,
-    ID_HAS_DMA = 1 << 1,
-
-    DMA_ERROR = 1 << 0,
-    DMA_SELECT = 1 << 3,
-    DMA_WRITE = 1 << 4,
-};
-
-typedef struct {
-    uint32_t size;
-    uint16_t key;
-    uint16_t reserved;
-    char name[56];
-} FwCfgFile;
-
-typedef struct {
-    uint32_t control, length;
-    uint64_t address;
-} FwCfgDma;
-
-static void fw_cfg_select(uint16_t key)
-{
-    outw(key, PORT_SELECTOR);
-}
-
-static void fw_cfg_read(void *to, size_t size)
-{
-    uint8_t *bytes = to;
-
-    while (size--) {
-        *bytes++ = inb(PORT_DATA);
-    }
-}
-
-static void fw_cfg_open(void)
-{
-    char signature[4];
-    uint32_t id;
-
-    if (ioperm(PORT_SELECTOR, PORTS, 1)) {
-        fail("the ports of fw_cfg: %s (it wants root, and a kernel that is not "
-             "locked down)",
-             strerror(errno));
-    }
-    fw_cfg_select(ITEM_SIGNATURE);
-    fw_cfg_read(signature, sizeof(signature));
-    if (memcmp(signature, "QEMU", sizeof(signature))) {
-        fail("there is no fw_cfg, so this is no guest of QEMU's");
-    }
-    fw_cfg_select(ITEM_ID);
-    fw_cfg_read(&id, sizeof(id));
-    if (!(le32toh(id) & ID_HAS_DMA)) {
-        fail("this machine's fw_cfg has no DMA");
-    }
-}
-
-/* 0: there is none. */
-static uint16_t fw_cfg_find(const char *name, uint32_t size)
-{
-    uint32_t count;
-    FwCfgFile file;
-
-    fw_cfg_select(ITEM_FILES);
-    fw_cfg_read(&count, sizeof(count));
-    for (count = be32toh(count); count; count--) {
-        fw_cfg_read(&file, sizeof(file));
-        if (!strncmp(file.name, name, sizeof(file.name)) &&
-            be32toh(file.size) == size) {
-            return be16toh(file.key);
-        }
-    }
-    return 0;
-}
+#include "fail.h"
+#include "fw_cfg.h"
+#include "memory.h"
 
 /* --- The file etc/vmlaunchupdate ------------------------------------------- */
 
@@ -155,8 +53,7 @@ static LaunchUpdate launch_update_read(void)
 {
     LaunchUpdate file;
 
-    fw_cfg_select(the_key);
-    fw_cfg_read(&file, sizeof(file));
+    fw_cfg_read(the_key, &file, sizeof(file));
     return file;
 }
 
@@ -205,170 +102,6 @@ static void print_status(void)
            le64toh(file.opaque_size));
 }
 
-/* --- Memory that has one physical address ---------------------------------- */
-
-enum {
-    PAGE = 4096
-};
-
-/* A run of pieces that follow each other in physical memory. */
-typedef struct {
-    uint64_t address, size;
-    size_t piece; /* bytes of each */
-    uint8_t **pieces;
-} Memory;
-
-/* Of reserved memory, one piece. */
-static Memory map_reserved(uint64_t address, uint64_t size, uint64_t needed)
-{
-    Memory memory = {address, size, size, malloc(sizeof(uint8_t *))};
-    int fd = open("/dev/mem", O_RDWR | O_CLOEXEC);
-    void *bytes;
-
-    if (size < needed) {
-        fail("--memory has 0x%" PRIx64 " bytes, and 0x%" PRIx64 " are needed",
-             size, needed);
-    }
-    if (address % PAGE || size % PAGE) {
-        fail("--memory has no whole pages of 4096 bytes");
-    }
-    if (fd < 0) {
-        fail("/dev/mem: %s", strerror(errno));
-    }
-    bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-                 (off_t)address);
-    if (bytes == MAP_FAILED) {
-        fail("/dev/mem at 0x%" PRIx64 ": %s (is it reserved, as by memmap= on "
-             "the kernel's command line?)",
-             address, strerror(errno));
-    }
-    close(fd);
-    memory.pieces[0] = bytes;
-    return memory;
-}
-
-static size_t huge_page_size(void)
-{
-    FILE *file = fopen("/proc/meminfo", "re");
-    size_t kib = 0;
-    char line[128];
-
-    while (file && fgets(line, sizeof(line), file) &&
-           sscanf(line, "Hugepagesize: %zu kB", &kib) != 1) {}
-    if (file) {
-        fclose(file);
-    }
-    if (!kib) {
-        fail("this kernel has no huge pages: say --memory");
-    }
-    return kib * 1024;
-}
-
-static uint64_t physical_address(int pagemap, const void *page)
-{
-    const uint64_t present = UINT64_C(1) << 63;
-    const uint64_t frame = (UINT64_C(1) << 55) - 1;
-    uint64_t entry;
-
-    if (pread(pagemap, &entry, sizeof(entry),
-              (off_t)((uintptr_t)page / PAGE * sizeof(entry))) !=
-        sizeof(entry)) {
-        fail("/proc/self/pagemap: %s", strerror(errno));
-    }
-    if (!(entry & present) || !(entry & frame)) {
-        fail("/proc/self/pagemap does not say where a page is: it wants root");
-    }
-    return (entry & frame) * PAGE;
-}
-
-typedef struct {
-    uint64_t address;
-    uint8_t *bytes;
-} HugePage;
-
-static int by_address(const void *a, const void *b)
-{
-    const HugePage *one = a, *other = b;
-
-    return one->address < other->address ? -1 : one->address > other->address;
-}
-
-/* Where @needed of them follow each other; @count: there is no such place. */
-static size_t find_run(const HugePage *pages, size_t count, size_t needed,
-                       size_t size)
-{
-    size_t first = 0, i;
-
-    for (i = 0; i < count; i++) {
-        if (i && pages[i].address != pages[i - 1].address + size) {
-            first = i;
-        }
-        if (i - first + 1 == needed) {
-            return first;
-        }
-    }
-    return count;
-}
-
-/*
- * The pool is taken page by page until enough of them follow each other.  What
- * is not needed goes back when this program ends.
- */
-static Memory map_huge_pages(uint64_t needed)
-{
-    const size_t size = huge_page_size();
-    const size_t run = (needed + size - 1) / size;
-    int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-    HugePage *pages = NULL;
-    size_t count = 0, first = 0, i;
-    Memory memory;
-
-    if (pagemap < 0) {
-        fail("/proc/self/pagemap: %s", strerror(errno));
-    }
-    do {
-        void *bytes = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
-
-        if (bytes == MAP_FAILED) {
-            fail("no %zu huge pages of %zu KiB that follow each other, and the "
-                 "pool gave %zu: raise vm.nr_hugepages, early after boot",
-                 run, size / 1024, count);
-        }
-        memset(bytes, 0, size);
-        pages = realloc(pages, (count + 1) * sizeof(*pages));
-        pages[count++] = (HugePage){physical_address(pagemap, bytes), bytes};
-        qsort(pages, count, sizeof(*pages), by_address);
-        first = find_run(pages, count, run, size);
-    } while (first == count);
-    close(pagemap);
-
-    memory = (Memory){pages[first].address, run * size, size,
-                      calloc(run, sizeof(uint8_t *))};
-    for (i = 0; i < run; i++) {
-        memory.pieces[i] = pages[first + i].bytes;
-    }
-    free(pages);
-    return memory;
-}
-
-static void put(const Memory *memory, uint64_t at, const void *from,
-                size_t size)
-{
-    const uint8_t *bytes = from;
-
-    while (size) {
-        size_t within = at % memory->piece;
-        size_t part = memory->piece - within < size ? memory->piece - within
-                                                    : size;
-
-        memcpy(memory->pieces[at / memory->piece] + within, bytes, part);
-        at += part;
-        bytes += part;
-        size -= part;
-    }
-}
-
 /* --- What is asked for ----------------------------------------------------- */
 
 static uint8_t *read_image(const char *name, size_t *size)
@@ -407,26 +140,11 @@ static uint8_t *read_image(const char *name, size_t *size)
 /* The first page is fw_cfg's request and what it writes; then the image. */
 static void ask(const Memory *memory, const LaunchUpdate *what)
 {
-    volatile FwCfgDma *dma = (volatile FwCfgDma *)memory->pieces[0];
-    const uint64_t buffer = memory->address + sizeof(*dma);
-    uint32_t left;
+    const size_t at = sizeof(FwCfgDma);
 
-    put(memory, sizeof(*dma), what, sizeof(*what));
-    dma->length = htobe32(sizeof(*what));
-    dma->address = htobe64(buffer);
-    dma->control = htobe32((uint32_t)the_key << 16 | DMA_SELECT | DMA_WRITE);
-    __sync_synchronize();
-    outl(htobe32((uint32_t)(memory->address >> 32)), PORT_DMA);
-    outl(htobe32((uint32_t)memory->address), PORT_DMA + 4);
-    do {
-        __sync_synchronize();
-        left = be32toh(dma->control);
-    } while (left & ~(uint32_t)DMA_ERROR);
-    if (left & DMA_ERROR) {
-        fail("fw_cfg could not read its request at 0x%" PRIx64 ": does the "
-             "host see that memory?",
-             memory->address);
-    }
+    put(memory, at, what, sizeof(*what));
+    fw_cfg_write(the_key, memory->address + at, sizeof(*what),
+                 (volatile FwCfgDma *)memory->pieces[0], memory->address);
 }
 
 /* --- The command line ------------------------------------------------------ */

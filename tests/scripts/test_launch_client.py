@@ -20,12 +20,12 @@ class LaunchClient(unittest.TestCase):
         cls.program = Path(scratch.name, 'vm-launch-update')
         source = CLIENT / 'vm-launch-update.c'
         # As its first comment says.
-        words = re.search(r'^ +\*     gcc (.*) -o vm-launch-update .*$',
+        words = re.search(r'^ +\*     gcc (.*) -o vm-launch-update \*\.c$',
                           source.read_text(), re.MULTILINE)
         assert words
         subprocess.run(['gcc', '-Wall', '-Wextra', '-Werror',
-                        *words[1].split(), '-o', cls.program, source],
-                       check=True)
+                        *words[1].split(), '-o', cls.program,
+                        *sorted(CLIENT.glob('*.c'))], check=True)
 
     def run_it(self, *args: str) -> tuple[int, str, str]:
         done = subprocess.run([self.program, *args], capture_output=True,
