@@ -2,8 +2,8 @@
 """A Linux guest brings its own firmware with tests/launch-client, reboots, and
 runs from it.
 
-On the simulated platform, where a guest's memory is open to the host as if it
-had shared it."""
+Confidential ones on the simulated platform, where a guest's memory is open to
+the host as if it had shared it."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from pathlib import Path
 from coco_test import FIRMWARE, KERNEL, MEASURE, Coco
 from guest import Guest
 from judge import CPU_MODEL
-from kvm_reset_test import INITRD
+from kvm_reset_test import INITRD, KvmResetTest
 
 CLIENT = os.environ.get('KVM_RESET_LAUNCH_CLIENT', '')
 IGVM = os.environ.get('KVM_RESET_IGVM', '')
@@ -24,6 +24,7 @@ MAKE_KERNEL = (Path(__file__).parents[1] / 'coco-platform' / 'firmware'
 BYTE = 0x1000
 # The guest's memory, in MiB, and a part that its kernel leaves alone.
 MIB = '256'
+SEABIOS = Path('/usr/share/seabios/bios-256k.bin')
 RESERVED, RESERVED_SIZE = 0xc000000, 0x400000
 
 
@@ -34,6 +35,25 @@ def archive_entry(name: str, content: bytes, mode: int) -> bytes:
     entry = head + name.encode() + b'\0'
     entry += bytes(-len(entry) % 4) + content
     return entry + bytes(-len(entry) % 4)
+
+
+def pack_client(initrd: Path, image: bytes) -> None:
+    """The small guest's, with the client and the file that it brings."""
+    packed = Path(INITRD).read_bytes()
+    initrd.write_bytes(
+        packed + bytes(-len(packed) % 4)
+        + archive_entry('bin/vm-launch-update', Path(CLIENT).read_bytes(),
+                        0o100755)
+        + archive_entry('own.igvm', image, 0o100644)
+        + archive_entry('TRAILER!!!', b'', 0))
+
+
+def run_client(guest: Guest, arguments: str, status: int = 0,
+               says: str = '') -> None:
+    guest.console.send(f'run vm-launch-update {arguments}')
+    if says:
+        guest.console.wait_for(says, 60)
+    guest.console.wait_for(f'kvm-reset-guest: done status={status}\\b', 60)
 
 
 class LaunchClient(Coco):
@@ -57,13 +77,7 @@ class LaunchClient(Coco):
             [MEASURE, '--tee', self.TEE, '--igvm', image, *self.VCPUS[:2]],
             capture_output=True, text=True, check=True).stdout.strip()
         self.INITRD = str(scratch / 'initrd')
-        packed = Path(INITRD).read_bytes()
-        Path(self.INITRD).write_bytes(
-            packed + bytes(-len(packed) % 4)
-            + archive_entry('bin/vm-launch-update',
-                            Path(CLIENT).read_bytes(), 0o100755)
-            + archive_entry('own.igvm', image.read_bytes(), 0o100644)
-            + archive_entry('TRAILER!!!', b'', 0))
+        pack_client(Path(self.INITRD), image.read_bytes())
         self.KERNEL = str(scratch / 'kernel')
         subprocess.run([MAKE_KERNEL, GUEST_KERNEL, self.INITRD, MIB,
                         self.KERNEL], check=True)
@@ -71,13 +85,6 @@ class LaunchClient(Coco):
     def turn_on(self, append: str = '') -> Guest:
         return self.boot(smp='2', devices=['-device', 'vm-launch-update'],
                          append=append)
-
-    def client(self, guest: Guest, arguments: str, status: int = 0,
-               says: str = '') -> None:
-        guest.console.send(f'run vm-launch-update {arguments}')
-        if says:
-            guest.console.wait_for(says, 60)
-        guest.console.wait_for(f'kvm-reset-guest: done status={status}\\b', 60)
 
     def runs_from(self, guest: Guest, source: str, digest: str) -> None:
         launch = guest.info()['launch']
@@ -92,10 +99,10 @@ class LaunchClient(Coco):
         self.runs_from(guest, 'start', hosts)
         guest.command('run echo 4 >/proc/sys/vm/nr_hugepages',
                       'done status=0')
-        self.client(guest, '--status', says='status 0')
-        self.client(guest, '--dry-run /own.igvm', says='would say')
+        run_client(guest, '--status', says='status 0')
+        run_client(guest, '--dry-run /own.igvm', says='would say')
         self.assertEqual(guest.info()['launch']['next']['source'], 'start')
-        self.client(guest, '/own.igvm', says='taken')
+        run_client(guest, '/own.igvm', says='taken')
         self.assertEqual(
             guest.info()['launch']['next'],
             {'source': 'guest', 'digest': self.own, 'once': False})
@@ -128,13 +135,13 @@ class SnpLaunchClient(LaunchClient):
                 (f'--memory {RESERVED:#x}:0x2000 /own.igvm', 1, 'are needed'),
                 ('--once', 2, 'usage'),
                 (f'{place} /cut.igvm', 3, 'did not take it, status 1')):
-            self.client(guest, arguments, status, says)
+            run_client(guest, arguments, status, says)
             self.assertEqual(guest.info()['launch']['next'],
                              {'source': 'start', 'once': False})
-        self.client(guest, '--status', says='status 1')
+        run_client(guest, '--status', says='status 1')
         # … and in reserved memory, once, and no more.
-        self.client(guest, f'{place} --once --disable /own.igvm', says='taken')
-        self.client(guest, f'{place} --host', 3, 'did not take it')
+        run_client(guest, f'{place} --once --disable /own.igvm', says='taken')
+        run_client(guest, f'{place} --host', 3, 'did not take it')
         with self.reborn(guest):
             guest.console.send('reboot')
         self.runs_from(guest, 'guest', self.own)
@@ -158,3 +165,46 @@ class TdxLaunchClient(LaunchClient):
 
     def test_a_td_brings_its_firmware_and_runs_from_it(self) -> None:
         self.brings_its_firmware()
+
+
+class OrdinaryLaunchClient(KvmResetTest):
+    """Its firmware is SeaBIOS, from which nobody attests anything."""
+
+    def test_an_ordinary_linux_guest_brings_its_firmware_and_runs_from_it(
+            self) -> None:
+        for path in (CLIENT, IGVM):
+            self.require_file(path, 'the client and the tools')
+        scratch = Path(self.scratch_file(''))
+        own, image, initrd = (scratch / name for name in
+                              ('own.bin', 'own.igvm', 'initrd'))
+        firmware = bytearray(SEABIOS.read_bytes())
+        self.assertEqual(firmware[BYTE], 0)
+        firmware[BYTE] = 1
+        own.write_bytes(firmware)
+        subprocess.run([IGVM, 'wrap', '--ovmf', own, '--tee', 'native', image],
+                       check=True)
+        pack_client(initrd, image.read_bytes())
+        guest = self.start(smp='2', memory=int(MIB), initrd=str(initrd),
+                           args=['-bios', str(SEABIOS), '-device',
+                                 'vm-launch-update'])
+        guest.wait_boot()
+
+        def runs_from(source: str, byte: int) -> None:
+            launch = guest.info().get('launch', {'source': 'start'})
+            self.assertEqual(launch['source'], source)
+            at = (1 << 32) - len(firmware) + BYTE
+            self.assertIn(f': 0x{byte:02x}', guest.hmp(f'xp /1bx {at:#x}'))
+
+        for _ in range(2):
+            guest.command('run echo 4 >/proc/sys/vm/nr_hugepages',
+                          'done status=0')
+            run_client(guest, '/own.igvm', says='taken')
+            for _ in range(2):
+                with self.reborn(guest):
+                    guest.console.send('reboot')
+                runs_from('guest', 1)
+            guest.command('run echo 4 >/proc/sys/vm/nr_hugepages',
+                          'done status=0')
+            with self.reborn(guest):
+                guest.console.send('run vm-launch-update --host --reboot')
+            runs_from('start', 0)
