@@ -33,6 +33,7 @@ COMMANDS = {
     'qemu.tree_sync': 'makes one tree like another',
     'quickstart': 'has a guest reset ten times: the end of scripts/quickstart',
     'results': 'collects what tests came to, and sums it up',
+    'status': 'prints info kvm-reset of each QEMU: kvm-reset-status',
     'subsystems': 'makes docs/subsystems.md, or checks it',
 }
 

@@ -17,12 +17,13 @@ sys.path.insert(0, str(LIB))
 
 from kvm_reset import kvm_modules    # noqa: E402
 from kvm_reset import module_swap    # noqa: E402
+from kvm_reset import monitors    # noqa: E402
 from kvm_reset.qmp import QmpError    # noqa: E402
 
 
 class FindingMonitors(unittest.TestCase):
     def found(self, line: str) -> str:
-        return module_swap.monitor_of(line.split())
+        return monitors.monitor_of(line.split())
 
     def test_a_qmp_option_names_its_socket(self) -> None:
         self.assertEqual(self.found(

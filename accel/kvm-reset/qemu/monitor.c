@@ -237,9 +237,37 @@ KvmResetInfo *qmp_query_kvm_reset(Error **errp)
     return info;
 }
 
+/* What an operator does about it; NULL: nothing has to be done. */
+static const char *remedy_of(const KvmResetInfo *info)
+{
+    if (info->detached) {
+        return "give it KVM again: kvm-attach, or scripts/kvm-module-swap "
+               "--attach";
+    }
+    if (info->waiting) {
+        return "wait: it goes on by itself";
+    }
+    if (!info->vm_present) {
+        return "reset it (system_reset) when the host has a free ASID or key "
+               "id, and memory for it";
+    }
+    if (info->failure) {
+        return "reset it (system_reset): that gives it a new VM";
+    }
+    if (!info->restartable) {
+        return "end QEMU and start it again, without what the reason names if "
+               "the guest shall be reset with a new VM";
+    }
+    if (info->launch && info->launch->refused) {
+        return "look at the file that was brought: kvm-reset-igvm check";
+    }
+    return NULL;
+}
+
 void hmp_info_kvm_reset(Monitor *mon, const QDict *qdict)
 {
     g_autoptr(KvmResetInfo) info = qmp_query_kvm_reset(NULL);
+    const char *remedy = remedy_of(info);
 
     if (info->detached) {
         monitor_printf(mon, "detached from KVM\n");
@@ -324,6 +352,9 @@ void hmp_info_kvm_reset(Monitor *mon, const QDict *qdict)
     }
     if (info->last_error) {
         monitor_printf(mon, "last failure: %s\n", info->last_error);
+    }
+    if (remedy) {
+        monitor_printf(mon, "what to do: %s\n", remedy);
     }
     if (info->last) {
         KvmRebirth *last = info->last;
