@@ -316,7 +316,9 @@ typedef struct KvmResetLaunchHost {
     /* Firmware below 4 GiB that can be written over; of an ordinary guest. */
     KvmResetRange rom;
     const char *command_line; /* of the guest's kernel */
-    uint64_t most_bytes;      /* that may be kept for it */
+    const void *madt;         /* the ACPI table; NULL: the guest has none */
+    size_t madt_size;
+    uint64_t most_bytes; /* that may be kept for it */
 } KvmResetLaunchHost;
 
 /* KvmResetLaunch - one that a reset can take instead of the recorded one */

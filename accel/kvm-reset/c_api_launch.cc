@@ -37,8 +37,13 @@ KvmResetLaunch *kvm_reset_launch_of_igvm(const void *bytes, size_t size,
     LaunchHost what{.ram = {},
                     .rom = {host->rom.begin, host->rom.size},
                     .command_line = host->command_line ?: "",
+                    .madt = {},
                     .most_bytes = host->most_bytes};
 
+    if (host->madt) {
+        auto madt = static_cast<const uint8_t *>(host->madt);
+        what.madt.assign(madt, madt + host->madt_size);
+    }
     for (size_t i = 0; i < host->ranges; i++) {
         what.ram.push_back({host->ram[i].begin, host->ram[i].size});
     }

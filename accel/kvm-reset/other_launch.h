@@ -66,7 +66,8 @@ struct LaunchHost {
     std::vector<Range> ram;
     /* Firmware below 4 GiB that can be written over; of an ordinary guest. */
     Range rom{};
-    std::string command_line; /* of its kernel */
+    std::string command_line;  /* of its kernel */
+    std::vector<uint8_t> madt; /* the ACPI table; empty: it has none */
     /* Bytes that may be kept for it. */
     uint64_t most_bytes = 64 << 20;
 };

@@ -16,8 +16,9 @@ EPILOG = """\
 It only asks. A monitor takes one program at a time: what libvirt or another
 program holds cannot be asked here.
 
-Exit status: 0, each guest can have a new VM at its reset; 1, one cannot, or
-cannot be asked; 2, bad usage."""
+Exit status: 0, all is well; 1, a guest cannot have a new VM at its reset, or has
+no VM now, or was stopped for a reset that failed, or cannot be asked; 2, bad
+usage."""
 
 
 class Guest:
@@ -60,6 +61,11 @@ class Guest:
         return ''.join(f'  {line}\n' for line in said.splitlines())
 
 
+def is_well(info: dict[str, Any]) -> bool:
+    return bool(info.get('restartable') and info['vm-present']
+                and 'failure' not in info)
+
+
 def tell(args: argparse.Namespace) -> int:
     paths = sockets_of(args.sockets) or discovered()
     status = 0
@@ -79,7 +85,7 @@ def tell(args: argparse.Namespace) -> int:
                 print(json.dumps(info))
             else:
                 print(guest.name, guest.picture(), sep='\n', end='')
-            if guest.enabled and not info.get('restartable'):
+            if guest.enabled and not is_well(info):
                 status = 1
         except (Gone, QmpError) as error:
             print(f'kvm-reset-status: {guest.name}: {error}', file=sys.stderr)

@@ -144,6 +144,25 @@ class OrdinaryLaunch(LaunchDialog, KvmResetTest):
             guest.console.forget()
             self.reboots('start', 0)
 
+    def test_it_is_told_of_its_cpus(self) -> None:
+        self.power_on()
+        # An area of a page, the MADT at its beginning, inserted at STACK.
+        image = (igvm_seeds.File(igvm_seeds.NATIVE).page(CODE, bytes(4096))
+                 .add(0x301, '<QII', 4096, 0, 0).add(0x309, '<II', 0, 0)
+                 .add(0x303, '<QII', STACK, 1, 0).build())
+        self.bring(image, HOSTS)
+        self.reset()
+        table = self.fw_cfg.read_memory(STACK, 4096)
+        size, = struct.unpack_from('<I', table, 4)
+        self.assertEqual(table[:4], b'APIC')
+        self.assertEqual(sum(table[:size]) & 0xff, 0)
+        kinds, at = [], 44
+        while at < size:
+            kinds.append(table[at])
+            at += table[at + 1]
+        # Two local APICs, an I/O APIC.
+        self.assertEqual((kinds.count(0), kinds.count(1)), (2, 1))
+
     def test_an_operator_brings_it(self) -> None:
         guest = self.turn_on()
         must_work(guest)

@@ -18,7 +18,7 @@ sys.path.insert(0, str(LIB))
 
 from kvm_reset import status    # noqa: E402
 
-INFO = {'restartable': True, 'generation': 3}
+INFO = {'restartable': True, 'vm-present': True, 'generation': 3}
 
 
 class FakeQemu:
@@ -78,11 +78,14 @@ class Status(unittest.TestCase):
         self.assertRegex(first, r'^a \(\d+\)\n  restartable: yes\n  gen')
         self.assertIn('restartable: yes', second)
 
-    def test_one_that_cannot_be_reset_is_status_1(self) -> None:
-        path = self.qemu('a', info={'restartable': False, 'reason': 'x'})
-        code, out, _ = self.run_it('--json', path)
-        self.assertEqual(code, 1)
-        self.assertEqual(json.loads(out)['reason'], 'x')
+    def test_one_that_somebody_has_to_look_after_is_status_1(self) -> None:
+        for number, bad in enumerate(({'restartable': False, 'reason': 'x'},
+                                      {'vm-present': False},
+                                      {'failure': 'y'})):
+            path = self.qemu(str(number), info={**INFO, **bad})
+            code, out, _ = self.run_it('--json', path)
+            self.assertEqual(code, 1)
+            self.assertLessEqual(bad.items(), json.loads(out).items())
 
     def test_one_without_the_module_or_kvm_says_so(self) -> None:
         code, out, _ = self.run_it(self.qemu('a', module=False))

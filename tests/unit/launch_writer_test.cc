@@ -150,6 +150,23 @@ TEST(LaunchWriterTest, OneLaunchAfterTheOtherLeavesNothingOfTheFirst)
     EXPECT_EQ(guest.rom[0], 0x33);
 }
 
+TEST(LaunchWriterTest, AnAcpiTableIsWhereTheFileWantsIt)
+{
+    Ordinary guest;
+    IgvmWriter writer = igvm_writer();
+    writer.add(ParameterArea{.size = 4096, .index = 0, .data = no_data});
+    writer.add(Type::Madt, Parameter{.area = 0, .offset = 8});
+    writer.add(
+        ParameterInsert{.gpa = more_ram_at, .mask = native_mask, .area = 0});
+    expect_refused(guest.try_file(writer.build()), EINVAL, "MADT");
+
+    guest.host.madt = {'A', 'P', 'I', 'C'};
+    guest.bring(writer.build());
+    ASSERT_TRUE(guest.start());
+    EXPECT_EQ(Blob(guest.more_ram + 8, guest.more_ram + 13),
+              Blob({'A', 'P', 'I', 'C', 0}));
+}
+
 TEST(LaunchWriterTest, TheFirstVcpuStartsAsTheFileSays)
 {
     Ordinary guest;

@@ -10,13 +10,14 @@
 #include "hw/boards.h"
 #include "migration/blocker.h"
 #include "qapi/error.h"
+#include "qemu/main-loop.h"
 #include "qemu/module.h"
 #include "system/kvm.h"
 #include "sysemu/kvm-reset-hook.h"
 #include "internal.h"
 #include "launches.h"
 
-size_t (*kvm_reset_launch_ram)(KvmResetRange ram[2], KvmResetRange *rom);
+void (*kvm_reset_describe_machine)(KvmResetMachine *machine);
 
 bool kvm_reset_may_bring(Error **errp)
 {
@@ -35,20 +36,34 @@ bool kvm_reset_may_bring(Error **errp)
 KvmResetLaunch *kvm_reset_try_launch(const void *bytes, size_t size,
                                      Error **errp)
 {
-    KvmResetRange ram[2];
+    KvmResetMachine machine = {.ranges = 0};
     KvmResetLaunchHost host = {
-        .ram = ram,
+        .ram = machine.ram,
         .command_line = current_machine->kernel_cmdline,
         .most_bytes = kvm_reset_launch_memory,
     };
+    KvmResetLaunch *launch;
 
-    if (!kvm_reset_launch_ram) {
+    if (!kvm_reset_describe_machine) {
         error_setg(errp, "this machine's guests cannot be launched from what "
                          "somebody brings");
         return NULL;
     }
-    host.ranges = kvm_reset_launch_ram(ram, &host.rom);
-    return kvm_reset_launch_of_igvm(bytes, size, &host, errp);
+    bql_lock();
+    kvm_reset_describe_machine(&machine);
+    bql_unlock();
+
+    host.ranges = machine.ranges;
+    host.rom = machine.rom;
+    if (machine.madt) {
+        host.madt = machine.madt->data;
+        host.madt_size = machine.madt->len;
+    }
+    launch = kvm_reset_launch_of_igvm(bytes, size, &host, errp);
+    if (machine.madt) {
+        g_array_free(machine.madt, true);
+    }
+    return launch;
 }
 
 /* --- Migration ------------------------------------------------------------ */

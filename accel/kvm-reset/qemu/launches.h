@@ -17,16 +17,21 @@ extern uint64_t kvm_reset_launch_memory;
 /* What the guest shared outlives its reset; not so at first. */
 extern bool kvm_reset_keeps_shared;
 
-/*
- * Where this machine's RAM is, how many ranges, and its firmware if that can be
- * written over.  NULL: nobody can bring any.
- */
-extern size_t (*kvm_reset_launch_ram)(KvmResetRange ram[2], KvmResetRange *rom);
+/* What of a machine a launch may ask for. */
+typedef struct KvmResetMachine {
+    KvmResetRange ram[2];
+    size_t ranges;
+    KvmResetRange rom; /* firmware that can be written over */
+    GArray *madt;      /* of bytes; NULL: there is none */
+} KvmResetMachine;
+
+/* Under the big lock; *@machine is the caller's.  NULL: nobody can bring any. */
+extern void (*kvm_reset_describe_machine)(KvmResetMachine *machine);
 
 /* Whether what somebody brings can be launched: the guest gets new VMs. */
 bool kvm_reset_may_bring(struct Error **errp);
 
-/* Of an IGVM file, see kvm_reset_launch_of_igvm().  Any thread. */
+/* Of an IGVM file, see kvm_reset_launch_of_igvm().  Without the big lock. */
 KvmResetLaunch *kvm_reset_try_launch(const void *bytes, size_t size,
                                      struct Error **errp);
 

@@ -97,6 +97,9 @@ IgvmX86Guest guest_of(Platform platform, const Definition &recorded,
     }
     guest.parameters[igvm::Type::CommandLine] = {
         line, line + host.command_line.size() + 1};
+    if (!host.madt.empty()) {
+        guest.parameters[igvm::Type::Madt] = host.madt;
+    }
     return x86;
 }
 
