@@ -2,8 +2,8 @@
 """A Linux guest brings its own firmware with tests/launch-client, reboots, and
 runs from it.
 
-Confidential ones on the simulated platform, where a guest's memory is open to
-the host as if it had shared it."""
+On the simulated platform, where a guest's memory is open to the host as if it
+had shared it; in guests whose registers are locked (docs/testbed.md)."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from pathlib import Path
 from coco_test import FIRMWARE, KERNEL, MEASURE, Coco
 from guest import Guest
 from judge import CPU_MODEL
-from kvm_reset_test import INITRD, KvmResetTest
+from kvm_reset_test import INITRD
 
 CLIENT = os.environ.get('KVM_RESET_LAUNCH_CLIENT', '')
 IGVM = os.environ.get('KVM_RESET_IGVM', '')
@@ -24,9 +24,6 @@ MAKE_KERNEL = (Path(__file__).parents[1] / 'coco-platform' / 'firmware'
 BYTE = 0x1000
 # The guest's memory, in MiB, and a part that its kernel leaves alone.
 MIB = '256'
-# docs/testbed.md: ports, from a program of an emulated machine's guest.
-NO_VMPORT = ',vmport=off'
-SEABIOS = Path('/usr/share/seabios/bios-256k.bin')
 RESERVED, RESERVED_SIZE = 0xc000000, 0x400000
 
 
@@ -62,7 +59,6 @@ class LaunchClient(Coco):
     JUDGES = ('platform',)
     VCPUS: tuple[str, ...] = ()
     VM_TYPE: tuple[str, ...] = ()
-    MACHINE = ''
 
     def setUp(self) -> None:
         super().setUp()
@@ -87,7 +83,7 @@ class LaunchClient(Coco):
 
     def turn_on(self, append: str = '') -> Guest:
         return self.boot(smp='2', devices=['-device', 'vm-launch-update'],
-                         append=append, machine=self.MACHINE)
+                         append=append)
 
     def runs_from(self, guest: Guest, source: str, digest: str) -> None:
         launch = guest.info()['launch']
@@ -163,60 +159,8 @@ class SevEsLaunchClient(LaunchClient):
         self.brings_its_firmware()
 
 
-class SevLaunchClient(LaunchClient):
-    TEE = 'sev'
-    MACHINE = NO_VMPORT
-
-    def test_a_sev_guest_brings_its_firmware_and_runs_from_it(self) -> None:
-        self.brings_its_firmware()
-
-
 class TdxLaunchClient(LaunchClient):
     TEE = 'tdx'
 
     def test_a_td_brings_its_firmware_and_runs_from_it(self) -> None:
         self.brings_its_firmware()
-
-
-class OrdinaryLaunchClient(KvmResetTest):
-    """Its firmware is SeaBIOS, from which nobody attests anything."""
-
-    def test_an_ordinary_linux_guest_brings_its_firmware_and_runs_from_it(
-            self) -> None:
-        for path in (CLIENT, IGVM):
-            self.require_file(path, 'the client and the tools')
-        scratch = Path(self.scratch_file(''))
-        own, image, initrd = (scratch / name for name in
-                              ('own.bin', 'own.igvm', 'initrd'))
-        firmware = bytearray(SEABIOS.read_bytes())
-        self.assertEqual(firmware[BYTE], 0)
-        firmware[BYTE] = 1
-        own.write_bytes(firmware)
-        subprocess.run([IGVM, 'wrap', '--ovmf', own, '--tee', 'native', image],
-                       check=True)
-        pack_client(initrd, image.read_bytes())
-        guest = self.start(smp='2', memory=int(MIB), initrd=str(initrd),
-                           machine='q35' + NO_VMPORT,
-                           args=['-bios', str(SEABIOS), '-device',
-                                 'vm-launch-update'])
-        guest.wait_boot()
-
-        def runs_from(source: str, byte: int) -> None:
-            launch = guest.info().get('launch', {'source': 'start'})
-            self.assertEqual(launch['source'], source)
-            at = (1 << 32) - len(firmware) + BYTE
-            self.assertIn(f': 0x{byte:02x}', guest.hmp(f'xp /1bx {at:#x}'))
-
-        for _ in range(2):
-            guest.command('run echo 4 >/proc/sys/vm/nr_hugepages',
-                          'done status=0')
-            run_client(guest, '/own.igvm', says='taken')
-            for _ in range(2):
-                with self.reborn(guest):
-                    guest.console.send('reboot')
-                runs_from('guest', 1)
-            guest.command('run echo 4 >/proc/sys/vm/nr_hugepages',
-                          'done status=0')
-            with self.reborn(guest):
-                guest.console.send('run vm-launch-update --host --reboot')
-            runs_from('start', 0)
