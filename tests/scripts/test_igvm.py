@@ -136,7 +136,8 @@ class WrappedFirmware(Igvm):
         path = self.wrap(ovmf, '--tee', 'sev-es', '--legacy-vm-type')
         self.assert_equal_digests(
             self.digest('sev-es', path),
-            self.by_bios('sev-es', ovmf, '--legacy-vm-type', '--vcpu-sig', 0))
+            self.by_bios('sev-es', ovmf, '--legacy-vm-type', '--vcpus', 1,
+                         '--vcpu-sig', 0))
 
     def test_one_file_for_all_platforms(self) -> None:
         ovmf = need('ovmf')
