@@ -194,6 +194,12 @@ void Generations::note(const Result<Durations> &outcome, bool lost)
     }
 }
 
+void Generations::note_lost()
+{
+    std::unique_lock lock(mutex_);
+    status_.lost = true;
+}
+
 void Generations::note_failure(const Error &why)
 {
     std::unique_lock lock(mutex_);

@@ -165,6 +165,8 @@ public:
     /* What became of one; @lost: see Status. */
     void note(const Result<Durations> &outcome, bool lost = false);
     void note_failure(const Error &why);
+    /* Whatever becomes of it, until one gives the guest a VM. */
+    void note_lost();
     /* The launch that was chosen, for what is in it. */
     void note_refused_launch(const Error &why);
     void note_measurement(std::optional<LaunchMeasurement> measured);

@@ -24,6 +24,12 @@ static bool has_private_memory(const LaunchPlan &plan)
     return plan.state() != LaunchState::None && !plan.in_place();
 }
 
+/* The other address space is SMM's. */
+static bool is_of_guest(const Argument &slot)
+{
+    return !(slot.read(field_of(&Region::slot)) >> 16);
+}
+
 static bool is_launched_into(const LaunchPlan &plan, const Argument &slot)
 {
     constexpr uint64_t four_gib = uint64_t(1) << 32;
@@ -52,7 +58,7 @@ LaunchMemory::LaunchMemory(const Definition &recorded)
     const auto &layout = recorded.plan.layout();
 
     for (const EntryPtr &entry : layout ? *layout : recorded.entries) {
-        if (sets_slot(*entry->row) &&
+        if (sets_slot(*entry->row) && is_of_guest(entry->arg) &&
             is_launched_into(recorded.plan, entry->arg)) {
             add(entry->arg);
         }

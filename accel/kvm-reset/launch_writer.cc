@@ -87,9 +87,14 @@ Result<void> LaunchWriter::write_pages(const LaunchMemory &memory,
             {piece->size, pages.size - done, uint64_t(most_at_once)});
         if (piece->read_only) {
             Saved saved{piece->address, std::vector<uint8_t>(size)};
-            if (kernel.read_memory(piece->address, saved.bytes) >= 0) {
-                saved_.push_back(std::move(saved));
+            int ret = kernel.read_memory(piece->address, saved.bytes);
+            if (ret < 0) {
+                return fail(-ret,
+                            "reading 0x%zx bytes at the address "
+                            "0x%" PRIx64,
+                            size, pages.gpa + done);
             }
+            saved_.push_back(std::move(saved));
         }
         int ret = kernel.write_memory(
             piece->address, pages.bytes.empty()

@@ -44,6 +44,9 @@ Result<Durations> Reset::run()
     while (!outcome && outcome_.refused &&
            generations_.recorder().give_up_launch()) {
         generations_.note_refused_launch(outcome.error());
+        if (outcome_.lost) {
+            generations_.note_lost();
+        }
         outcome = attempt();
     }
     if (!outcome && outcome.error().waits) {

@@ -12,6 +12,10 @@ from pathlib import Path
 from . import kvm_modules
 
 
+# For a QEMU to take us; seconds.
+PATIENCE = 10.0
+
+
 class Failure(Exception):
     """Ends it, with one line and a status."""
 
@@ -23,6 +27,8 @@ class Failure(Exception):
 def connect(path: str) -> tuple[socket.socket, int]:
     """To that socket, and the number of the process behind it."""
     line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # Of a monitor that another program holds, a few more may wait in line.
+    line.settimeout(PATIENCE)
     try:
         line.connect(path)
         said = line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)

@@ -22,6 +22,7 @@ import igvm_seeds    # noqa: E402  pylint: disable=wrong-import-position
 
 IGVM = os.environ.get('KVM_RESET_IGVM', '')
 
+SEABIOS = Path('/usr/share/seabios/bios-256k.bin')
 # What chores.S has in no place that matters, and where the guest has it.
 BYTE = 0x1000
 SEEN_AT = (1 << 32) - (256 << 10) + BYTE
@@ -162,6 +163,35 @@ class OrdinaryLaunch(LaunchDialog, KvmResetTest):
             at += table[at + 1]
         # Two local APICs, an I/O APIC.
         self.assertEqual((kinds.count(0), kinds.count(1)), (2, 1))
+
+    def test_what_runs_is_no_copy_of_the_firmware_before(self) -> None:
+        # SeaBIOS is copied to RAM below 1 MiB, where the reset vector leads.
+        named = Path(self.scratch_file('named'))
+        content = SEABIOS.read_bytes()
+        self.assertEqual(content.count(b'SeaBIOS (version'), 1)
+        named.write_bytes(content.replace(b'SeaBIOS (version',
+                                          b'Brought (version'))
+        image = named.with_suffix('.igvm')
+        subprocess.run([IGVM, 'wrap', '--ovmf', named, '--tee', 'native',
+                        image], check=True)
+        for machine in ('q35', 'pc'):
+            guest = self.start(machine, firmware=True, smp='2', memory=128,
+                               machine=machine, args=['-bios', str(SEABIOS)])
+            guest.wait_firmware()
+            for _ in range(2):
+                guest.qmp('kvm-reset-load-launch', filename=str(image),
+                          once=True)
+                for word in ('Brought', 'SeaBIOS'):
+                    guest.console.skip()
+                    guest.drop_events()
+                    guest.qmp('system_reset')
+                    self.assertEqual(guest.wait_rebirth()['outcome'],
+                                     'completed')
+                    self.assertTrue(guest.console.wait_for(
+                        r'(Brought|SeaBIOS) \(version', 60)[0]
+                        .startswith(word))
+                    guest.settle()
+            guest.stop()
 
     def test_an_operator_brings_it(self) -> None:
         guest = self.turn_on()

@@ -193,6 +193,34 @@ TEST(OtherLaunchInPlaceTest, WhatThePlatformDoesNotTakeIsFollowedByTheOldOne)
     EXPECT_EQ(guest.launched(), first);
 }
 
+/* … and then something else fails, with the old VM still in place for it. */
+TEST(OtherLaunchInPlaceTest, ALostGuestIsLostUntilItHasAVm)
+{
+    TakesFiles<Sev<true>> guest;
+    const Log first = guest.launched();
+    guest.bring(sev_writer(true).build());
+    bool refused = false;
+    guest.kernel.before_ioctl = [&](int, uint32_t request) {
+        if (guest.kernel.failed() && !std::exchange(refused, true)) {
+            guest.kernel.fail_nothing();
+        }
+        if (refused && request == KVM_CREATE_VM) {
+            guest.kernel.fail(KVM_CREATE_VM, 1, EMFILE);
+        }
+    };
+    guest.kernel.fail(KVM_MEMORY_ENCRYPT_OP, 3, EIO);
+    Result<Durations> done = reset_to_its_end(guest);
+    guest.kernel.before_ioctl = nullptr;
+    guest.kernel.fail_nothing();
+    ASSERT_FALSE(done);
+    EXPECT_TRUE(done.error().what.contains("KVM_CREATE_VM"))
+        << done.error().what;
+    EXPECT_TRUE(guest.generations.status().lost);
+    expect_reborn(guest);
+    EXPECT_FALSE(guest.generations.status().lost);
+    EXPECT_EQ(guest.launched(), first);
+}
+
 TEST(OtherLaunchInPlaceTest, AnySingleFailureLeavesTheGuestWithAVm)
 {
     for (int code : codes) {

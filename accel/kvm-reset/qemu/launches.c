@@ -17,7 +17,7 @@
 #include "internal.h"
 #include "launches.h"
 
-void (*kvm_reset_describe_machine)(KvmResetMachine *machine);
+bool (*kvm_reset_describe_machine)(KvmResetMachine *machine);
 
 bool kvm_reset_may_bring(Error **errp)
 {
@@ -43,15 +43,16 @@ KvmResetLaunch *kvm_reset_try_launch(const void *bytes, size_t size,
         .most_bytes = kvm_reset_launch_memory,
     };
     KvmResetLaunch *launch;
+    bool known;
 
-    if (!kvm_reset_describe_machine) {
+    bql_lock();
+    known = kvm_reset_describe_machine && kvm_reset_describe_machine(&machine);
+    bql_unlock();
+    if (!known) {
         error_setg(errp, "this machine's guests cannot be launched from what "
                          "somebody brings");
         return NULL;
     }
-    bql_lock();
-    kvm_reset_describe_machine(&machine);
-    bql_unlock();
 
     host.ranges = machine.ranges;
     host.rom = machine.rom;

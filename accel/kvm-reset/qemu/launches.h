@@ -25,8 +25,11 @@ typedef struct KvmResetMachine {
     GArray *madt;      /* of bytes; NULL: there is none */
 } KvmResetMachine;
 
-/* Under the big lock; *@machine is the caller's.  NULL: nobody can bring any. */
-extern void (*kvm_reset_describe_machine)(KvmResetMachine *machine);
+/*
+ * Under the big lock; *@machine is the caller's.  False, or NULL: nobody can
+ * bring any.
+ */
+extern bool (*kvm_reset_describe_machine)(KvmResetMachine *machine);
 
 /* Whether what somebody brings can be launched: the guest gets new VMs. */
 bool kvm_reset_may_bring(struct Error **errp);

@@ -240,6 +240,9 @@ KvmResetInfo *qmp_query_kvm_reset(Error **errp)
 /* What an operator does about it; NULL: nothing has to be done. */
 static const char *remedy_of(const KvmResetInfo *info)
 {
+    if (!kvm_enabled()) {
+        return NULL;
+    }
     if (info->detached) {
         return "give it KVM again: kvm-attach, or scripts/kvm-module-swap "
                "--attach";
@@ -251,15 +254,12 @@ static const char *remedy_of(const KvmResetInfo *info)
         return "reset it (system_reset) when the host has a free ASID or key "
                "id, and memory for it";
     }
-    if (info->failure) {
-        return "reset it (system_reset): that gives it a new VM";
-    }
     if (!info->restartable) {
         return "end QEMU and start it again, without what the reason names if "
                "the guest shall be reset with a new VM";
     }
-    if (info->launch && info->launch->refused) {
-        return "look at the file that was brought: kvm-reset-igvm check";
+    if (info->failure) {
+        return "reset it again (system_reset)";
     }
     return NULL;
 }

@@ -16,6 +16,7 @@
 #include "system/runstate.h"
 #include "sysemu/kvm-reset.h"
 #include "internal.h"
+#include "launches.h"
 
 bool kvm_reset_wanted;
 
@@ -145,7 +146,7 @@ KvmResetOutcome kvm_reset_begin(int cause)
         return KVM_RESET_REFUSED;
     }
     /* What was brought goes into its memory when it has a new VM. */
-    if (needed || runs_from_what_was_brought()) {
+    if (needed || (!status.launched && runs_from_what_was_brought())) {
         refused = true;
         error_report("kvm-reset: %s; the guest is stopped on its old VM, "
                      "and may be reset again",
@@ -186,15 +187,17 @@ void kvm_reset_finish(void)
             run_on_cpu(cpu, put_full_state, RUN_ON_CPU_NULL);
         }
     }
-    if (!kvm_reset_write_launch(&err)) {
-        warn_reportf_err(err, "kvm-reset: the guest runs from the host's "
-                              "firmware: ");
-        err = NULL;
-    }
     if (!kvm_reset_before_run(&err)) {
         kvm_reset_set_failure(error_get_pretty(err), 0);
         error_reportf_err(err, "kvm-reset: ");
         return;
+    }
+    /* Into the memory that it has by then. */
+    if (!kvm_reset_write_launch(&err)) {
+        qapi_event_send_kvm_launch_update(false, NULL, error_get_pretty(err));
+        warn_reportf_err(err, "kvm-reset: the guest runs from the host's "
+                              "firmware: ");
+        kvm_reset_allow_migration_if_possible();
     }
     kvm_reset_status(&status, NULL, NULL, NULL);
     if (status.waited_ns) {

@@ -70,7 +70,7 @@ static void stop_waiting(void)
 }
 
 /* For a guest that did not run either: this is what a reset leads to then. */
-static void stop_without_vm(void)
+static void stop_lost(void)
 {
     if (!runstate_is_live(runstate_get())) {
         runstate_set(RUN_STATE_PRELAUNCH);
@@ -81,8 +81,10 @@ static void stop_without_vm(void)
 /* The old VM does not go. */
 static void give_up(const KvmResetStatus *status)
 {
-    bool lost = status->made_room;
-    const char *guest = lost ? "the guest has no VM, and may be reset again"
+    bool lost = status->made_room || status->lost;
+    const char *guest = status->made_room
+                          ? "the guest has no VM, and may be reset again"
+                      : lost ? "the guest cannot go on, and may be reset again"
                              : "the guest is stopped on its old VM, and may "
                                "be reset again";
     g_autofree char *why = g_strdup_printf(
@@ -96,7 +98,7 @@ static void give_up(const KvmResetStatus *status)
     kvm_reset_send_event(
         lost ? KVM_REBIRTH_OUTCOME_LOST : KVM_REBIRTH_OUTCOME_FAILED, why);
     if (lost) {
-        stop_without_vm();
+        stop_lost();
     } else {
         vm_stop(RUN_STATE_PAUSED);
     }

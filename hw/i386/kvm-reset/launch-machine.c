@@ -23,13 +23,13 @@
 #include CONFIG_DEVICES
 
 /* That of -bios; flash has a file, which would be written with it. */
-static KvmResetRange firmware(void)
+static KvmResetRange firmware(X86MachineState *machine)
 {
     MemoryRegionSection found = memory_region_find(get_system_memory(),
                                                    4 * GiB - 1, 1);
     KvmResetRange rom = {0, 0};
 
-    if (found.mr && memory_region_is_rom(found.mr)) {
+    if (found.mr == &machine->bios) {
         rom.size = found.offset_within_region + 1;
         rom.begin = 4 * GiB - rom.size;
     }
@@ -71,16 +71,21 @@ static GArray *madt(X86MachineState *machine)
 #endif
 }
 
-static void describe(KvmResetMachine *out)
+static bool describe(KvmResetMachine *out)
 {
-    X86MachineState *machine = X86_MACHINE(current_machine);
+    X86MachineState *machine = (X86MachineState *)object_dynamic_cast(
+        OBJECT(current_machine), TYPE_X86_MACHINE);
 
+    if (!machine) {
+        return false;
+    }
     out->ram[0] = (KvmResetRange){0, machine->below_4g_mem_size};
     out->ram[1] = (KvmResetRange){machine->above_4g_mem_start,
                                   machine->above_4g_mem_size};
     out->ranges = machine->above_4g_mem_size ? 2 : 1;
-    out->rom = firmware();
+    out->rom = firmware(machine);
     out->madt = madt(machine);
+    return true;
 }
 
 static void tell(void)

@@ -1,5 +1,5 @@
 /*
- * kvm-reset in QEMU: a PC's PAM registers, when its guest was launched again
+ * kvm-reset in QEMU: a PC's PAM registers, when its guest was launched
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
@@ -7,7 +7,9 @@
  * it.  A chipset that is reset has RAM nowhere there; QEMU's keep what the
  * guest set.  So the memory slots would not be those that the guest was
  * launched on: the slots of RAM would be deleted and others added, and a TD
- * loses what was launched into a slot that goes.
+ * loses what was launched into a slot that goes.  And firmware that was brought
+ * for an ordinary guest would not be what its reset vector jumps to, but the
+ * copy in RAM of that before.
  */
 
 #include "qemu/osdep.h"
@@ -41,6 +43,21 @@ static int first_pam(PCIDevice *bridge)
              : -1;
 }
 
+/* It runs from other firmware than before. */
+static bool changes_firmware(void)
+{
+    static bool brought_before;
+    KvmResetLaunches launches;
+    bool brought, changes;
+
+    kvm_reset_launches(&launches);
+    brought = launches.source != KVM_RESET_LAUNCH_START;
+    kvm_reset_launches_free(&launches);
+    changes = brought || brought_before;
+    brought_before = brought;
+    return changes;
+}
+
 static bool clear_pam(void *opaque, KvmResetPhase phase, Error **errp)
 {
     Object *pc = object_dynamic_cast(qdev_get_machine(), TYPE_PC_MACHINE);
@@ -50,7 +67,8 @@ static bool clear_pam(void *opaque, KvmResetPhase phase, Error **errp)
     KvmResetStatus status;
 
     kvm_reset_status(&status, NULL, NULL, NULL);
-    if (first < 0 || (!status.launching && !status.launched)) {
+    if (first < 0 ||
+        !(changes_firmware() || status.launching || status.launched)) {
         return true;
     }
     memory_region_transaction_begin();

@@ -194,7 +194,11 @@ written_launch(const LaunchMemory &memory, const IgvmLaunch &launch,
 
     for (const IgvmRegion &region : launch.plan.regions) {
         if (!memory.has(region.gpa, region.size)) {
-            return no_memory_at(region, "memory");
+            return refuse(EINVAL,
+                          "the IGVM file has 0x%" PRIx64 " bytes at the "
+                          "address 0x%" PRIx64 ", where this guest has no "
+                          "memory",
+                          region.size, region.gpa);
         }
         if (region.data.size() > left) {
             return too_much(most_bytes);
@@ -211,33 +215,19 @@ written_launch(const LaunchMemory &memory, const IgvmLaunch &launch,
     return written;
 }
 
-/* OVMF in flash is the usual case of a file that fits but for that. */
-bool wants_flash(const Definition &recorded, const LaunchMemory &memory,
-                 const IgvmFile &file, LaunchHost host)
-{
-    constexpr uint64_t most_flash = 16 << 20;
-
-    if (host.rom.size) {
-        return false;
-    }
-    host.rom = {four_gib - most_flash, most_flash};
-    return igvm_launch(file, guest_of(Platform::Native, recorded, memory, host))
-        .has_value();
-}
-
 Result<OtherLaunch> launch_ordinary(const Definition &recorded,
                                     const IgvmFile &file,
                                     const LaunchHost &host)
 {
+    /* It may keep from the guest what only it may write, behind SMM. */
+    if (!host.rom.size) {
+        return refuse(ENOTSUP,
+                      "this guest's firmware is in flash, which is neither "
+                      "written over nor passed by: start QEMU with -bios");
+    }
     const LaunchMemory memory(recorded);
     auto launch = igvm_launch(
         file, guest_of(Platform::Native, recorded, memory, host));
-    if (!launch && wants_flash(recorded, memory, file, host)) {
-        return refuse(ENOTSUP,
-                      "the IGVM file has firmware, and this guest's is in "
-                      "flash, which is not written over: start QEMU with "
-                      "-bios");
-    }
     if (!launch) {
         return std::unexpected(launch.error());
     }
