@@ -25,7 +25,8 @@ def is_kvms(target: str) -> bool:
 
 def holds_kvm(process: Path) -> bool:
     """Whether a process, as a directory of /proc, has files of KVM's open or
-    mapped. One that ends meanwhile has none."""
+    mapped. One that ends meanwhile has none, nor has one that may not be looked
+    at: the kernel does not let modules go that are in use."""
     try:
         for entry in (process / 'fd').iterdir():
             try:
@@ -36,7 +37,7 @@ def holds_kvm(process: Path) -> bool:
         return any(is_kvms(line.split(maxsplit=5)[5]) for line in
                    (process / 'maps').read_text().splitlines()
                    if line.count(' ') > 5 and len(line.split(maxsplit=5)) > 5)
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         return False
 
 

@@ -69,17 +69,17 @@ class OrdinaryLaunch(LaunchDialog, KvmResetTest):
             subprocess.run([IGVM, 'wrap', '--ovmf', path, '--tee', 'native',
                             self.files[-1]], check=True)
         self.images = [path.read_bytes() for path in self.files]
-        self.qtest = Qtest()
-        self.addCleanup(self.qtest.close)
 
     def turn_on(self, *args: str, machine: str = '') -> Guest:
         """Without the device."""
+        self.qtest = Qtest()
         self.guest = self.start(
             'guest', firmware=True, smp='2', memory=RAM >> 20,
             machine='q35' + machine,
             args=[*self.qtest.arguments(), '-trace', 'kvm_reset_launch_update',
                   *(args or ['-bios', str(self.firmware)])])
         self.qtest.connect()
+        self.addCleanup(self.qtest.close)
         return self.guest
 
     def power_on(self, machine: str = '') -> Guest:
@@ -182,6 +182,7 @@ class OrdinaryLaunch(LaunchDialog, KvmResetTest):
                 guest.qmp('kvm-reset-load-launch', filename=str(image),
                           once=True)
                 for word in ('Brought', 'SeaBIOS'):
+                    generation = guest.generation()
                     guest.console.skip()
                     guest.drop_events()
                     guest.qmp('system_reset')
@@ -190,6 +191,8 @@ class OrdinaryLaunch(LaunchDialog, KvmResetTest):
                     self.assertTrue(guest.console.wait_for(
                         r'(Brought|SeaBIOS) \(version', 60)[0]
                         .startswith(word))
+                    # The copy would have reset the guest once more.
+                    self.assertEqual(guest.generation(), generation + 1)
                     guest.settle()
             guest.stop()
 

@@ -77,6 +77,18 @@ class FindingHolders(unittest.TestCase):
         self.assertEqual(kvm_modules.holders(self.proc),
                          {10: 'a', 11: 'b', 12: 'c', 14: 'e', 15: 'f'})
 
+    def test_one_that_may_not_be_looked_at_is_passed_over(self) -> None:
+        self.process(1, 'init', ['/dev/null'])
+        self.process(10, 'a', ['/dev/kvm'])
+        readlink = os.readlink
+
+        def denied(path: Path) -> str:
+            if '/1/' in str(path):
+                raise PermissionError(13, 'Permission denied')
+            return readlink(path)
+        with mock.patch.object(os, 'readlink', denied):
+            self.assertEqual(kvm_modules.holders(self.proc), {10: 'a'})
+
     def test_processes_are_found_by_the_beginning_of_their_names(self) -> None:
         self.process(10, 'qemu-system-x86', [])
         self.process(11, 'sleep', [])
