@@ -14,7 +14,7 @@ from typing import Any, Optional
 
 from . import kvm_modules
 from .kvm_modules import ModuleError, Source
-from .monitors import Failure, connect, discovered, sockets_of
+from .monitors import Failure, discovered, monitor_at, sockets_of
 from .qmp import Gone, Monitor, QmpError
 
 # For what QEMU answers at once, and for what takes it its time; seconds.
@@ -72,13 +72,7 @@ class Guest:
             raise Failure(f'{self}: {error}') from None
 
     def connect(self) -> None:
-        line, self.pid = connect(self.path)
-        try:
-            self.qmp = Monitor(line, PATIENCE)
-        except Gone as gone:
-            line.close()
-            raise Failure(f'{self}: {gone}; does another program hold its '
-                          'monitor?') from None
+        self.qmp, self.pid = monitor_at(self.path, PATIENCE)
         self.name = self.ask('query-name').get('name') or self.path
 
     def check(self) -> None:

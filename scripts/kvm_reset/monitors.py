@@ -10,6 +10,7 @@ import struct
 from pathlib import Path
 
 from . import kvm_modules
+from .qmp import Gone, Monitor
 
 
 # For a QEMU to take us; seconds.
@@ -37,6 +38,17 @@ def connect(path: str) -> tuple[socket.socket, int]:
         raise Failure(f'{path}: {error.strerror or error}') from None
     pid, _, _ = struct.unpack('3i', said)
     return line, int(pid)
+
+
+def monitor_at(path: str, patience: float) -> tuple[Monitor, int]:
+    """Of the QEMU behind that socket, and the number of its process."""
+    line, pid = connect(path)
+    try:
+        return Monitor(line, patience), pid
+    except Gone as gone:
+        line.close()
+        raise Failure(f'{path} ({pid}): {gone}; does another program hold its '
+                      'monitor?') from None
 
 
 def is_socket(path: str) -> bool:

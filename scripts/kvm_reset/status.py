@@ -6,8 +6,8 @@ import json
 import sys
 from typing import Any
 
-from .monitors import Failure, connect, discovered, sockets_of
-from .qmp import Gone, Monitor, QmpError
+from .monitors import Failure, discovered, monitor_at, sockets_of
+from .qmp import Gone, QmpError
 
 # Seconds; another program that holds the monitor keeps us waiting.
 PATIENCE = 10.0
@@ -23,13 +23,7 @@ usage."""
 
 class Guest:
     def __init__(self, path: str) -> None:
-        line, pid = connect(path)
-        try:
-            self.qmp = Monitor(line, PATIENCE)
-        except Gone as gone:
-            line.close()
-            raise Failure(f'{path} ({pid}): {gone}; does another program hold '
-                          'its monitor?') from None
+        self.qmp, pid = monitor_at(path, PATIENCE)
         try:
             self.name = f'{self.ask("query-name").get("name") or path} ({pid})'
             self.enabled = self.ask('query-kvm')['enabled']
