@@ -125,6 +125,18 @@ struct Guest {
                                         .userspace_addr = 0x10000000 + gpa});
     }
 
+    /* A slot that is backed by @bytes. */
+    void memory(uint32_t id, uint64_t gpa, uint8_t *bytes, uint64_t size,
+                uint32_t flags = 0)
+    {
+        ioctl(vm, KVM_SET_USER_MEMORY_REGION,
+              kvm_userspace_memory_region{.slot = id,
+                                          .flags = flags,
+                                          .guest_phys_addr = gpa,
+                                          .memory_size = size,
+                                          .userspace_addr = uint64_t(bytes)});
+    }
+
     int irqfd(int fd, uint32_t gsi, uint32_t flags = 0, int resample = 0)
     {
         return ioctl(vm, KVM_IRQFD,

@@ -34,17 +34,6 @@ template <bool is_es> struct Sev : SevGuest {
         reset_vcpus(*this);
     }
 
-    void memory(uint32_t id, uint64_t gpa, uint8_t *bytes, uint64_t size,
-                uint32_t flags = 0)
-    {
-        ioctl(vm, KVM_SET_USER_MEMORY_REGION,
-              kvm_userspace_memory_region{.slot = id,
-                                          .flags = flags,
-                                          .guest_phys_addr = gpa,
-                                          .memory_size = size,
-                                          .userspace_addr = uint64_t(bytes)});
-    }
-
     /* What is in memory at @bytes, as the guest reads it that has the key. */
     Blob seen(const uint8_t *bytes, size_t size, uint8_t key = 0)
     {

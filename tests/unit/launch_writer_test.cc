@@ -40,17 +40,6 @@ struct Ordinary : Guest {
         host.rom = {four_gib - rom_size, rom_size};
     }
 
-    void memory(uint32_t id, uint64_t gpa, uint8_t *bytes, uint64_t size,
-                uint32_t flags = 0)
-    {
-        ioctl(vm, KVM_SET_USER_MEMORY_REGION,
-              kvm_userspace_memory_region{.slot = id,
-                                          .flags = flags,
-                                          .guest_phys_addr = gpa,
-                                          .memory_size = size,
-                                          .userspace_addr = uint64_t(bytes)});
-    }
-
     Result<OtherLaunch> try_file(const Blob &bytes)
     {
         return arch()->launch_of_igvm(kernel, recorder.recorded(), bytes, host);

@@ -21,16 +21,6 @@ namespace kvm_reset {
 using namespace abi;
 using igvm::Platform;
 
-std::unexpected<Error> no_memory_at(const IgvmRegion &region,
-                                    const char *memory)
-{
-    return refuse(EINVAL,
-                  "the IGVM file has 0x%" PRIx64 " bytes at the address "
-                  "0x%" PRIx64 ", where this guest had no %s when it was "
-                  "started",
-                  region.size, region.gpa, memory);
-}
-
 std::unexpected<Error> too_much(uint64_t most_bytes)
 {
     return refuse(EFBIG,
@@ -403,8 +393,12 @@ Result<void> Planner::check_place(const IgvmRegion &region) const
                       region.gpa);
     }
     if (!memory_.has(region.gpa, region.size)) {
-        return no_memory_at(region, in_place ? "memory to be encrypted"
-                                             : "private memory");
+        return refuse(EINVAL,
+                      "the IGVM file has 0x%" PRIx64 " bytes at the address "
+                      "0x%" PRIx64 ", where this guest had no %s when it was "
+                      "started",
+                      region.size, region.gpa,
+                      in_place ? "memory to be encrypted" : "private memory");
     }
     return {};
 }

@@ -18,9 +18,7 @@
 
 namespace kvm_reset {
 
-/* Errors for a file that wants what the guest, or its host, does not have. */
-std::unexpected<Error> no_memory_at(const IgvmRegion &region,
-                                    const char *memory);
+/* The error for a file of which @most_bytes cannot be kept. */
 std::unexpected<Error> too_much(uint64_t most_bytes);
 
 /*
