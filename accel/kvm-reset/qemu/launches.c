@@ -33,6 +33,17 @@ bool kvm_reset_may_bring(Error **errp)
     return true;
 }
 
+bool kvm_reset_runs_brought(void)
+{
+    KvmResetLaunches launches;
+    bool brought;
+
+    kvm_reset_launches(&launches);
+    brought = launches.source != KVM_RESET_LAUNCH_START;
+    kvm_reset_launches_free(&launches);
+    return brought;
+}
+
 KvmResetLaunch *kvm_reset_try_launch(const void *bytes, size_t size,
                                      Error **errp)
 {

@@ -34,6 +34,9 @@ extern bool (*kvm_reset_describe_machine)(KvmResetMachine *machine);
 /* Whether what somebody brings can be launched: the guest gets new VMs. */
 bool kvm_reset_may_bring(struct Error **errp);
 
+/* Whether the guest runs from what somebody brought.  Any thread. */
+bool kvm_reset_runs_brought(void);
+
 /* Of an IGVM file, see kvm_reset_launch_of_igvm().  Without the big lock. */
 KvmResetLaunch *kvm_reset_try_launch(const void *bytes, size_t size,
                                      struct Error **errp);

@@ -68,17 +68,6 @@ static KvmResetOutcome wait_for_reset(int cause, const char *why, bool for_turn)
     return KVM_RESET_REFUSED;
 }
 
-static bool runs_from_what_was_brought(void)
-{
-    KvmResetLaunches launches;
-    bool brought;
-
-    kvm_reset_launches(&launches);
-    brought = launches.source != KVM_RESET_LAUNCH_START;
-    kvm_reset_launches_free(&launches);
-    return brought;
-}
-
 KvmResetOutcome kvm_reset_begin(int cause)
 {
     g_autoptr(Error) err = NULL;
@@ -146,7 +135,7 @@ KvmResetOutcome kvm_reset_begin(int cause)
         return KVM_RESET_REFUSED;
     }
     /* What was brought goes into its memory when it has a new VM. */
-    if (needed || (!status.launched && runs_from_what_was_brought())) {
+    if (needed || (!status.launched && kvm_reset_runs_brought())) {
         refused = true;
         error_report("kvm-reset: %s; the guest is stopped on its old VM, "
                      "and may be reset again",

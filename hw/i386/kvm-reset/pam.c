@@ -25,7 +25,7 @@
 #include "hw/pci/pci_device.h"
 #include "qemu/module.h"
 #include "sysemu/kvm-reset-hook.h"
-#include "accel/kvm-reset/c_api.h"
+#include "accel/kvm-reset/qemu/launches.h"
 
 enum {
     I440FX_PAM0 = 0x59,
@@ -47,13 +47,9 @@ static int first_pam(PCIDevice *bridge)
 static bool changes_firmware(void)
 {
     static bool brought_before;
-    KvmResetLaunches launches;
-    bool brought, changes;
+    const bool brought = kvm_reset_runs_brought();
+    const bool changes = brought || brought_before;
 
-    kvm_reset_launches(&launches);
-    brought = launches.source != KVM_RESET_LAUNCH_START;
-    kvm_reset_launches_free(&launches);
-    changes = brought || brought_before;
     brought_before = brought;
     return changes;
 }
